@@ -1,0 +1,1 @@
+"""How the method meets files, machines and people: the only impure room."""
