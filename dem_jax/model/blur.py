@@ -1,0 +1,268 @@
+"""A(K) f: how a kernel set blurs a latent image, uniformly or region by region.
+
+Blur is a true convolution (the kernel is flipped). The latent image is k - 1 larger than the photo
+along each axis, so that only pixels whose whole support is known appear in the photo:
+
+    g[y, x] = sum_{i, j} k[i, j] f[y + k - 1 - i, x + k - 1 - j],    0 <= y < H, 0 <= x < W
+
+Shapes: H, W photo, C channels, k kernel size (odd), P = R x C patches in row-major order. Image
+values have no fixed unit: both operators are linear in the kernels and in the latent image, hence
+differentiable (forward and reverse) in both. They compute in float32, or float64 where an argument
+has it. Positions are (row, column) in pixels, 0 at the centre of the first pixel.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dem_jax.types import BlurOperator
+
+
+def uniform(kernels: jax.Array, latent: jax.Array) -> jax.Array:
+    """One kernel for the whole image: the valid part of k * f.
+
+    A cyclic convolution of the latent image's own size wraps only into the k - 1 first rows and
+    columns, which the valid part leaves out; so the transforms need no padding beyond a good size.
+
+    Args:
+        kernels: [1, k, k] or [k, k].
+        latent: [H+k-1, W+k-1, C].
+
+    Returns:
+        [H, W, C].
+
+    Raises:
+        ValueError: shapes other than these, an even k, or a latent image smaller than the kernel.
+    """
+    kernels = kernels[None] if kernels.ndim == 2 else kernels
+    _check(kernels, latent, (1, 1))
+    latent, kernels = _computable(latent, kernels)
+    border = kernels.shape[-1] - 1
+    size = tuple(good_size(n) for n in latent.shape[:2])
+    spectrum = jnp.fft.rfft2(jnp.moveaxis(latent, -1, 0), s=size)  # [C, ...]
+    blurred = jnp.fft.irfft2(jnp.fft.rfft2(kernels, s=size) * spectrum, s=size)
+    rows, cols = latent.shape[:2]
+    return jnp.moveaxis(blurred[:, border:rows, border:cols], 0, -1)
+
+
+def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int]) -> jax.Array:
+    """Space-variant blur: g = sum_p k_p * (w_p . f), the windows on the latent image.
+
+    The windows w_p (see `windows`) sum to one at every pixel, so equal kernels give `uniform`.
+    (Windows on the blurred image, g = sum_p w_p . (k_p * f), are a different model.) Every patch is
+    transformed on its own window, all patches in one batch: memory grows with the photo's
+    size, by the factor (1 + (k-1)/patch)^2 x 4, not with the number of patches.
+
+    Args:
+        kernels: [P, k, k], P = grid[0] * grid[1], row-major.
+        latent: [H+k-1, W+k-1, C].
+        grid: number of patches along rows and columns; (1, 1) is `uniform`.
+
+    Returns:
+        [H, W, C].
+
+    Raises:
+        ValueError: as `uniform`, a number of kernels other than the grid's, or too fine a grid.
+
+    Source: Hirsch, Sra, Schoelkopf, Harmeling: Efficient filter flow for space-variant multiframe
+    blind deconvolution, CVPR 2010, eq. (5).
+    """
+    _check(kernels, latent, grid)
+    if grid == (1, 1):
+        return uniform(kernels, latent)
+    latent, kernels = _computable(latent, kernels)
+    (rows, cols), k = latent.shape[:2], kernels.shape[-1]
+    hop_y, before_y = _tiling(rows, grid[0])
+    hop_x, before_x = _tiling(cols, grid[1])
+    size = (good_size(2 * hop_y + k - 1), good_size(2 * hop_x + k - 1))
+
+    patches = _cut(_cut(jnp.moveaxis(latent, -1, 0), 2, grid[1]), 1, grid[0])
+    patches = jnp.moveaxis(patches, 3, 2)  # [C, grid, 2 hop_y, 2 hop_x]
+    spectrum = jnp.fft.rfft2(kernels.reshape(*grid, k, k), s=size) * jnp.fft.rfft2(patches, s=size)
+    blurred = jnp.fft.irfft2(spectrum, s=size)[..., : 2 * hop_y + k - 1, : 2 * hop_x + k - 1]
+    photo = _overlap_add(_overlap_add(jnp.moveaxis(blurred, 2, 3), 3, hop_x), 1, hop_y)
+    photo = photo[:, before_y + k - 1 : before_y + rows, before_x + k - 1 : before_x + cols]
+    return jnp.moveaxis(photo, 0, -1)
+
+
+def blur_operator(grid: tuple[int, int]) -> BlurOperator:
+    """The operator (kernels [P, k, k], latent) -> photo for a patch grid; (1, 1) is `uniform`."""
+    return functools.partial(filter_flow, grid=grid)
+
+
+def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The separable windows of `filter_flow`: w_p = rows[r, :, None] * cols[c, None, :].
+
+    Bartlett-Hann windows w(x) = 0.62 - 0.48 |x| + 0.38 cos(2 pi x), |x| <= 1/2, of length
+    2 hop, one every hop = ceil(size / (count + 1)) pixels (rounded up, so that none of the
+    image is left uncovered), centred on the image. Neighbours sum to one: w(x) + w(x - 1/2) = 1.
+    Beyond its centre the outermost window stays at one, up to the image's border.
+
+    Args:
+        shape: rows and columns of the latent image.
+        grid: number of patches along rows and columns.
+
+    Returns:
+        float64 arrays [R, rows] and [C, cols], each column non-negative and summing to one.
+
+    Raises:
+        ValueError: a grid so fine that a patch would lie outside the image.
+    """
+    axes = []
+    for n, count in zip(shape, grid, strict=True):
+        hop, before = _tiling(n, count)
+        weights = np.zeros((count, count + 1, hop))
+        for i, halves in enumerate(_profiles(n, count)):
+            weights[i, i : i + 2] = halves
+        axes.append(weights.reshape(count, -1)[:, before : before + n])
+    return axes[0], axes[1]
+
+
+def patch_centres(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
+    """[P, 2] centres of the windows on a latent image of that shape; ValueError as `windows`."""
+    axes = []
+    for n, count in zip(shape, grid, strict=True):
+        hop, before = _tiling(n, count)
+        axes.append((1 + np.arange(count)) * hop - before - 0.5)
+    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def good_size(n: int) -> int:
+    """The smallest integer >= n without a prime factor above 7: sizes that transform fast."""
+    size = n
+    while not _is_smooth(size):
+        size += 1
+    return size
+
+
+def centre_of_mass(kernels: jax.Array) -> jax.Array:
+    """[..., 2] centres of mass of kernels [..., k, k], (row, column) from the middle pixel."""
+    k = kernels.shape[-1]
+    offset = jnp.arange(k, dtype=kernels.dtype) - (k - 1) // 2
+    mass = jnp.sum(kernels, axis=(-2, -1))
+    row = jnp.einsum("...ij,i->...", kernels, offset) / mass
+    col = jnp.einsum("...ij,j->...", kernels, offset) / mass
+    return jnp.stack([row, col], axis=-1)
+
+
+def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array, jax.Array]:
+    """Shifts a kernel set by whole pixels, jointly, so that its mean centre of mass is central.
+
+    Jointly, because differences between the patches are real motion. The shift is limited so that
+    no kernel loses more than `tolerance` of its mass over an edge; then each is made to sum to one.
+
+    Args:
+        kernels: [P, k, k], non-negative, each summing to one.
+        tolerance: mass that one kernel may lose at one edge, between 0 and 1.
+
+    Returns:
+        kernels: [P, k, k], and
+        shift: [2] int32, (row, column) by which they moved; `translate(latent, -shift)` moves the
+            latent image so that the photo stays explained.
+    """
+    shift = jnp.round(-jnp.mean(centre_of_mass(kernels), axis=0)).astype(jnp.int32)
+    room = [_empty_margins(jnp.sum(kernels, axis=axis), tolerance) for axis in (2, 1)]
+    shift = jnp.stack([jnp.clip(shift[i], -room[i][0], room[i][1]) for i in (0, 1)])
+    k = kernels.shape[-1]
+    moved = lax.dynamic_slice(
+        jnp.pad(kernels, ((0, 0), (k, k), (k, k))), (0, k - shift[0], k - shift[1]), kernels.shape
+    )
+    return moved / jnp.sum(moved, axis=(1, 2), keepdims=True), shift
+
+
+def translate(image: jax.Array, shift: jax.Array) -> jax.Array:
+    """Moves an image [H, W, C] by shift [2] whole pixels (down, right), repeating its border."""
+    rows, cols = image.shape[:2]
+    image = jnp.take(image, jnp.clip(jnp.arange(rows) - shift[0], 0, rows - 1), axis=0)
+    return jnp.take(image, jnp.clip(jnp.arange(cols) - shift[1], 0, cols - 1), axis=1)
+
+
+def _check(kernels: jax.Array, latent: jax.Array, grid: tuple[int, int]) -> None:
+    patches = grid[0] * grid[1]
+    if kernels.ndim != 3 or kernels.shape[0] != patches or kernels.shape[1] != kernels.shape[2]:
+        raise ValueError(
+            f"kernels of shape {kernels.shape} do not fit a {grid[0]}x{grid[1]} grid; "
+            f"give [{patches}, k, k]."
+        )
+    k = kernels.shape[-1]
+    if k % 2 == 0:
+        raise ValueError(f"kernels of size {k} have no middle pixel; give an odd size.")
+    if latent.ndim != 3 or min(latent.shape[:2]) < k:
+        raise ValueError(
+            f"a latent image of shape {latent.shape} is too small for kernels of size {k}; "
+            "give [H + k - 1, W + k - 1, C]."
+        )
+
+
+def _computable(*arrays: jax.Array) -> list[jax.Array]:
+    """The arrays in their common type, float32 at least: there are no half-precision transforms."""
+    dtype = jnp.promote_types(jnp.result_type(*arrays), jnp.float32)
+    return [array.astype(dtype) for array in arrays]
+
+
+def _is_smooth(n: int) -> bool:
+    for factor in (2, 3, 5, 7):
+        while n % factor == 0:
+            n //= factor
+    return n == 1
+
+
+def _tiling(n: int, count: int) -> tuple[int, int]:
+    """Hop between windows, and pixels of the first window that lie before the image."""
+    hop = -(-n // (count + 1))
+    before = ((count + 1) * hop - n) // 2
+    if count < 1 or before >= hop:
+        raise ValueError(f"{count} patches do not fit along {n} pixels; use fewer, at least 1.")
+    return hop, before
+
+
+def _profiles(n: int, count: int) -> np.ndarray:
+    """[count, 2, hop] the rising and the falling half of every window along one axis."""
+    hop, _ = _tiling(n, count)
+    x = (np.arange(hop) + 0.5) / (2 * hop) - 0.5
+    rising = 0.62 - 0.48 * np.abs(x) + 0.38 * np.cos(2 * np.pi * x)
+    profiles = np.tile(np.stack([rising, 1.0 - rising]), (count, 1, 1))
+    profiles[0, 0] = 1.0
+    profiles[-1, 1] = 1.0
+    return profiles
+
+
+def _cut(image: jax.Array, axis: int, count: int) -> jax.Array:
+    """The windowed patches along one axis, which becomes two: [..., count, 2 hop, ...]."""
+    n = image.shape[axis]
+    hop, before = _tiling(n, count)
+    padding = [(0, 0)] * image.ndim
+    padding[axis] = (before, (count + 1) * hop - n - before)
+    before_axis, after_axis = image.shape[:axis], image.shape[axis + 1 :]
+    tiles = jnp.pad(image, padding).reshape(*before_axis, count + 1, hop, *after_axis)
+    halves = [lax.slice_in_dim(tiles, i, i + count, axis=axis) for i in (0, 1)]
+    profiles = jnp.asarray(_profiles(n, count), image.dtype)
+    profiles = profiles.reshape(count, 2, hop, *[1] * len(after_axis))
+    patches = jnp.stack(halves, axis=axis + 1) * profiles
+    return patches.reshape(*before_axis, count, 2 * hop, *after_axis)
+
+
+def _overlap_add(pieces: jax.Array, axis: int, hop: int) -> jax.Array:
+    """Adds pieces [..., count, length, ...] that start one hop apart; the two axes become one."""
+    count, length = pieces.shape[axis : axis + 2]
+    tiles = -(-length // hop)  # hops a piece reaches over
+    before_axis, after_axis = pieces.shape[:axis], pieces.shape[axis + 2 :]
+    padding = [(0, 0)] * pieces.ndim
+    padding[axis + 1] = (0, tiles * hop - length)
+    pieces = jnp.pad(pieces, padding).reshape(*before_axis, count, tiles, hop, *after_axis)
+    shifted = []
+    for i in range(tiles):
+        padding = [(0, 0)] * (pieces.ndim - 1)
+        padding[axis] = (i, tiles - 1 - i)
+        shifted.append(jnp.pad(lax.index_in_dim(pieces, i, axis + 1, keepdims=False), padding))
+    return sum(shifted[1:], shifted[0]).reshape(*before_axis, -1, *after_axis)
+
+
+def _empty_margins(profile: jax.Array, tolerance: float) -> tuple[jax.Array, jax.Array]:
+    """Leading and trailing pixels that hold at most `tolerance` of every kernel; profile [P, k]."""
+    heads = jnp.max(jnp.cumsum(profile, axis=1), axis=0)
+    tails = jnp.max(jnp.cumsum(profile[:, ::-1], axis=1), axis=0)
+    return jnp.sum(heads <= tolerance), jnp.sum(tails <= tolerance)
