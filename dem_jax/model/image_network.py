@@ -1,0 +1,97 @@
+"""T_f : (theta_f, z) -> latent image. The untrained U-Net whose weights are the latent variable.
+
+A deep image prior (Ulyanov et al., CVPR 2018) after "Self-supervised Blind Motion Deblurring with
+Deep Expectation Maximization" (CVPR 2023): 5 levels of 64 channels, sigmoid output.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from dem_jax.config import ImageNetworkConfig
+from dem_jax.model.layers import Conv, UNet
+
+
+class ImageNetwork(nn.Module):
+    """The U-Net with a sigmoid at its end: [H, W, N] -> [H, W, out_channels] in (0, 1)."""
+
+    out_channels: int
+    channels: int = 64
+    levels: int = 5
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(
+        self,
+        image_input: jax.Array,
+        *,
+        logit_offset: jax.Array | None = None,
+        deterministic: bool = True,
+    ) -> jax.Array:
+        unet = UNet((self.channels,) * self.levels, dropout=self.dropout)
+        features = unet(image_input, deterministic=deterministic)
+        logits = Conv(self.out_channels, size=1, use_bias=True, name="logits")(features)
+        return nn.sigmoid(logits if logit_offset is None else logits + logit_offset)
+
+
+def init(
+    key: jax.Array,
+    image_input: jax.Array,
+    *,
+    out_channels: int,
+    config: ImageNetworkConfig,
+    zero_logits: bool = False,
+) -> Any:
+    """Draws theta_f.
+
+    Args:
+      key: random key.
+      image_input: z, [H, W, N]; only its shape matters.
+      out_channels: 1 for grey, 3 for colour.
+      config: channels, levels, dropout.
+      zero_logits: start the last layer at zero, so that the output starts at
+        sigmoid(logit_offset), whatever the other weights are.
+
+    Returns:
+      theta_f, a dict of arrays in float32.
+    """
+    params = _network(out_channels, config).init(key, image_input)["params"]
+    if zero_logits:
+        params = {**params, "logits": jax.tree.map(lambda x: 0 * x, params["logits"])}
+    return params
+
+
+def apply(
+    params: Any,
+    image_input: jax.Array,
+    *,
+    config: ImageNetworkConfig,
+    logit_offset: jax.Array | None = None,
+    dropout_key: jax.Array | None = None,
+) -> jax.Array:
+    """f = T_f(theta_f, z) = sigmoid(U-Net(z) + logit_offset).
+
+    Args:
+      params: theta_f, from `init`.
+      image_input: z, [H, W, N], any H and W.
+      config: the one given to `init`.
+      logit_offset: [H, W, C] or None; log(f0 / (1 - f0)) makes the network correct f0.
+      dropout_key: random key of this pass; None passes everything.
+
+    Returns:
+      f, [H, W, C], values in (0, 1).
+    """
+    network = _network(params["logits"]["bias"].shape[0], config)
+    rngs = None if dropout_key is None else {"dropout": dropout_key}
+    return network.apply(
+        {"params": params},
+        image_input,
+        logit_offset=logit_offset,
+        deterministic=dropout_key is None,
+        rngs=rngs,
+    )
+
+
+def _network(out_channels: int, config: ImageNetworkConfig) -> ImageNetwork:
+    return ImageNetwork(out_channels, config.channels, config.levels, config.dropout)

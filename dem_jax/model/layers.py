@@ -1,0 +1,244 @@
+"""What both U-Nets are made of: convolution, normalisation, upsampling, and the U-Net itself.
+
+Everything here works on one picture, [H, W, C] float32, without a batch axis: the networks of this
+package are fitted to a single photo, and several chains are several networks (jax.vmap or
+jax.lax.map over parameters), never a batch. So the statistics of one chain cannot leak into another.
+"""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+NEGATIVE_SLOPE = 0.2  # of the leaky rectifier, as in deep image prior
+EPSILON = 1e-5  # added to variances
+_DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+
+
+def conv2d_plain(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+    """Zero-padded cross-correlation of one picture, with the derivatives that JAX makes.
+
+    y[i, j, o] = sum_{a, b, c} x[i s + a - (n - 1) / 2, j s + b - (n - 1) / 2, c] kernel[a, b, c, o]
+
+    Args:
+      x: [H, W, I].
+      kernel: [n, n, I, O], n odd.
+      stride: s, 1 or 2.
+
+    Returns:
+      [ceil(H / s), ceil(W / s), O].
+
+    Raises:
+      ValueError: if n is even or the channels differ.
+    """
+    n = kernel.shape[0]
+    if n % 2 == 0:
+        raise ValueError(
+            f"The kernel is {n} pixels wide; give an odd width, so that it has a centre."
+        )
+    if x.shape[-1] != kernel.shape[2]:
+        raise ValueError(
+            f"The picture has {x.shape[-1]} channels and the kernel takes {kernel.shape[2]}; "
+            "give arrays of equal channels."
+        )
+    pad = (n - 1) // 2
+    y = lax.conv_general_dilated(
+        x[None], kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=_DIMENSIONS
+    )
+    return y[0]
+
+
+def conv2d(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
+    """`conv2d_plain` with reverse-mode derivatives that stay fast on CPU, in lax.scan as well.
+
+    XLA:CPU is fast only at convolutions of NHWC pictures with HWIO kernels, and rewrites others
+    into that form only outside of loops. The derivatives that JAX makes of a convolution are not of
+    that form; here the derivative by the picture is, and the one by the kernel is a matrix product.
+    Other platforms get the plain derivatives. There is no forward-mode derivative (jvp): take
+    `conv2d_plain` for that. Arguments, result and errors as there.
+    """
+    return _conv2d(stride, x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _conv2d(stride: int, x: jax.Array, kernel: jax.Array) -> jax.Array:
+    return conv2d_plain(x, kernel, stride=stride)
+
+
+def _conv2d_forward(
+    stride: int, x: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return conv2d_plain(x, kernel, stride=stride), (x, kernel)
+
+
+def _conv2d_backward(
+    stride: int, residuals: tuple[jax.Array, jax.Array], g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    def plain(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return jax.vjp(partial(conv2d_plain, stride=stride), x, kernel)[1](g)
+
+    def canonical(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+        n = kernel.shape[0]
+        by_picture = _gradient_by_picture(kernel, g, x.shape[:2], stride)
+        return by_picture, _gradient_by_kernel(x, g, n, stride)
+
+    return lax.platform_dependent(*residuals, g, cpu=canonical, default=plain)
+
+
+_conv2d.defvjp(_conv2d_forward, _conv2d_backward)
+
+
+def _gradient_by_picture(
+    kernel: jax.Array, g: jax.Array, size: tuple[int, ...], stride: int
+) -> jax.Array:
+    """The transposed convolution, as a NHWC/HWIO convolution of g with the mirrored kernel."""
+    n = kernel.shape[0]
+    pad = (n - 1) // 2
+    padding = [
+        (pad, m - (k - 1) * stride - 1 + pad) for m, k in zip(size, g.shape[:2], strict=True)
+    ]
+    x = lax.conv_general_dilated(
+        g[None],
+        jnp.flip(kernel, (0, 1)).swapaxes(2, 3),
+        (1, 1),
+        padding,
+        lhs_dilation=(stride, stride),
+        dimension_numbers=_DIMENSIONS,
+    )
+    return x[0]
+
+
+def _gradient_by_kernel(x: jax.Array, g: jax.Array, n: int, stride: int) -> jax.Array:
+    """sum_{i, j} x[i s + a - pad, j s + b - pad, c] g[i, j, o], as one matrix product.
+
+    Stride 1: the n horizontal shifts of x against the n vertical shifts of g give all n x n
+    kernel pixels from 2 n copies instead of n x n.
+    """
+    pad = (n - 1) // 2
+    height, width = x.shape[:2]
+    if stride == 1:
+        x = jnp.pad(x, ((0, 0), (pad, pad), (0, 0)))
+        xs = jnp.concatenate([x[:, b : b + width] for b in range(n)], -1)
+        g = jnp.pad(g, ((pad, pad), (0, 0), (0, 0)))
+        gs = jnp.concatenate([g[n - 1 - a : n - 1 - a + height] for a in range(n)], -1)
+        k = lax.dot_general(xs, gs, (((0, 1), (0, 1)), ((), ())))
+        return k.reshape(n, x.shape[-1], n, g.shape[-1]).transpose(2, 0, 1, 3)
+    x = jnp.pad(x, ((pad, pad + stride), (pad, pad + stride), (0, 0)))
+    rows, cols = (stride * m for m in g.shape[:2])
+    shifts = [x[a : a + rows : stride, b : b + cols : stride] for a in range(n) for b in range(n)]
+    k = lax.dot_general(jnp.concatenate(shifts, -1), g, (((0, 1), (0, 1)), ((), ())))
+    return k.reshape(n, n, x.shape[-1], g.shape[-1])
+
+
+def normalise(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """Each channel to zero mean and unit variance over the picture, then scale and bias.
+
+    y = (x - mean_{i, j} x) / sqrt(var_{i, j} x + 1e-5) scale + bias. This is
+    deep image prior's batch normalisation at its batch size of one: instance normalisation.
+
+    Args:
+      x: [H, W, C].
+      scale: [C].
+      bias: [C].
+
+    Returns:
+      [H, W, C].
+    """
+    mean = jnp.mean(x, (0, 1))
+    variance = jnp.mean(jnp.square(x - mean), (0, 1))
+    return (x - mean) * (lax.rsqrt(variance + EPSILON) * scale) + bias
+
+
+def upsample(x: jax.Array) -> jax.Array:
+    """Bilinear interpolation to twice the size, edges replicated: [H, W, C] -> [2 H, 2 W, C].
+
+    Equals jax.image.resize(..., "bilinear") and PyTorch's align_corners=False, but its weights are
+    known (1/4 and 3/4), so it is slices and sums, and so is its transpose.
+    """
+    return _upsample_axis(_upsample_axis(x, 0), 1)
+
+
+def _upsample_axis(x: jax.Array, axis: int) -> jax.Array:
+    n = x.shape[axis]
+    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
+    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
+    after = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
+    pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
+    return pairs.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+
+
+class Conv(nn.Module):
+    """`conv2d` with its kernel, and a bias where asked: [H, W, I] -> [ceil(H/s), ceil(W/s), O]."""
+
+    features: int
+    size: int = 3
+    stride: int = 1
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        y = conv2d(x, self.param("kernel", _uniform_fan_in, shape), stride=self.stride)
+        if self.use_bias:
+            y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+        return y
+
+
+class Activation(nn.Module):
+    """Normalisation and leaky rectifier: [H, W, C] -> [H, W, C]."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        return nn.leaky_relu(normalise(x, scale, bias), NEGATIVE_SLOPE)
+
+
+class UNet(nn.Module):
+    """A U-Net in the manner of deep image prior: [H, W, N] -> [H, W, channels[0]].
+
+    Every level halves the picture with a strided convolution on the way down; on the way up the
+    deeper level's features are convolved, interpolated to twice the size and added to the
+    convolved skip connection. That sum equals a convolution of the two concatenated, but for the
+    order of interpolation and convolution, at less than half the cost.
+
+    Any H, W: a level of odd size drops the last row or column of what was interpolated. Pictures
+    too small for the deepest level to have statistics are padded by edge replication and cropped.
+
+    Attributes:
+      channels: width of every level, the finest first.
+      skip_channels: width of the skip connections.
+      dropout: probability with which a feature is dropped on the way up, below the finest level.
+    """
+
+    channels: tuple[int, ...]
+    skip_channels: int = 16
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        height, width = x.shape[:2]
+        smallest = 2 ** (len(self.channels) + 1)
+        padding = [(0, max(0, smallest - n)) for n in (height, width)]
+        x = jnp.pad(x, (*padding, (0, 0)), mode="edge")
+        skips = []
+        for features in self.channels:
+            skips.append(Activation()(Conv(self.skip_channels, size=1)(x)))
+            x = Activation()(Conv(features, stride=2)(x))
+            x = Activation()(Conv(features)(x))
+        for level in reversed(range(len(self.channels))):
+            features, skip = self.channels[level], skips[level]
+            if level > 0:
+                x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
+                skip = nn.Dropout(self.dropout)(skip, deterministic=deterministic)
+            x = upsample(Conv(features)(x))[: skip.shape[0], : skip.shape[1]]
+            x = Activation()(x + Conv(features)(skip))
+            x = Activation()(Conv(features, size=1)(x))
+        return x[:height, :width]
+
+
+def _uniform_fan_in(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """U(-1 / sqrt(fan in), 1 / sqrt(fan in)), PyTorch's start for convolutions."""
+    return nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")(key, shape, jnp.float32)
