@@ -1,0 +1,280 @@
+"""Langevin samplers: theta^1, theta^2, ... distributed (nearly) as exp(log_density / temperature).
+
+A sampler is a pair of pure functions, for any pytree of real arrays and any log density:
+
+    state = sampler.init(position)
+    state, info = sampler.step(key, state, log_density)       # one gradient, one step
+
+`key` is consumed; give every step and every chain its own. No step is rejected, so the samples
+carry a bias that vanishes with the step size. Step sizes and temperatures are numbers, or
+schedules: functions of the number of steps taken (as in optax.schedules).
+
+How the paper's learning rate 0.01 for T_f maps to a step size. It belongs to a loss that is a mean,
+L = |g - A(K) f|^2 / N with N = H W C, whereas the log posterior is log p = -N L / (2 s^2) + ...
+with noise standard deviation s: its gradient is N / (2 s^2) times larger (3e8 for 256x256 grey
+pixels and s = 0.01). So a plain gradient step of 0.01 on L is
+
+    sgld(step_size=0.01 * 2 * s**2 / N)                    on log p, or equally
+    sgld(step_size=0.01, temperature=2 * s**2 / N)         on -L.
+
+Plain sgld at 0.01 on the unscaled log posterior diverges: a step is stable only below 2 / (largest
+curvature of -log p). `psgld` divides by the gradient's own size and thus takes 0.01 as it is,
+on log p; its noise still needs the true scale of log p, or the matching temperature.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dem_jax.config import require
+from dem_jax.types import LogDensity, PyTree
+
+ScalarOrSchedule = float | jax.Array | Callable[[jax.Array], jax.Array | float]
+
+
+class Info(NamedTuple):
+    """What one step reports, all of it at the position before the step."""
+
+    log_density: jax.Array  # []
+    gradient_norm: jax.Array  # [] Euclidean norm of the log density's gradient, over all leaves
+    aux: Any  # what the log density returned beside its value if has_aux, else None
+
+
+class Sampler(NamedTuple):
+    """A pair of pure functions; the state has at least the fields `position` and `steps`."""
+
+    init: Callable[[PyTree], Any]  # position -> state
+    step: Callable[[jax.Array, Any, LogDensity], tuple[Any, Info]]
+
+
+class SGLDState(NamedTuple):
+    """Where a chain of `sgld` stands."""
+
+    position: PyTree
+    steps: jax.Array  # [] int32, steps taken
+
+
+class PSGLDState(NamedTuple):
+    """Where a chain of `psgld` stands."""
+
+    position: PyTree
+    steps: jax.Array  # [] int32, steps taken
+    second_moment: PyTree  # like position, float32 at least: average of squared gradients
+
+
+class NoisyAdamState(NamedTuple):
+    """Where a chain of `noisy_adam` stands."""
+
+    position: PyTree
+    steps: jax.Array  # [] int32, steps taken
+    moments: Any  # optax's Adam state, float32 at least
+
+
+def sgld(
+    step_size: ScalarOrSchedule, *, temperature: ScalarOrSchedule = 1.0, has_aux: bool = False
+) -> Sampler:
+    """Stochastic gradient Langevin dynamics, the paper's eq. (4).
+
+        theta <- theta + a grad log p(theta) + sqrt(2 a T) w,    w ~ N(0, I)
+
+    On a Gaussian with precision L it samples covariance T (L (I - a L / 2))^-1, for a < 2 / max L.
+
+    Args:
+        step_size: a > 0, in units of theta^2 per unit of log density (see the module).
+        temperature: T >= 0; 1 samples p, 0 is gradient ascent.
+        has_aux: whether the log density returns (value, aux).
+
+    Raises:
+        ValueError: a step size or temperature out of range.
+
+    Source: Li et al., CVPR 2023, eq. (4); Welling and Teh, ICML 2011 (whose epsilon is 2 a).
+    """
+    _check(step_size, temperature)
+
+    def init(position: PyTree) -> SGLDState:
+        return SGLDState(position, jnp.zeros((), jnp.int32))
+
+    def step(key: jax.Array, state: SGLDState, log_density: LogDensity) -> tuple[SGLDState, Info]:
+        gradient, info = _gradient(log_density, state.position, has_aux)
+        alpha = _at(step_size, state.steps)
+        spread = jnp.sqrt(2 * alpha * _at(temperature, state.steps))
+        position = jax.tree.map(
+            lambda theta, g, w: _add(theta, alpha * g + spread * w),
+            state.position,
+            gradient,
+            _noise(key, state.position),
+        )
+        return SGLDState(position, state.steps + 1), info
+
+    return Sampler(init, step)
+
+
+def psgld(
+    step_size: ScalarOrSchedule,
+    *,
+    temperature: ScalarOrSchedule = 1.0,
+    decay: float = 0.99,
+    epsilon: float = 1e-5,
+    has_aux: bool = False,
+) -> Sampler:
+    """SGLD preconditioned by the gradient's own size, as in RMSprop.
+
+        v <- d v + (1 - d) g^2,    G = 1 / (sqrt(v) + epsilon),    g = grad log p(theta)
+        theta <- theta + a (G g + T Gamma) + sqrt(2 a T G) w,    w ~ N(0, I)
+
+    Gamma_i = dG_i / dtheta_i is left out, as Li et al. do in practice: it needs second derivatives,
+    and v holds only a share 1 - d of the present gradient, so it is of order 1 - d; the
+    bias that this leaves vanishes as d -> 1. d = min(decay, t / (t + 1)) at step t: v is the
+    plain mean of the first 1 / (1 - decay) squared gradients and exponential after that, so the
+    first steps are no larger than later ones. decay = 1 keeps the mean over all steps.
+
+    Any G > 0 is a valid preconditioner; epsilon only bounds it. Where the log density does not
+    depend on theta at all, each step adds noise of standard deviation sqrt(2 a T / epsilon).
+
+    Args:
+        step_size: a > 0, in units of theta: a step moves every parameter by about a.
+        temperature: T >= 0; 1 samples p, 0 is RMSprop.
+        decay: of the squared gradients' average, in (0, 1].
+        epsilon: > 0, in units of the gradient of the log density.
+        has_aux: whether the log density returns (value, aux).
+
+    Raises:
+        ValueError: an argument out of range.
+
+    Source: Li, Chen, Carlson, Carin: Preconditioned stochastic gradient Langevin dynamics for deep
+    neural networks, AAAI 2016, Algorithm 1 (whose epsilon_t is 2 a, and lambda is epsilon).
+    """
+    _check(step_size, temperature)
+    require(0 < decay <= 1, f"decay={decay} must be in (0, 1].")
+    require(epsilon > 0, f"epsilon={epsilon} must be positive.")
+
+    def init(position: PyTree) -> PSGLDState:
+        return PSGLDState(
+            position, jnp.zeros((), jnp.int32), optax.tree.zeros_like(_wide(position))
+        )
+
+    def step(key: jax.Array, state: PSGLDState, log_density: LogDensity) -> tuple[PSGLDState, Info]:
+        gradient, info = _gradient(log_density, state.position, has_aux)
+        alpha = _at(step_size, state.steps)
+        heat = _at(temperature, state.steps)
+        kept = jnp.minimum(decay, state.steps / (state.steps + 1))
+        second_moment = jax.tree.map(
+            lambda v, g: (kept * v + (1 - kept) * g**2).astype(v.dtype),
+            state.second_moment,
+            gradient,
+        )
+
+        def move(theta: jax.Array, g: jax.Array, v: jax.Array, w: jax.Array) -> jax.Array:
+            precondition = 1 / (jnp.sqrt(v) + epsilon)
+            spread = jnp.sqrt(2 * alpha * heat * precondition)
+            return _add(theta, alpha * precondition * g + spread * w)
+
+        noise = _noise(key, state.position)
+        position = jax.tree.map(move, state.position, gradient, second_moment, noise)
+        return PSGLDState(position, state.steps + 1, second_moment), info
+
+    return Sampler(init, step)
+
+
+def noisy_adam(
+    learning_rate: ScalarOrSchedule,
+    *,
+    noise_scale: ScalarOrSchedule = 0.2,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    epsilon: float = 1e-8,
+    has_aux: bool = False,
+) -> Sampler:
+    """An Adam step, then Gaussian noise on convolution weights (leaves of four axes) alone.
+
+        theta <- theta + a Adam(grad log p(theta)) + a noise_scale w,    w ~ N(0, I)
+
+    This is what the paper's authors' public code for other inverse problems calls preconditioned
+    Langevin. It samples no stated distribution: momentum and the preconditioner do not enter the
+    noise, and the scale of log p, that is the noise level of the photo, does not matter.
+
+    Args:
+        learning_rate: a > 0, in units of theta; 0.01 in the paper.
+        noise_scale: >= 0, standard deviation of the noise over the learning rate.
+        b1: decay of the gradients' average.
+        b2: decay of the squared gradients' average.
+        epsilon: added to the root of the latter, in units of the gradient.
+        has_aux: whether the log density returns (value, aux).
+
+    Raises:
+        ValueError: a learning rate or noise scale out of range.
+
+    Source: the repositories of Ji Li (ASGLD_PR), which add noise to 4-D parameters after
+    torch.optim.Adam; Kingma and Ba, ICLR 2015.
+    """
+    _check(learning_rate, noise_scale, ("learning_rate", "noise_scale"))
+    adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)
+
+    def init(position: PyTree) -> NoisyAdamState:
+        return NoisyAdamState(position, jnp.zeros((), jnp.int32), adam.init(_wide(position)))
+
+    def step(
+        key: jax.Array, state: NoisyAdamState, log_density: LogDensity
+    ) -> tuple[NoisyAdamState, Info]:
+        gradient, info = _gradient(log_density, state.position, has_aux)
+        direction, moments = adam.update(gradient, state.moments)
+        alpha = _at(learning_rate, state.steps)
+        leaves, structure = jax.tree.flatten(state.position)
+        noise = iter(_noise(key, [leaf for leaf in leaves if leaf.ndim == 4]))
+        scale = _at(noise_scale, state.steps)
+        moved = [
+            _add(theta, alpha * (d + scale * next(noise) if theta.ndim == 4 else d))
+            for theta, d in zip(leaves, jax.tree.leaves(direction), strict=True)
+        ]
+        return NoisyAdamState(jax.tree.unflatten(structure, moved), state.steps + 1, moments), info
+
+    return Sampler(init, step)
+
+
+def _check(
+    step_size: ScalarOrSchedule,
+    temperature: ScalarOrSchedule,
+    names: tuple[str, str] = ("step_size", "temperature"),
+) -> None:
+    """Numbers are checked; schedules and traced values cannot be."""
+    if isinstance(step_size, float | int):
+        require(step_size > 0, f"{names[0]}={step_size} must be positive.")
+    if isinstance(temperature, float | int):
+        require(temperature >= 0, f"{names[1]}={temperature} must be zero or positive.")
+
+
+def _at(value: ScalarOrSchedule, steps: jax.Array) -> jax.Array | float:
+    return value(steps) if callable(value) else value
+
+
+def _gradient(log_density: LogDensity, position: PyTree, has_aux: bool) -> tuple[PyTree, Info]:
+    """The gradient in float32 at least, and the step's report."""
+    value, gradient = jax.value_and_grad(log_density, has_aux=has_aux)(position)
+    value, aux = value if has_aux else (value, None)
+    gradient = _wide(gradient)
+    return gradient, Info(value, optax.tree.norm(gradient), aux)
+
+
+def _noise(key: jax.Array, like: PyTree) -> PyTree:
+    """Standard normal noise: one draw cut into leaves, as many draws compile slowly."""
+    leaves, structure = jax.tree.flatten(_wide(like))
+    if not leaves:
+        return like
+    draw = jax.random.normal(key, (sum(leaf.size for leaf in leaves),), jnp.result_type(*leaves))
+    pieces, start = [], 0
+    for leaf in leaves:
+        pieces.append(draw[start : start + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
+        start += leaf.size
+    return jax.tree.unflatten(structure, pieces)
+
+
+def _wide(tree: PyTree) -> PyTree:
+    """The leaves in float32 at least: small steps and squares vanish in half precision."""
+    return jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
+
+
+def _add(theta: jax.Array, change: jax.Array) -> jax.Array:
+    return (theta + change).astype(theta.dtype)
