@@ -1,0 +1,43 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+def write_bytes(path: str | os.PathLike, data: bytes) -> None:
+    """Writes `data` beside `path` under a temporary name, then moves it there in one step.
+
+    Raises:
+      OSError: when it cannot be written; whatever was at `path` before is then still whole.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_json(path: str | os.PathLike, content: Mapping[str, Any]) -> None:
+    """Writes `content` as indented JSON, whole or not at all."""
+    write_bytes(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_array(path: str | os.PathLike, array: np.ndarray) -> None:
+    """Writes `array` as .npy, whole or not at all."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    write_bytes(path, buffer.getvalue())
