@@ -1,0 +1,226 @@
+"""Deblurs photos: `python -m dem_jax.main --flagfile=configs/quickstart.flags --input=... `.
+
+absl flags become one DeblurConfig and one Options here, and nowhere else. The flags live in their
+own registry, so that importing this module disturbs no other program's flags.
+"""
+
+import dataclasses
+import inspect
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from absl import flags
+
+from dem_jax import __version__
+from dem_jax.config import DeblurConfig
+from dem_jax.runtime import devices, driver, inputs, samples, sizes
+
+USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, from nothing but it.
+
+  python -m dem_jax.main --flagfile=configs/quickstart.flags --input=photo.jpg --output_dir=out
+
+Results are in OUTPUT_DIR/NAME: deblurred.png, report.png, kernels, uncertainty and run.json.
+Flagfiles are sets of flags for a purpose: quickstart (minutes on 2 CPU cores), uniform, nonuniform,
+paper, levin, lai, koehler, smoke. Flags after a flagfile win over it.
+Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags (nothing written).
+"""
+_RESOLVED = ("kernel_size", "patch_grid")  # have flags of their own, which also take `auto`
+
+
+def run(argv: Sequence[str] | None = None, *, solver: driver.Solver | None = None) -> int:
+    """The command line; returns the exit status."""
+    values = define_flags()
+    try:
+        extra = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
+        if values["help"].value:
+            print(help_text(values))
+            return 0
+        if extra:
+            raise ValueError(
+                f"Unexpected argument {extra[0]}; photos are given as --input={extra[0]}."
+            )
+        options = make_options(values)
+        sources = inputs.find_sources(values["input"].value)
+        _make_folder(options.output_dir)
+    except (flags.Error, ValueError) as error:
+        print(f"dem_jax: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    devices.configure(
+        precision=options.precision, cache_dir=values["compilation_cache_dir"].value or ""
+    )
+    try:
+        return driver.run(options, sources, solver=solver)
+    except KeyboardInterrupt:
+        sys.stderr.flush()
+        os._exit(1)  # a computation under way cannot be stopped in any other way
+
+
+def define_flags() -> flags.FlagValues:
+    """All flags of the command line, in a registry of their own."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt(True)
+    own: dict[str, Any] = {"flag_values": values}
+    bundled = ", ".join(samples.PREFIX + name for name in samples.FILES)
+    flags.DEFINE_multi_string(
+        "input",
+        None,
+        f"Photo, folder or glob; may be given several times. Bundled: {bundled}",
+        **own,
+    )
+    flags.DEFINE_string("output_dir", None, "Folder for the results.", **own)
+    flags.DEFINE_enum(
+        "blur",
+        sizes.NONUNIFORM,
+        [sizes.UNIFORM, sizes.NONUNIFORM],
+        "uniform: one kernel for the photo; nonuniform: one for every patch.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "kernel_size",
+        "auto",
+        "Odd number of pixels, auto, or a file with a photo's name and its size on each line.",
+        **own,
+    )
+    flags.DEFINE_string("patch_grid", "auto", "ROWSxCOLS of patches, or auto.", **own)
+    flags.DEFINE_integer("seed", 0, "Random seed.", lower_bound=0, **own)
+    flags.DEFINE_boolean("overwrite", False, "Redo photos that are finished already.", **own)
+    flags.DEFINE_enum(
+        "precision", "float32", list(devices.PRECISIONS), "Precision of matrix products.", **own
+    )
+    flags.DEFINE_integer(
+        "log_every", 1, "EM iterations between two lines of metrics.", lower_bound=1, **own
+    )
+    flags.DEFINE_string(
+        "compilation_cache_dir",
+        devices.default_cache_dir(),
+        "Folder that keeps compiled programs; empty for none.",
+        **own,
+    )
+    flags.DEFINE_boolean("help", False, "This text.", short_name="h", **own)
+    for name, default, text in _config_fields(DeblurConfig()):
+        _define_config_flag(name, default, text, values)
+    return values
+
+
+def make_options(values: flags.FlagValues) -> driver.Options:
+    """Flags -> Options.
+
+    Raises:
+      ValueError: for missing or contradictory flags and values that are not allowed.
+    """
+    for name in ("input", "output_dir"):
+        if not values[name].value:
+            raise ValueError(f"--{name} is missing; --help says how to use it.")
+    config = DeblurConfig()
+    for name, _, _ in _config_fields(config):
+        if values[name].value is not None:
+            config = _replace(config, name.split("."), values[name].value)
+    kernel_size = sizes.parse_kernel_size(values["kernel_size"].value)
+    patch_grid = sizes.parse_patch_grid(values["patch_grid"].value)
+    blur = values["blur"].value
+    if blur == sizes.UNIFORM and patch_grid not in (None, (1, 1)):
+        raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
+    if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
+        raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
+    return driver.Options(
+        output_dir=pathlib.Path(values["output_dir"].value).expanduser(),
+        config=config,
+        sizes=sizes.Sizes(blur, kernel_size, patch_grid),
+        seed=values["seed"].value,
+        overwrite=values["overwrite"].value,
+        log_every=values["log_every"].value,
+        precision=values["precision"].value,
+    )
+
+
+def help_text(values: flags.FlagValues) -> str:
+    """What --help prints."""
+    lines = [USAGE, "Flags:"]
+    defaults = {name: default for name, default, _ in _config_fields(DeblurConfig())}
+    for name in values:
+        if name == "h":
+            continue
+        default = defaults.get(name, values[name].default)
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        ending = "" if default is None else f" (default: {shown})"
+        text = " ".join(values[name].help.split()).split("; repeat this option")[0]
+        lines.append(f"  --{name}\n      {text}{ending}")
+    return "\n".join(lines)
+
+
+def _config_fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+    """(dotted name, default, explanation) of every field, the explanation being its comment."""
+    comments = dict(re.findall(r"^    (\w+):[^#\n]*# (.*)$", inspect.getsource(type(config)), re.M))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _config_fields(value, f"{prefix}{field.name}.")
+        elif field.name not in _RESOLVED:
+            yield prefix + field.name, value, comments.get(field.name, "See dem_jax/config.py.")
+
+
+def _define_config_flag(name: str, default: Any, text: str, values: flags.FlagValues) -> None:
+    """A flag of the type of `default`; None, the flag's own default, leaves the configuration's."""
+    if isinstance(default, bool):
+        flags.DEFINE_boolean(name, None, text, flag_values=values)
+    elif isinstance(default, int):
+        flags.DEFINE_integer(name, None, text, flag_values=values)
+    elif isinstance(default, tuple):
+        flags.DEFINE_list(name, None, f"{text}; separated by commas", flag_values=values)
+    elif isinstance(default, str):
+        flags.DEFINE_string(name, None, text, flag_values=values)
+    else:
+        flags.DEFINE_float(name, None, text, flag_values=values)
+
+
+def _replace(config: Any, path: Sequence[str], value: Any) -> Any:
+    """`config` with the field at the end of `path` replaced."""
+    name, *rest = path
+    old = getattr(config, name)
+    if rest:
+        value = _replace(old, rest, value)
+    elif isinstance(old, tuple):
+        try:
+            value = tuple(type(old[0])(item) for item in value)
+        except ValueError as error:
+            raise ValueError(
+                f"--{name}={','.join(value)} must be numbers, such as 32,64."
+            ) from error
+    return dataclasses.replace(config, **{name: value})
+
+
+def _find_flagfiles(argv: Sequence[str]) -> list[str]:
+    """`argv`, with flagfiles that are not at hand taken from those installed with the package."""
+    here = pathlib.Path(__file__).parent
+    found = []
+    for argument in argv:
+        match = re.fullmatch(r"--?flagfile=(.*)", argument)
+        if match and not pathlib.Path(match[1]).expanduser().is_file():
+            name = pathlib.Path(match[1]).name.removesuffix(".flags") + ".flags"
+            for folder in (here / "configs", here.parent / "configs"):
+                if (folder / name).is_file():
+                    argument = f"--flagfile={folder / name}"
+                    break
+            else:
+                raise ValueError(f"Flagfile {match[1]} does not exist; see the folder configs.")
+        found.append(argument)
+    return found
+
+
+def _make_folder(path: pathlib.Path) -> None:
+    """Makes sure that results can be written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".{os.getpid()}.tmp"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"--output_dir={path} cannot be written: {error.strerror}.") from error
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,158 @@
+"""Pictures that a person looks at: kernels, uncertainty, and everything on one page.
+
+Drawn with Pillow alone. Every function returns a picture as uint8, [h, w] grey or [h, w, 3] RGB.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+_MARGIN = 20
+_COLUMN = 560  # width of each of the page's two columns, pixels
+_INK, _PALE, _PAPER = (30, 30, 30), (150, 150, 150), (255, 255, 255)
+# From dark to light in even steps, so that it also reads in grey print and for colour-blind people.
+_SCALE = np.array(
+    [(10, 15, 60), (45, 60, 110), (95, 95, 115), (140, 130, 115), (195, 170, 95), (255, 230, 70)]
+)
+
+
+def kernels_picture(kernels: np.ndarray, grid: tuple[int, int], *, cell: int = 96) -> np.ndarray:
+    """Kernels [P, k, k] laid out as the patches lie on the photo, each scaled to its own maximum.
+
+    Args:
+      kernels: non-negative.
+      grid: rows and columns, rows x columns = P.
+      cell: least width of one kernel in pixels; a pixel of the kernel becomes a square.
+    """
+    rows, cols = grid
+    size = kernels.shape[-1]
+    zoom = max(1, -(-cell // size))
+    peaks = np.maximum(kernels.max(axis=(1, 2), keepdims=True), 1e-12)
+    tiles = np.rint(255 * kernels / peaks).astype(np.uint8)
+    tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    tiles = np.pad(tiles, ((0, 0), (1, 1), (1, 1)), constant_values=96)
+    side = tiles.shape[-1]
+    picture = tiles.reshape(rows, cols, side, side).transpose(0, 2, 1, 3)
+    return picture.reshape(rows * side, cols * side)
+
+
+def uncertainty_picture(std: np.ndarray) -> np.ndarray:
+    """Standard deviation [H, W, C], averaged over channels, in colour beside its scale."""
+    mean = std.mean(axis=-1)
+    top = max(float(np.quantile(mean, 0.995)), 1e-6)
+    height = max(mean.shape[0], 80)
+    colours = np.full((height, mean.shape[1] + 100, 3), 255, np.uint8)
+    colours[: mean.shape[0], : mean.shape[1]] = _colour(mean / top)
+    left = mean.shape[1] + 10
+    colours[10 : height - 10, left : left + 16] = _colour(np.linspace(1, 0, height - 20))[:, None]
+    image = Image.fromarray(colours)
+    draw = ImageDraw.Draw(image)
+    for y, value in ((10, top), (height - 22, 0.0)):
+        draw.text((left + 22, y), f"{value:.4f}", fill=_INK, font=_font(12))
+    return np.asarray(image)
+
+
+def report_page(
+    before: np.ndarray,
+    after: np.ndarray,
+    kernels: np.ndarray,
+    std: np.ndarray | None,
+    *,
+    grid: tuple[int, int],
+    history: Sequence[Mapping[str, float]],
+    caption: str,
+) -> np.ndarray:
+    """Before, after, kernels, uncertainty and convergence on one page.
+
+    Args:
+      before: [H, W, C] the blurred photo, in [0, 1].
+      after: [H, W, C] the sharp one.
+      kernels: [P, k, k].
+      std: [H, W, C], or None: then its place says that there is none.
+      grid: rows and columns of patches.
+      history: one entry per EM iteration with "iteration" and "negative_log_likelihood".
+      caption: one line under the title.
+    """
+    convergence = _curve(
+        [entry["iteration"] for entry in history],
+        [entry["negative_log_likelihood"] for entry in history],
+    )
+    spread = None if std is None else uncertainty_picture(std)
+    panels = [
+        ("Before", _grey_or_rgb(before)),
+        ("After", _grey_or_rgb(after)),
+        (f"Blur kernels ({grid[0]} x {grid[1]} patches)", kernels_picture(kernels, grid)),
+        ("Uncertainty: standard deviation per pixel, white = 1", spread),
+        ("Convergence: negative log-likelihood per value (nats)", convergence),
+    ]
+    drawn = [_panel(title, picture) for title, picture in panels]
+    rows = [drawn[0:2], drawn[2:4], drawn[4:5]]
+    height = 80 + sum(max(p.height for p in row) + _MARGIN for row in rows)
+    page = Image.new("RGB", (2 * _COLUMN + 3 * _MARGIN, height), _PAPER)
+    draw = ImageDraw.Draw(page)
+    draw.text((_MARGIN, 15), "dem_jax", fill=_INK, font=_font(24))
+    draw.text((_MARGIN, 48), caption, fill=_INK, font=_font(14))
+    top = 80
+    for row in rows:
+        for column, panel in enumerate(row):
+            page.paste(panel, (_MARGIN + column * (_COLUMN + _MARGIN), top))
+        top += max(p.height for p in row) + _MARGIN
+    return np.asarray(page)
+
+
+def _panel(title: str, picture: np.ndarray | None) -> Image.Image:
+    """`picture` fitted to a column's width under its title."""
+    if picture is None:
+        body = Image.new("RGB", (_COLUMN, 60), _PAPER)
+        ImageDraw.Draw(body).text((0, 20), "none yet", fill=_PALE, font=_font(14))
+    else:
+        image = Image.fromarray(picture).convert("RGB")
+        scale = min(_COLUMN / image.width, 1.5 * _COLUMN / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        body = image.resize(size, Image.Resampling.LANCZOS)
+    panel = Image.new("RGB", (_COLUMN, body.height + 24), _PAPER)
+    ImageDraw.Draw(panel).text((0, 2), title, fill=_INK, font=_font(14))
+    panel.paste(body, (0, 24))
+    return panel
+
+
+def _curve(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
+    """Line through the finite points (x, y), with the ends of both axes labelled."""
+    width, height, left, bottom = _COLUMN, 240, 70, 215
+    image = Image.new("RGB", (width, height), _PAPER)
+    draw = ImageDraw.Draw(image)
+    draw.line([(left, 10), (left, bottom), (width - 10, bottom)], fill=_PALE)
+    points = [(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
+    if not points:
+        draw.text((left + 10, 100), "no EM iteration was finished", fill=_PALE, font=_font(14))
+        return np.asarray(image)
+    xs, ys = (np.array(values, float) for values in zip(*points, strict=True))
+    across = left + 10 + (xs - xs.min()) / max(np.ptp(xs), 1) * (width - left - 40)
+    down = 20 + (ys.max() - ys) / max(np.ptp(ys), 1e-9) * (bottom - 40)
+    line = list(zip(across.tolist(), down.tolist(), strict=True))
+    draw.line(line, fill=(20, 60, 140), width=2)
+    for a, b in line:
+        draw.ellipse((a - 3, b - 3, a + 3, b + 3), fill=(20, 60, 140))
+    for value, place in ((ys.max(), 14), (ys.min(), bottom - 26)):
+        draw.text((4, place), f"{value:.4g}", fill=_INK, font=_font(12))
+    for value, where in {xs.min(): across.min(), xs.max(): across.max()}.items():
+        draw.text((where - 4, bottom + 6), f"{value:.0f}", fill=_INK, font=_font(12))
+    draw.text((width // 2 - 30, bottom + 6), "EM iteration", fill=_PALE, font=_font(12))
+    return np.asarray(image)
+
+
+def _colour(values: np.ndarray) -> np.ndarray:
+    """Colours [..., 3] uint8 of values in [0, 1]."""
+    places = np.linspace(0, 1, len(_SCALE))
+    channels = [np.interp(values, places, _SCALE[:, c]) for c in range(3)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def _grey_or_rgb(pixels: np.ndarray) -> np.ndarray:
+    samples = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
+    return samples[..., 0] if samples.shape[-1] == 1 else samples
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)

@@ -1,0 +1,120 @@
+"""What `auto` stands for: kernel sizes and patch grids chosen from the photo's size."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from dem_jax.config import DeblurConfig
+
+UNIFORM, NONUNIFORM = "uniform", "nonuniform"
+SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
+_LEAST_PATCH = 96  # pixels, and four kernels: enough picture in every patch to know its kernel
+_LARGEST_GRID = 6  # rows or columns
+
+
+class Sizes(NamedTuple):
+    """Sizes as the user asks for them; None is `auto`."""
+
+    blur: str
+    kernel_size: int | Mapping[str, int] | None  # or by the photo's name, as in Lai's lists
+    patch_grid: tuple[int, int] | None
+
+
+def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str) -> DeblurConfig:
+    """`config` with kernel size and patch grid for the photo called `name`.
+
+    Raises:
+      ValueError: when the photo is too small, or `name` is not in the list of kernel sizes.
+    """
+    short = min(height, width)
+    if short < SMALLEST_SIDE:
+        raise ValueError(
+            f"{name} is {width}x{height} pixels, too small; at least "
+            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed."
+        )
+    if isinstance(sizes.kernel_size, Mapping):
+        if name not in sizes.kernel_size:
+            raise ValueError(f"{name} is not in the list of kernel sizes; add a line for it.")
+        kernel_size = sizes.kernel_size[name]
+    else:
+        kernel_size = sizes.kernel_size or auto_kernel_size(short)
+    if short < 2 * kernel_size:
+        largest = max(3, (short // 2 - 1) | 1)
+        raise ValueError(
+            f"{name} is {width}x{height} pixels, too small for kernel_size={kernel_size}, which "
+            f"needs {2 * kernel_size} along each side; use kernel_size={largest} or less."
+        )
+    if sizes.blur == UNIFORM:
+        grid = (1, 1)
+    else:
+        grid = sizes.patch_grid or auto_patch_grid(height, width, kernel_size)
+    return dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
+
+
+def auto_kernel_size(short_side: int) -> int:
+    """Odd kernel size: 31 for Levin's 255 pixels, growing with the square root of the side."""
+    size = 31 * math.sqrt(short_side / 255)
+    largest = (short_side // 4 - 1) | 1
+    return max(3, min(round(size) | 1, largest, 101))
+
+
+def auto_patch_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:
+    """Rows and columns of patches, each at least four kernels wide, between 2 and 6 of them."""
+    least = max(_LEAST_PATCH, 4 * kernel_size)
+    rows, cols = (max(2, min(round(side / least), _LARGEST_GRID)) for side in (height, width))
+    return rows, cols
+
+
+def parse_kernel_size(text: str) -> int | Mapping[str, int] | None:
+    """Reads `auto`, a number, or a file with a photo's name and its size on each line.
+
+    Raises:
+      ValueError: for anything else, and for sizes that are even or less than 3.
+    """
+    if text == "auto":
+        return None
+    if text.lstrip("-").isdigit():
+        return _checked(int(text), "kernel_size")
+    path = pathlib.Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError(
+            f"kernel_size={text} must be an odd number, 'auto', or a file with a photo's name and "
+            "its size on each line."
+        )
+    sizes = {}
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"The list of kernel sizes {text} cannot be read: {error}.") from error
+    for number, line in enumerate(lines, 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) != 2 or not words[1].isdigit():
+            raise ValueError(
+                f"{text}, line {number}: '{line}' must be a photo's name and its size."
+            )
+        sizes[words[0]] = _checked(int(words[1]), f"{text}, line {number}: kernel_size")
+    return sizes
+
+
+def parse_patch_grid(text: str) -> tuple[int, int] | None:
+    """Reads `auto` or `ROWSxCOLS`.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if text == "auto":
+        return None
+    rows, _, cols = text.partition("x")
+    if not (rows.isdigit() and cols.isdigit() and int(rows) and int(cols)):
+        raise ValueError(f"patch_grid={text} must be ROWSxCOLS, such as 3x4, or 'auto'.")
+    return int(rows), int(cols)
+
+
+def _checked(size: int, what: str) -> int:
+    if size < 3 or size % 2 == 0:
+        raise ValueError(f"{what}={size} must be odd and at least 3; try {max(3, size | 1)}.")
+    return size

@@ -1,0 +1,205 @@
+"""The command line: flags become a configuration; bad input becomes one sentence."""
+
+import dataclasses
+import json
+import pathlib
+import re
+
+import cv2
+import jax
+import numpy as np
+import pytest
+import tifffile
+
+from dem_jax import main
+from dem_jax.config import DeblurConfig
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
+
+@pytest.fixture(autouse=True)
+def _keep_jax_config():
+    names = (
+        "jax_default_matmul_precision",
+        "jax_compilation_cache_dir",
+        "jax_persistent_cache_min_compile_time_secs",
+    )
+    before = {name: getattr(jax.config, name) for name in names}
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+
+
+def options_of(*argv):
+    values = main.define_flags()
+    assert len(values(["dem_jax", *argv, "--input=x", "--output_dir=y"])) == 1
+    return main.make_options(values)
+
+
+def write_picture(path, shape=(40, 48, 3)):
+    rng = np.random.default_rng(0)
+    assert cv2.imwrite(str(path), rng.integers(0, 256, shape, dtype=np.uint8))
+
+
+def test_defaults_are_those_of_the_configuration():
+    assert options_of().config == DeblurConfig()
+
+
+def test_every_field_of_the_configuration_has_a_flag_with_an_explanation():
+    for name, _, text in main._config_fields(DeblurConfig()):
+        assert name in main.define_flags()
+        assert len(text) > 3
+
+
+def test_flags_reach_the_configuration():
+    options = options_of(
+        "--em_iterations=7",
+        "--image_network.channels=12",
+        "--kernel_network.channels=4,8",
+        "--nowarm_start",
+        "--kernel_size=21",
+        "--patch_grid=3x4",
+        "--seed=5",
+    )
+    assert options.config.em_iterations == 7
+    assert options.config.image_network.channels == 12
+    assert options.config.kernel_network.channels == (4, 8)
+    assert options.config.warm_start is False
+    assert options.sizes == ("nonuniform", 21, (3, 4))
+    assert options.seed == 5
+    untouched = dataclasses.replace(
+        options.config,
+        em_iterations=DeblurConfig.em_iterations,
+        warm_start=DeblurConfig.warm_start,
+        image_network=DeblurConfig.image_network,
+        kernel_network=DeblurConfig.kernel_network,
+    )
+    assert untouched == DeblurConfig()
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.flags")), ids=lambda path: path.stem)
+def test_flagfiles_parse_and_leave_the_photo_to_the_user(path, monkeypatch):
+    monkeypatch.chdir(CONFIGS.parent)
+    options_of(f"--flagfile={path}")
+    text = path.read_text()
+    assert not re.search(r"^--(input|output_dir)", text, re.M)
+    assert f"--flagfile=configs/{path.name}" in text
+    for header in ("# Cost:", "# Expect:"):
+        assert header in text
+
+
+def test_the_promised_flagfiles_are_there():
+    promised = {"quickstart", "uniform", "nonuniform", "paper", "levin", "lai", "koehler", "smoke"}
+    assert promised <= {path.stem for path in CONFIGS.glob("*.flags")}
+
+
+def test_nonuniform_flagfile_equals_the_defaults():
+    assert options_of(f"--flagfile={CONFIGS / 'nonuniform.flags'}") == options_of()
+
+
+def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("configs/smoke.flags", "smoke"):
+        (argument,) = main._find_flagfiles([f"--flagfile={name}"])
+        assert pathlib.Path(argument.removeprefix("--flagfile=")).is_file()
+
+
+def test_help_tells_a_newcomer_how(capsys):
+    assert main.run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--flagfile=configs/quickstart.flags --input=photo.jpg" in text
+    for name in ("--input", "--blur", "--kernel_size", "--em_iterations"):
+        assert f"\n  {name}\n" in text
+    assert "default: 31" not in text  # kernel_size is auto
+
+
+BAD_FLAGS = {
+    "nothing": ([], "--input is missing"),
+    "no output": (["--input={photo}"], "--output_dir is missing"),
+    "missing file": (["--input={tmp}/absent.png"], "does not exist"),
+    "no pictures": (["--input={tmp}/empty"], "holds no pictures"),
+    "unknown flag": (["--input={photo}", "--em_iteration=3"], "em_iterations"),
+    "unknown sample": (["--input=sample:dog"], "clock"),
+    "not a number": (["--input={photo}", "--em_iterations=many"], "em_iterations"),
+    "negative": (["--input={photo}", "--seed=-1"], "seed"),
+    "even kernel": (["--input={photo}", "--kernel_size=30"], "try 31"),
+    "no kernel": (["--input={photo}", "--kernel_size=huge"], "odd number"),
+    "grid": (["--input={photo}", "--patch_grid=4"], "ROWSxCOLS"),
+    "contradiction": (["--input={photo}", "--blur=uniform", "--patch_grid=2x2"], "contradicts"),
+    "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
+    "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
+    "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
+    "stray word": (["{photo}", "--input={photo}"], "--input="),
+    "network": (["--input={photo}", "--image_network.channels=0"], "channels=0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_FLAGS)
+def test_bad_flags_end_with_2_and_one_sentence_and_write_nothing(case, tmp_path, capsys):
+    argv, reason = BAD_FLAGS[case]
+    photo = tmp_path / "photo.png"
+    write_picture(photo)
+    (tmp_path / "empty").mkdir()
+    argv = [argument.format(photo=photo, tmp=tmp_path) for argument in argv]
+    if case not in ("nothing", "no output"):
+        argv.append(f"--output_dir={tmp_path / 'out'}")
+    before = sorted(tmp_path.rglob("*"))
+    assert main.run(argv) == 2
+    said = capsys.readouterr()
+    assert reason in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_unwritable_output_folder(tmp_path, capsys):
+    photo = tmp_path / "photo.png"
+    write_picture(photo)
+    assert main.run([f"--input={photo}", f"--output_dir={photo}/out"]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def make_bad_photo(kind, folder):
+    path = folder / "bad.png"
+    if kind == "truncated":
+        write_picture(path)
+        path.write_bytes(path.read_bytes()[:1000])
+    elif kind == "text":
+        path.write_text("not a picture")
+    elif kind == "one pixel":
+        write_picture(path, (1, 1, 3))
+    elif kind == "small":
+        write_picture(path, (40, 20, 3))
+    elif kind == "constant":
+        assert cv2.imwrite(str(path), np.full((64, 64, 3), 99, np.uint8))
+    elif kind in ("nan", "inf"):
+        path = folder / "bad.tiff"
+        pixels = np.full((64, 64), 0.5, np.float32)
+        pixels[3, 3] = float(kind)
+        tifffile.imwrite(path, pixels)
+    return path
+
+
+BAD_PHOTOS = {
+    "truncated": "damaged",
+    "text": "not a picture",
+    "one pixel": "1x1",
+    "small": "kernel_size=",
+    "constant": "constant",
+    "nan": "NaN",
+    "inf": "infinite",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_PHOTOS)
+def test_bad_photo_is_a_failed_entry_and_nothing_else(kind, tmp_path, capsys):
+    path = make_bad_photo(kind, tmp_path)
+    out = tmp_path / "out"
+    argv = [f"--input={path}", f"--output_dir={out}", "--kernel_size=21", "--blur=uniform"]
+    assert main.run([*argv, "--compilation_cache_dir="]) == 1
+    (entry,) = json.loads((out / "summary.json").read_text())["photos"]
+    assert entry["status"] == "failed"
+    assert BAD_PHOTOS[kind] in entry["error"]
+    assert entry["error"].endswith(".")
+    assert capsys.readouterr().err.strip().endswith(entry["error"])
+    assert {p.name for p in out.rglob("*")} == {"summary.json", "bad", "run.json"}
