@@ -44,14 +44,13 @@ def run(argv: Sequence[str] | None = None, *, solver: driver.Solver | None = Non
                 f"Unexpected argument {extra[0]}; photos are given as --input={extra[0]}."
             )
         options = make_options(values)
-        sources = inputs.find_sources(values["input"].value)
+        sources = inputs.find_sources(values["input"].value or ())
         _make_folder(options.output_dir)
     except (flags.Error, ValueError) as error:
         print(f"dem_jax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    devices.configure(
-        precision=options.precision, cache_dir=values["compilation_cache_dir"].value or ""
-    )
+    cache_dir = values["compilation_cache_dir"].value
+    devices.configure(precision=options.precision, cache_dir=cache_dir or "")
     try:
         return driver.run(options, sources, solver=solver)
     except KeyboardInterrupt:
@@ -112,28 +111,29 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     Raises:
       ValueError: for missing or contradictory flags and values that are not allowed.
     """
+    given: dict[str, Any] = values.flag_values_dict()
     for name in ("input", "output_dir"):
-        if not values[name].value:
+        if not given[name]:
             raise ValueError(f"--{name} is missing; --help says how to use it.")
     config = DeblurConfig()
     for name, _, _ in _config_fields(config):
-        if values[name].value is not None:
-            config = _replace(config, name.split("."), values[name].value)
-    kernel_size = sizes.parse_kernel_size(values["kernel_size"].value)
-    patch_grid = sizes.parse_patch_grid(values["patch_grid"].value)
-    blur = values["blur"].value
+        if given[name] is not None:
+            config = _replace(config, name.split("."), given[name])
+    kernel_size = sizes.parse_kernel_size(given["kernel_size"])
+    patch_grid = sizes.parse_patch_grid(given["patch_grid"])
+    blur = given["blur"]
     if blur == sizes.UNIFORM and patch_grid not in (None, (1, 1)):
         raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
     return driver.Options(
-        output_dir=pathlib.Path(values["output_dir"].value).expanduser(),
+        output_dir=pathlib.Path(given["output_dir"]).expanduser(),
         config=config,
         sizes=sizes.Sizes(blur, kernel_size, patch_grid),
-        seed=values["seed"].value,
-        overwrite=values["overwrite"].value,
-        log_every=values["log_every"].value,
-        precision=values["precision"].value,
+        seed=given["seed"],
+        overwrite=given["overwrite"],
+        log_every=given["log_every"],
+        precision=given["precision"],
     )
 
 
