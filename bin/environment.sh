@@ -26,7 +26,7 @@ make_environment() {
 install_wheel() {
   local extras="$1" dist
   dist="$(mktemp -d)"
-  local pip=("$python" -m pip --disable-pip-version-check --quiet)
+  local pip=("$python" -m pip --disable-pip-version-check -qq)
   "${pip[@]}" wheel --no-deps --wheel-dir "$dist" "$repo" || stop "The wheel could not be built; see the message above."
   local wheel
   wheel="$(echo "$dist"/dem_jax-*.whl)"
