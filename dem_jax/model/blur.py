@@ -81,8 +81,9 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
 
     patches = _cut(_cut(jnp.moveaxis(latent, -1, 0), 2, grid[1]), 1, grid[0])
     patches = jnp.moveaxis(patches, 3, 2)  # [C, grid, 2 hop_y, 2 hop_x]
-    spectrum = jnp.fft.rfft2(kernels.reshape(*grid, k, k), s=size) * jnp.fft.rfft2(patches, s=size)
-    blurred = jnp.fft.irfft2(spectrum, s=size)[..., : 2 * hop_y + k - 1, : 2 * hop_x + k - 1]
+    spectrum = jnp.fft.rfft2(kernels.reshape(1, *grid, k, k), s=size)
+    blurred = jnp.fft.irfft2(spectrum * jnp.fft.rfft2(patches, s=size), s=size)
+    blurred = blurred[..., : 2 * hop_y + k - 1, : 2 * hop_x + k - 1]
     photo = _overlap_add(_overlap_add(jnp.moveaxis(blurred, 2, 3), 3, hop_x), 1, hop_y)
     photo = photo[:, before_y + k - 1 : before_y + rows, before_x + k - 1 : before_x + cols]
     return jnp.moveaxis(photo, 0, -1)
@@ -240,7 +241,7 @@ def _cut(image: jax.Array, axis: int, count: int) -> jax.Array:
     tiles = jnp.pad(image, padding).reshape(*before_axis, count + 1, hop, *after_axis)
     halves = [lax.slice_in_dim(tiles, i, i + count, axis=axis) for i in (0, 1)]
     profiles = jnp.asarray(_profiles(n, count), image.dtype)
-    profiles = profiles.reshape(count, 2, hop, *[1] * len(after_axis))
+    profiles = profiles.reshape(*[1] * axis, count, 2, hop, *[1] * len(after_axis))
     patches = jnp.stack(halves, axis=axis + 1) * profiles
     return patches.reshape(*before_axis, count, 2 * hop, *after_axis)
 
