@@ -132,11 +132,12 @@ def _gradient_by_kernel(x: jax.Array, g: jax.Array, n: int, stride: int) -> jax.
     return k.reshape(n, n, x.shape[-1], g.shape[-1])
 
 
-def normalise(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
-    """Each channel to zero mean and unit variance over the picture, then scale and bias.
+def normalised_activation(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    """Each channel normalised over the picture, scaled and shifted, then the leaky rectifier.
 
-    y = (x - mean_{i, j} x) / sqrt(var_{i, j} x + 1e-5) scale + bias. This is
-    deep image prior's batch normalisation at its batch size of one: instance normalisation.
+    y = r((x - mean_{i, j} x) / sqrt(var_{i, j} x + 1e-5) scale + bias), r(u) = max(u, 0.2 u). This
+    is deep image prior's batch normalisation at its batch size of one: instance normalisation. The
+    derivative keeps x and no other picture. Reverse mode only.
 
     Args:
       x: [H, W, C].
@@ -146,27 +147,86 @@ def normalise(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
     Returns:
       [H, W, C].
     """
+    return _normalised_activation(x, scale, bias)
+
+
+@jax.custom_vjp
+def _normalised_activation(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
+    return _normalised_activation_forward(x, scale, bias)[0]
+
+
+def _normalised_activation_forward(
+    x: jax.Array, scale: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     mean = jnp.mean(x, (0, 1))
     variance = jnp.mean(jnp.square(x - mean), (0, 1))
-    return (x - mean) * (lax.rsqrt(variance + EPSILON) * scale) + bias
+    inverse_std = lax.rsqrt(variance + EPSILON)
+    slope, offset = _computed_once(inverse_std * scale, bias - mean * inverse_std * scale)
+    y = x * slope + offset
+    return jnp.maximum(y, NEGATIVE_SLOPE * y), (x, slope, offset, mean, inverse_std)
+
+
+def _normalised_activation_backward(
+    residuals: tuple[jax.Array, ...], g: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    x, slope, offset, mean, inverse_std = residuals
+    g = jnp.where(x * slope + offset > 0, g, NEGATIVE_SLOPE * g)
+    by_bias = jnp.sum(g, (0, 1))
+    by_scale = jnp.sum(g * (x - mean), (0, 1)) * inverse_std
+    pixels = x.shape[0] * x.shape[1]
+    linear = slope * inverse_std * by_scale / pixels
+    linear, constant = _computed_once(linear, slope * by_bias / pixels - linear * mean)
+    return slope * g - (linear * x + constant), by_scale, by_bias
+
+
+_normalised_activation.defvjp(_normalised_activation_forward, _normalised_activation_backward)
+
+
+def _computed_once(*channels: jax.Array) -> tuple[jax.Array, ...]:
+    """Keeps XLA from computing these per-channel numbers anew at every pixel."""
+    return lax.optimization_barrier(channels)
 
 
 def upsample(x: jax.Array) -> jax.Array:
     """Bilinear interpolation to twice the size, edges replicated: [H, W, C] -> [2 H, 2 W, C].
 
     Equals jax.image.resize(..., "bilinear") and PyTorch's align_corners=False, but its weights are
-    known (1/4 and 3/4), so it is slices and sums, and so is its transpose.
+    known (1/4 and 3/4), so it is slices and sums, and so is its transpose. Reverse mode only.
     """
-    return _upsample_axis(_upsample_axis(x, 0), 1)
+    return _upsample(x)
+
+
+@jax.custom_vjp
+def _upsample(x: jax.Array) -> jax.Array:
+    return _upsample_axis(_upsample_axis(x, 1), 0)
 
 
 def _upsample_axis(x: jax.Array, axis: int) -> jax.Array:
-    n = x.shape[axis]
-    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
-    before = jnp.concatenate([first, lax.slice_in_dim(x, 0, n - 1, axis=axis)], axis)
-    after = jnp.concatenate([lax.slice_in_dim(x, 1, n, axis=axis), last], axis)
+    before, after = _shifted(x, x, axis)
     pairs = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis + 1)
-    return pairs.reshape(*x.shape[:axis], 2 * n, *x.shape[axis + 1 :])
+    return pairs.reshape(*x.shape[:axis], 2 * x.shape[axis], *x.shape[axis + 1 :])
+
+
+def _upsample_axis_transposed(g: jax.Array, axis: int) -> jax.Array:
+    pairs = g.reshape(*g.shape[:axis], g.shape[axis] // 2, 2, *g.shape[axis + 1 :])
+    even = lax.index_in_dim(pairs, 0, axis + 1, keepdims=False)
+    odd = lax.index_in_dim(pairs, 1, axis + 1, keepdims=False)
+    before, after = _shifted(odd, even, axis)
+    return 0.75 * (even + odd) + 0.25 * (before + after)
+
+
+def _shifted(x: jax.Array, y: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
+    """x one pixel on, starting with y's first; y one pixel back, ending with x's last."""
+    n = x.shape[axis]
+    first, last = lax.slice_in_dim(y, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
+    x, y = lax.slice_in_dim(x, 0, n - 1, axis=axis), lax.slice_in_dim(y, 1, n, axis=axis)
+    return jnp.concatenate([first, x], axis), jnp.concatenate([y, last], axis)
+
+
+_upsample.defvjp(
+    lambda x: (_upsample(x), None),
+    lambda _, g: (_upsample_axis_transposed(_upsample_axis_transposed(g, 0), 1),),
+)
 
 
 class Conv(nn.Module):
@@ -193,7 +253,7 @@ class Activation(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
         bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
-        return nn.leaky_relu(normalise(x, scale, bias), NEGATIVE_SLOPE)
+        return normalised_activation(x, scale, bias)
 
 
 class UNet(nn.Module):
