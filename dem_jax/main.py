@@ -17,7 +17,7 @@ from absl import flags
 
 from dem_jax import __version__
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import devices, driver, inputs, samples, sizes
+from dem_jax.runtime import devices, driver, inputs, programs, samples, sizes, truth
 
 USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, from nothing but it.
 
@@ -31,7 +31,7 @@ Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags
 _RESOLVED = ("kernel_size", "patch_grid")  # have flags of their own, which also take `auto`
 
 
-def run(argv: Sequence[str] | None = None, *, solver: driver.Solver | None = None) -> int:
+def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = None) -> int:
     """The command line; returns the exit status."""
     values = define_flags()
     try:
@@ -45,6 +45,9 @@ def run(argv: Sequence[str] | None = None, *, solver: driver.Solver | None = Non
             )
         options = make_options(values)
         sources = inputs.find_sources(values["input"].value or ())
+        if text := values["ground_truth"].value:
+            truths = truth.find_truths(text, sources)
+            options = dataclasses.replace(options, truths=truths)
         _make_folder(options.output_dir)
     except (flags.Error, ValueError) as error:
         print(f"dem_jax: {' '.join(str(error).split())}", file=sys.stderr)
@@ -92,6 +95,12 @@ def define_flags() -> flags.FlagValues:
     )
     flags.DEFINE_integer(
         "log_every", 1, "EM iterations between two lines of metrics.", lower_bound=1, **own
+    )
+    flags.DEFINE_string(
+        "ground_truth",
+        None,
+        "Sharp photo, or a folder of them named like the inputs: PSNR is then measured.",
+        **own,
     )
     flags.DEFINE_string(
         "compilation_cache_dir",

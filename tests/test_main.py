@@ -13,7 +13,7 @@ import tifffile
 
 from dem_jax import main
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import driver
+from dem_jax.runtime import programs
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -197,7 +197,7 @@ def test_bad_photo_is_a_failed_entry_and_nothing_else(kind, tmp_path, capsys):
     path = make_bad_photo(kind, tmp_path)
     out = tmp_path / "out"
     argv = [f"--input={path}", f"--output_dir={out}", "--kernel_size=21", "--blur=uniform"]
-    never = driver.Solver(*[lambda *_: pytest.fail("the photo should have been refused")] * 4)
+    never = programs.Solver(*[lambda *_: pytest.fail("the photo should have been refused")] * 4)
     assert main.run([*argv, "--compilation_cache_dir="], solver=never) == 1
     (entry,) = json.loads((out / "summary.json").read_text())["photos"]
     assert entry["status"] == "failed"

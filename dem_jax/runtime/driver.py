@@ -7,11 +7,9 @@ the state of EM is donated, so a call of `step` consumes it.
 import contextlib
 import dataclasses
 import pathlib
-import signal
-import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,18 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import devices, images, run_folder, sizes
+from dem_jax.runtime import devices, images, run_folder, sizes, truth
 from dem_jax.runtime.inputs import Source
-from dem_jax.runtime.progress import Progress
+from dem_jax.runtime.interrupt import Interrupt
+from dem_jax.runtime.programs import Programs, Solver, default_solver, in_thread
+from dem_jax.runtime.progress import EM, Progress
 
-
-class Solver(NamedTuple):
-    """The pure functions that deblur; tests and other methods may give their own."""
-
-    prepare: Callable[..., Any]  # (key, photo [H, W, C], config) -> Problem
-    init: Callable[..., Any]  # (key, problem, config) -> state
-    step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
-    finish: Callable[..., Any]  # (state, problem, config) -> Result
+_STAGES = {"prepare": "warm start", "init": "warm start", "step": EM, "finish": "writing"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +37,7 @@ class Options:
     overwrite: bool = False
     log_every: int = 1
     precision: str = "float32"
+    truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)  # by source name
 
 
 class Outcome(NamedTuple):
@@ -51,13 +45,6 @@ class Outcome(NamedTuple):
 
     status: str
     why: str = ""
-
-
-def default_solver() -> Solver:
-    """Monte Carlo EM, as in the paper."""
-    from dem_jax.inference import deblur, mcem
-
-    return Solver(deblur.prepare, mcem.init, mcem.step, deblur.finish)
 
 
 def run(
@@ -75,7 +62,7 @@ def run(
     progress = progress or Progress()
     programs = Programs(solver or default_solver())
     bad = []
-    with Interrupt(progress) as interrupt:
+    with Interrupt(progress.say) as interrupt:
         for source in sources:
             outcome = _one(source, options, programs, progress, interrupt)
             if outcome.status != run_folder.DONE:
@@ -90,56 +77,6 @@ def run(
     if interrupt.requested and len(sources) > 1:
         progress.say("Interrupted; run the same command again for the photos that are left.")
     return 1 if bad or interrupt.requested else 0
-
-
-class Programs:
-    """The solver's functions, each compiled once per shape and configuration."""
-
-    def __init__(self, solver: Solver) -> None:
-        self._jitted = {
-            "prepare": jax.jit(solver.prepare, static_argnums=2),
-            "init": jax.jit(solver.init, static_argnums=2),
-            "step": jax.jit(solver.step, static_argnums=3, donate_argnums=1),
-            "finish": jax.jit(solver.finish, static_argnums=2),
-        }
-        self._compiled: dict[Any, Any] = {}
-        self.compile_seconds = 0.0
-
-    def __call__(self, name: str, *args: Any) -> Any:
-        """Runs `name` on `args`, whose last is the configuration, and waits for its result."""
-        leaves, structure = jax.tree.flatten(args[:-1])
-        signature = (name, args[-1], structure, tuple(jax.typeof(leaf) for leaf in leaves))
-        if signature not in self._compiled:
-            started = time.monotonic()
-            self._compiled[signature] = self._jitted[name].lower(*args).compile()
-            self.compile_seconds += time.monotonic() - started
-        return jax.block_until_ready(self._compiled[signature](*args[:-1]))
-
-
-class Interrupt:
-    """Ctrl-C once asks for an orderly stop (`requested`); twice stops at once."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.requested = False
-        self._progress = progress
-        self._before: Any = None
-
-    def __enter__(self) -> "Interrupt":
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._handle)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _handle(self, *_: object) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-        self._progress.say(
-            "Stopping after the step under way, keeping its result; Ctrl-C again stops at once."
-        )
 
 
 def _one(
@@ -199,18 +136,23 @@ class _Job:
         self._programs, self._progress, self._interrupt = programs, progress, interrupt
         self._timings: dict[str, float] = {}
         self._history: list[dict[str, Any]] = []
+        self._truth: truth.Truth | None = None
+        self._psnr: dict[str, float] = {}
 
     def run(self) -> Outcome:
         began, compiled = time.monotonic(), self._programs.compile_seconds
         with self._timed("start"):
             photo, config = self._read()
+            if path := self._options.truths.get(self._source.name):
+                self._truth = truth.Truth(path, photo.pixels.shape)
+            self._measure("blurred", photo.pixels)
             self._folder.start(self._record(photo, config))
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
-            self._progress.stage("warm start")
             prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
             problem = self._call("prepare", prepare_key, jnp.asarray(photo.pixels), config)
             state = self._call("init", init_key, problem, config)
+            self._measure("warm_start", _warm_start_result(problem, config))
         with self._timed("em"):
             state, outcome = self._em(key, state, problem, config)
         with self._timed("write"):
@@ -221,6 +163,7 @@ class _Job:
             outcome.status,
             outcome.why,
             em_iterations_done=len(self._history),
+            psnr=self._psnr or None,
             timings_seconds={name: round(value, 3) for name, value in self._timings.items()},
             device_peak_memory_mb=devices.device_peak_memory_mb(),
         )
@@ -260,7 +203,6 @@ class _Job:
 
     def _em(self, key: jax.Array, state: Any, problem: Any, config: DeblurConfig) -> Any:
         """Runs EM to its end, or to an interrupt; (state, or None when it is lost, outcome)."""
-        self._progress.em_starts()
         began = time.monotonic()
         for iteration in range(1, config.em_iterations + 1):
             if self._interrupt.requested:
@@ -268,11 +210,15 @@ class _Job:
                 return state, Outcome(run_folder.FAILED, f"{why} the result so far was written.")
             step_key = jax.random.fold_in(key, iteration)
             state, info = self._call("step", step_key, state, problem, config)
+            seconds = time.monotonic() - began
             numbers = {name: float(value) for name, value in info._asdict().items()}
             finite = bool(numbers.pop("finite"))
-            entry = {"iteration": iteration, "seconds": round(time.monotonic() - began, 3)}
+            entry: dict[str, Any] = {"iteration": iteration, "seconds": round(seconds, 3)}
             entry |= {k: v if np.isfinite(v) else None for k, v in numbers.items()}
             log = iteration % self._options.log_every == 0 or iteration == config.em_iterations
+            if log and finite and self._truth:
+                latent = self._call("finish", state, problem, config).latent
+                entry["psnr"] = self._truth.psnr(np.asarray(latent))
             if log or not finite:
                 self._folder.log_metrics(entry)
             if not finite:
@@ -283,12 +229,12 @@ class _Job:
         return state, Outcome(run_folder.DONE)
 
     def _write(self, photo: images.Photo, state: Any, problem: Any, config: DeblurConfig) -> None:
-        self._progress.stage("writing")
         if state is None or not self._history:
             latent, kernels, std = _warm_start_result(problem, config), problem.start_kernels, None
         else:
             result = self._call("finish", state, problem, config)
             latent, kernels, std = result.latent, result.kernels, np.asarray(result.std)
+        self._measure("result", latent)
         height, width, _ = photo.pixels.shape
         rows, cols = config.patch_grid
         self._folder.write_results(
@@ -305,33 +251,24 @@ class _Job:
 
     def _call(self, name: str, *args: Any) -> Any:
         """Runs a program in another thread, so that the bar moves and Ctrl-C is heard meanwhile."""
-        return _in_thread(lambda: self._programs(name, *args), self._progress.tick)
+        programs, stage = self._programs, _STAGES[name]
+        if not programs.is_compiled(name, *args):
+            self._progress.stage(f"compiling {stage}")
+            in_thread(lambda: programs.compile(name, *args), self._progress.tick)
+        self._progress.stage(stage)
+        return in_thread(lambda: programs(name, *args), self._progress.tick)
+
+    def _measure(self, what: str, picture: Any) -> None:
+        """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""
+        if self._truth:
+            self._psnr[what] = self._truth.psnr(np.asarray(picture))
 
     @contextlib.contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
-        began = time.monotonic()
+        began, compiled = time.monotonic(), self._programs.compile_seconds
         yield
-        self._timings[stage] = time.monotonic() - began
-
-
-def _in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:
-    """function(), computed in a thread that a second Ctrl-C leaves behind."""
-    outcome: dict[str, Any] = {}
-
-    def work() -> None:
-        try:
-            outcome["value"] = function()
-        except BaseException as error:
-            outcome["error"] = error
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(timeout=0.25)
-        tick()
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
+        spent = time.monotonic() - began
+        self._timings[stage] = spent - (self._programs.compile_seconds - compiled)
 
 
 def _warm_start_result(problem: Any, config: DeblurConfig) -> jax.Array:

@@ -5,6 +5,7 @@ import sys
 import time
 from typing import TextIO
 
+EM = "EM"  # the stage whose iterations are counted
 _BAR = 24  # characters
 
 
@@ -14,41 +15,36 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
-        self._label = self._stage = self._detail = ""
-        self._done = self._total = 0
-        self._em_started: float | None = None
         self._drawn = False
+        self.begin("", 0)
 
     def begin(self, label: str, total: int) -> None:
         """A new photo with `total` EM iterations ahead."""
-        self._label, self._total, self._done = label, total, 0
-        self._em_started, self._detail = None, ""
+        self._label, self._total = label, total
+        self._stage = self._detail = ""
+        self._done = 0
+        self._em_seconds = 0.0  # spent in EM before the present stage; compiling is not counted
+        self._last_iteration = 0.0  # value of the EM clock when the last iteration ended
+        self._since = time.monotonic()
 
     def stage(self, name: str) -> None:
         """Names what is being done now."""
-        if name == self._stage and self._live:
+        if name == self._stage:
             return
+        self._em_seconds, self._since = self._em_clock(), time.monotonic()
         self._stage = name
-        if self._live:
-            self.tick()
-        else:
+        if not self._live:
             self.say(f"{self._label}: {name}")
-
-    def em_starts(self) -> None:
-        """Starts the clock that the time left is told from."""
-        self._stage = "EM"
-        self._em_started = time.monotonic()
         self.tick()
 
     def iteration(self, done: int, negative_log_likelihood: float, *, log: bool) -> None:
         """`done` EM iterations are finished; `log` says whether a plain line is due."""
-        self._done = done
+        self._done, self._last_iteration = done, self._em_clock()
         self._detail = f"-log p {negative_log_likelihood:.4f}"
-        if self._live:
-            self.tick()
-        elif log:
-            left = self._left()
-            self.say(f"{self._label}: EM {done}/{self._total}, {self._detail}, {left}")
+        if log and not self._live:
+            parts = [f"{self._label}: EM {done}/{self._total}", self._detail, self._left()]
+            self.say(", ".join(part for part in parts if part))
+        self.tick()
 
     def tick(self) -> None:
         """Redraws the bar; on anything but a terminal nothing happens."""
@@ -56,9 +52,8 @@ class Progress:
             return
         full = round(_BAR * self._done / max(1, self._total))
         bar = "#" * full + "." * (_BAR - full)
-        parts = [f"{self._label} [{bar}] {self._stage}"]
-        if self._em_started is not None:
-            parts = [f"{parts[0]} {self._done}/{self._total}", self._left(), self._detail]
+        count = f" {self._done}/{self._total}" if self._stage == EM else ""
+        parts = [f"{self._label} [{bar}] {self._stage}{count}", self._left(), self._detail]
         line = "  ".join(part for part in parts if part)
         width = shutil.get_terminal_size().columns - 1
         self._stream.write(f"\r\x1b[K{line[:width]}")
@@ -73,9 +68,14 @@ class Progress:
         self._stream.write(text + "\n")
         self._stream.flush()
 
+    def _em_clock(self) -> float:
+        running = time.monotonic() - self._since if self._stage == EM else 0.0
+        return self._em_seconds + running
+
     def _left(self) -> str:
-        if self._em_started is None or not self._done:
+        if not self._done or self._done == self._total:
             return ""
-        elapsed = time.monotonic() - self._em_started
-        left = max(0.0, elapsed * (self._total - self._done) / self._done)
-        return f"{int(left) // 60}:{int(left) % 60:02d} left"
+        each = self._last_iteration / self._done
+        gone = self._em_clock() - self._last_iteration
+        left = int(max(0.0, each * (self._total - self._done) - gone))
+        return f"{left // 60}:{left % 60:02d} left"

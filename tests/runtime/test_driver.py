@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import driver, inputs, progress, sizes
+from dem_jax.runtime import driver, inputs, programs, progress, sizes, truth
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -47,7 +47,7 @@ def finish(state, problem, config):
     return Result(latent, problem.start_kernels, 0.1 * latent, info)
 
 
-FAKE = driver.Solver(prepare, init, step, finish)
+FAKE = programs.Solver(prepare, init, step, finish)
 
 
 def make_photo(path, shape=(40, 48, 3), seed=0):
@@ -271,7 +271,7 @@ def test_terminal_shows_one_line_with_stage_and_time_left():
     bar = progress.Progress(stream)
     bar.begin("a.png", 4)
     bar.stage("warm start")
-    bar.em_starts()
+    bar.stage("EM")
     bar.iteration(2, 1.25, log=True)
     bar.say("done")
     text = stream.getvalue()
@@ -280,3 +280,45 @@ def test_terminal_shows_one_line_with_stage_and_time_left():
     assert "0:00 left" in text
     assert "-log p 1.2500" in text
     assert text.count("\n") == 1
+
+
+def test_psnr_is_logged_where_the_truth_is_given(tmp_path):
+    make_photo(tmp_path / "a.png", (64, 64, 3))
+    (tmp_path / "sharp").mkdir()
+    make_photo(tmp_path / "sharp" / "a.png", (64, 64, 3))
+    sources = inputs.find_sources([str(tmp_path / "a.png")])
+    truths = truth.find_truths(str(tmp_path / "sharp"), sources)
+    status, _ = run(tmp_path, ["a.png"], truths=truths)
+    assert status == 0
+    measured = record(tmp_path, "a")["psnr"]
+    assert measured["blurred"] == measured["warm_start"] > 60
+    lines = (tmp_path / "out" / "a" / "metrics.jsonl").read_text().splitlines()
+    logged = [json.loads(line)["psnr"] for line in lines]
+    assert logged[0] > logged[1] > logged[2] == measured["result"]
+
+
+def test_truth_that_does_not_fit(tmp_path):
+    make_photo(tmp_path / "a.png", (64, 64, 3))
+    make_photo(tmp_path / "b.png", (48, 64, 3))
+    sources = inputs.find_sources([str(tmp_path)])
+    for text, reason in (("a.png", "is one picture for 2"), ("absent", "does not exist")):
+        with pytest.raises(ValueError, match=reason):
+            truth.find_truths(str(tmp_path / text), sources)
+    (tmp_path / "sharp").mkdir()
+    with pytest.raises(ValueError, match="no picture named like"):
+        truth.find_truths(str(tmp_path / "sharp"), sources)
+    with pytest.raises(ValueError, match="64x48 pixels, its photo 64x64"):
+        truth.Truth(tmp_path / "b.png", (64, 64, 3))
+
+
+def test_time_left_does_not_count_compiling(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    lines = progress.Progress(stream)
+    lines.begin("a.png", 5)
+    for stage, seconds in (("compiling EM", 100), ("EM", 60)):
+        lines.stage(stage)
+        now[0] += seconds
+    lines.iteration(2, 1.0, log=True)
+    assert "EM 2/5, -log p 1.0000, 1:30 left" in stream.getvalue()
