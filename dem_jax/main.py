@@ -57,7 +57,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     try:
         return driver.run(options, sources, solver=solver)
     except KeyboardInterrupt:
-        sys.stderr.flush()
+        print("dem_jax: stopped at once; finished photos are kept.", file=sys.stderr, flush=True)
         os._exit(1)  # a computation under way cannot be stopped in any other way
 
 

@@ -64,10 +64,12 @@ def run(
     bad = []
     with Interrupt(progress.say) as interrupt:
         for source in sources:
-            outcome = _one(source, options, programs, progress, interrupt)
+            try:
+                outcome = _one(source, options, programs, progress, interrupt)
+            finally:
+                run_folder.write_summary(options.output_dir)
             if outcome.status != run_folder.DONE:
                 bad.append(f"{source.label}: {outcome.status}: {outcome.why}")
-            run_folder.write_summary(options.output_dir)
             if interrupt.requested:
                 break
     if bad and len(sources) > 1:
@@ -203,6 +205,7 @@ class _Job:
 
     def _em(self, key: jax.Array, state: Any, problem: Any, config: DeblurConfig) -> Any:
         """Runs EM to its end, or to an interrupt; (state, or None when it is lost, outcome)."""
+        self._compile("step", key, state, problem, config)
         began = time.monotonic()
         for iteration in range(1, config.em_iterations + 1):
             if self._interrupt.requested:
@@ -251,12 +254,14 @@ class _Job:
 
     def _call(self, name: str, *args: Any) -> Any:
         """Runs a program in another thread, so that the bar moves and Ctrl-C is heard meanwhile."""
-        programs, stage = self._programs, _STAGES[name]
-        if not programs.is_compiled(name, *args):
-            self._progress.stage(f"compiling {stage}")
-            in_thread(lambda: programs.compile(name, *args), self._progress.tick)
-        self._progress.stage(stage)
-        return in_thread(lambda: programs(name, *args), self._progress.tick)
+        self._compile(name, *args)
+        self._progress.stage(_STAGES[name])
+        return in_thread(lambda: self._programs(name, *args), self._progress.tick)
+
+    def _compile(self, name: str, *args: Any) -> None:
+        if not self._programs.is_compiled(name, *args):
+            self._progress.stage(f"compiling {_STAGES[name]}")
+            in_thread(lambda: self._programs.compile(name, *args), self._progress.tick)
 
     def _measure(self, what: str, picture: Any) -> None:
         """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""

@@ -73,7 +73,7 @@ class Progress:
         return self._em_seconds + running
 
     def _left(self) -> str:
-        if not self._done or self._done == self._total:
+        if self._stage != EM or not 0 < self._done < self._total:
             return ""
         each = self._last_iteration / self._done
         gone = self._em_clock() - self._last_iteration
