@@ -79,8 +79,8 @@ def test_flags_reach_the_configuration():
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.flags")), ids=lambda path: path.stem)
-def test_flagfiles_parse_and_leave_the_photo_to_the_user(path, monkeypatch):
-    monkeypatch.chdir(CONFIGS.parent)
+def test_flagfiles_parse_anywhere_and_leave_the_photo_to_the_user(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     options_of(f"--flagfile={path}")
     text = path.read_text()
     assert not re.search(r"^--(input|output_dir)", text, re.M)

@@ -5,12 +5,14 @@ that `write_photo` can put it back. Pillow reads everything with 8 bits a channe
 pictures go through OpenCV and tifffile, because Pillow silently truncates 16-bit colour.
 """
 
+import contextlib
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -58,8 +60,7 @@ def read_photo(path: str | os.PathLike) -> Photo:
             f"{path} is not a picture that can be read; PNG, JPEG, TIFF and WebP files can."
         )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's about metadata; size is checked here
+        with _quiet_decoders():
             photo = reader(data)
     except PhotoError as error:
         raise PhotoError(f"{path} {error}") from error
@@ -95,6 +96,20 @@ def encode_png(picture: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def _quiet_decoders() -> Iterator[None]:
+    """Keeps what decoders say of odd metadata from the user, who gets one sentence or a photo."""
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _reader(data: bytes) -> Callable[[bytes], Photo] | None:
@@ -244,6 +259,8 @@ def _orient(samples: np.ndarray, orientation: int) -> np.ndarray:
 def _photo(
     samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, notes: tuple[str, ...]
 ) -> Photo:
+    if not samples.size:
+        raise PhotoError("is damaged or incomplete: it has no pixels.")
     channels = 3 if samples.shape[-1] >= 3 else 1
     pixels, alpha = samples[..., :channels], None
     if samples.shape[-1] > channels:
