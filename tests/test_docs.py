@@ -1,0 +1,43 @@
+"""What the documents say exists."""
+
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+from dem_jax import main
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+SCRIPTS = sorted(
+    path
+    for path in [*(ROOT / "bin").iterdir(), ROOT / ".ci" / "run"]
+    if path.is_file() and path.suffix in ("", ".sh")
+)
+
+
+def test_flags_of_the_readme_exist():
+    rows = re.findall(r"^\| (`--.*?) \|", (ROOT / "README.md").read_text(), re.M)
+    named = {name for row in rows for name in re.findall(r"`--(\w+)`", row)}
+    assert len(named) > 10
+    known = set(main.define_flags())
+    assert named <= known
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_to_files_resolve(path):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    missing = [
+        target for target in targets if "://" not in target and not (path.parent / target).exists()
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_parse(path):
+    assert path.read_text().strip()
+    if path.read_text().startswith("#!/usr/bin/env python"):
+        compile(path.read_text(), str(path), "exec")
+    else:
+        subprocess.run(["bash", "-n", str(path)], check=True)
