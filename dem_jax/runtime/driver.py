@@ -23,7 +23,7 @@ from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.programs import Programs, Solver, default_solver, in_thread
 from dem_jax.runtime.progress import EM, Progress
 
-_STAGES = {"prepare": "warm start", "init": "warm start", "step": EM, "finish": "writing"}
+_STAGES = {"prepare": "warm start", "init": "first networks", "step": EM, "finish": "writing"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +67,8 @@ def run(
             try:
                 outcome = _one(source, options, programs, progress, interrupt)
             finally:
-                run_folder.write_summary(options.output_dir)
+                with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
+                    run_folder.write_summary(options.output_dir)
             if outcome.status != run_folder.DONE:
                 bad.append(f"{source.label}: {outcome.status}: {outcome.why}")
             if interrupt.requested:

@@ -42,14 +42,18 @@ def uncertainty_picture(std: np.ndarray) -> np.ndarray:
     mean = std.mean(axis=-1)
     top = max(float(np.quantile(mean, 0.995)), 1e-6)
     height = max(mean.shape[0], 80)
-    colours = np.full((height, mean.shape[1] + 100, 3), 255, np.uint8)
+    unit = max(10, height // 40)  # the scale grows with the picture
+    colours = np.full((height, mean.shape[1] + 10 * unit, 3), 255, np.uint8)
     colours[: mean.shape[0], : mean.shape[1]] = _colour(mean / top)
-    left = mean.shape[1] + 10
-    colours[10 : height - 10, left : left + 16] = _colour(np.linspace(1, 0, height - 20))[:, None]
+    left, right = mean.shape[1] + unit, mean.shape[1] + 3 * unit
+    colours[unit : height - unit, left:right] = _colour(np.linspace(1, 0, height - 2 * unit))[
+        :, None
+    ]
     image = Image.fromarray(colours)
     draw = ImageDraw.Draw(image)
-    for y, value in ((10, top), (height - 22, 0.0)):
-        draw.text((left + 22, y), f"{value:.4f}", fill=_INK, font=_font(12))
+    for y, value, anchor in ((unit, top, "la"), (height - unit, 0.0, "ld")):
+        place = (right + unit // 2, y)
+        draw.text(place, f"{value:.4f}", fill=_INK, font=_font(1.3 * unit), anchor=anchor)
     return np.asarray(image)
 
 
@@ -154,5 +158,5 @@ def _grey_or_rgb(pixels: np.ndarray) -> np.ndarray:
     return samples[..., 0] if samples.shape[-1] == 1 else samples
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
