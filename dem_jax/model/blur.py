@@ -52,9 +52,12 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
     """Space-variant blur: g = sum_p k_p * (w_p . f), the windows on the latent image.
 
     The windows w_p (see `windows`) sum to one at every pixel, so equal kernels give `uniform`.
-    (Windows on the blurred image, g = sum_p w_p . (k_p * f), are a different model.) Every patch is
-    transformed on its own window, all patches in one batch: memory grows with the photo's
-    size, by the factor (1 + (k-1)/patch)^2 x 4, not with the number of patches.
+    (Windows on the blurred image, g = sum_p w_p . (k_p * f), are a different model.)
+
+    The hops between windows cut the image into tiles, and every window is four quarters, each on
+    a tile of its own. All quarters are transformed in one batch, those on the same tile are
+    added as spectra and return by one inverse transform. Memory grows with the photo's size,
+    by the factor 4 (1 + (k-1) / hop)^2, not with the number of patches.
 
     Args:
         kernels: [P, k, k], P = grid[0] * grid[1], row-major.
@@ -68,7 +71,7 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
         ValueError: as `uniform`, a number of kernels other than the grid's, or too fine a grid.
 
     Source: Hirsch, Sra, Schoelkopf, Harmeling: Efficient filter flow for space-variant multiframe
-    blind deconvolution, CVPR 2010, eq. (5).
+    blind deconvolution, CVPR 2010.
     """
     _check(kernels, latent, grid)
     if grid == (1, 1):
@@ -77,14 +80,16 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
     (rows, cols), k = latent.shape[:2], kernels.shape[-1]
     hop_y, before_y = _tiling(rows, grid[0])
     hop_x, before_x = _tiling(cols, grid[1])
-    size = (good_size(2 * hop_y + k - 1), good_size(2 * hop_x + k - 1))
+    size = (good_size(hop_y + k - 1), good_size(hop_x + k - 1))
 
-    patches = _cut(_cut(jnp.moveaxis(latent, -1, 0), 2, grid[1]), 1, grid[0])
-    patches = jnp.moveaxis(patches, 3, 2)  # [C, grid, 2 hop_y, 2 hop_x]
-    spectrum = jnp.fft.rfft2(kernels.reshape(1, *grid, k, k), s=size)
-    blurred = jnp.fft.irfft2(spectrum * jnp.fft.rfft2(patches, s=size), s=size)
-    blurred = blurred[..., : 2 * hop_y + k - 1, : 2 * hop_x + k - 1]
-    photo = _overlap_add(_overlap_add(jnp.moveaxis(blurred, 2, 3), 3, hop_x), 1, hop_y)
+    quarters = _windowed_halves(jnp.moveaxis(latent, -1, 0), 2, grid[1])
+    quarters = _windowed_halves(quarters, 1, grid[0])  # [C, rows, 2, hop, columns, 2, hop]
+    quarters = jnp.moveaxis(quarters, 3, 5)
+    spectrum = jnp.fft.rfft2(kernels.reshape(1, grid[0], 1, grid[1], 1, k, k), s=size)
+    spectrum = _add_on_tiles(_add_on_tiles(spectrum * jnp.fft.rfft2(quarters, s=size), 3), 1)
+    tiles = jnp.fft.irfft2(spectrum, s=size)[..., : hop_y + k - 1, : hop_x + k - 1]
+    tiles = jnp.moveaxis(tiles, 2, 3)  # [C, rows + 1, length, columns + 1, length]
+    photo = _overlap_add(_overlap_add(tiles, 3, hop_x), 1, hop_y)
     photo = photo[:, before_y + k - 1 : before_y + rows, before_x + k - 1 : before_x + cols]
     return jnp.moveaxis(photo, 0, -1)
 
@@ -231,35 +236,39 @@ def _profiles(n: int, count: int) -> np.ndarray:
     return profiles
 
 
-def _cut(image: jax.Array, axis: int, count: int) -> jax.Array:
-    """The windowed patches along one axis, which becomes two: [..., count, 2 hop, ...]."""
+def _windowed_halves(image: jax.Array, axis: int, count: int) -> jax.Array:
+    """Both halves of every windowed patch along an axis, which becomes three: count, 2, hop."""
     n = image.shape[axis]
     hop, before = _tiling(n, count)
+    left, right = image.shape[:axis], image.shape[axis + 1 :]
     padding = [(0, 0)] * image.ndim
     padding[axis] = (before, (count + 1) * hop - n - before)
-    before_axis, after_axis = image.shape[:axis], image.shape[axis + 1 :]
-    tiles = jnp.pad(image, padding).reshape(*before_axis, count + 1, hop, *after_axis)
+    tiles = jnp.pad(image, padding).reshape(*left, count + 1, hop, *right)
     halves = [lax.slice_in_dim(tiles, i, i + count, axis=axis) for i in (0, 1)]
-    profiles = jnp.asarray(_profiles(n, count), image.dtype)
-    profiles = profiles.reshape(*[1] * axis, count, 2, hop, *[1] * len(after_axis))
-    patches = jnp.stack(halves, axis=axis + 1) * profiles
-    return patches.reshape(*before_axis, count, 2 * hop, *after_axis)
+    profiles = _profiles(n, count).reshape(*[1] * axis, count, 2, hop, *[1] * len(right))
+    return jnp.stack(halves, axis=axis + 1) * jnp.asarray(profiles, image.dtype)
+
+
+def _add_on_tiles(parts: jax.Array, axis: int) -> jax.Array:
+    """Adds what lies on the same tile: part i of piece p on tile p + i; the two axes become one."""
+    count = parts.shape[axis + 1]
+    total = []
+    for i in range(count):
+        padding = [(0, 0)] * (parts.ndim - 1)
+        padding[axis] = (i, count - 1 - i)
+        total.append(jnp.pad(lax.index_in_dim(parts, i, axis + 1, keepdims=False), padding))
+    return sum(total[1:], total[0])
 
 
 def _overlap_add(pieces: jax.Array, axis: int, hop: int) -> jax.Array:
     """Adds pieces [..., count, length, ...] that start one hop apart; the two axes become one."""
     count, length = pieces.shape[axis : axis + 2]
-    tiles = -(-length // hop)  # hops a piece reaches over
-    before_axis, after_axis = pieces.shape[:axis], pieces.shape[axis + 2 :]
+    parts = -(-length // hop)
+    left, right = pieces.shape[:axis], pieces.shape[axis + 2 :]
     padding = [(0, 0)] * pieces.ndim
-    padding[axis + 1] = (0, tiles * hop - length)
-    pieces = jnp.pad(pieces, padding).reshape(*before_axis, count, tiles, hop, *after_axis)
-    shifted = []
-    for i in range(tiles):
-        padding = [(0, 0)] * (pieces.ndim - 1)
-        padding[axis] = (i, tiles - 1 - i)
-        shifted.append(jnp.pad(lax.index_in_dim(pieces, i, axis + 1, keepdims=False), padding))
-    return sum(shifted[1:], shifted[0]).reshape(*before_axis, -1, *after_axis)
+    padding[axis + 1] = (0, parts * hop - length)
+    tiles = jnp.pad(pieces, padding).reshape(*left, count, parts, hop, *right)
+    return _add_on_tiles(tiles, axis).reshape(*left, -1, *right)
 
 
 def _empty_margins(profile: jax.Array, tolerance: float) -> tuple[jax.Array, jax.Array]:
