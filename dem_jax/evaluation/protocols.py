@@ -7,8 +7,9 @@ tables and JSON as they are. The rules are those behind the published tables:
   cropped, the best of all shifts in quarter pixels counts, PSNR with peak 1, SSIM of Wang 2004.
 * Lai's non-uniform photos also after a rigid motion and a homography (the method's authors take
   the rotation into account; a blind result may be turned as well as shifted).
-* Koehler, as the data set's own script: intensity scaled by least squares, whole-pixel shift, PSNR
-  and MSSIM of the Rec. 601 luma over the whole frame, against each sharp frame; the best counts.
+* Koehler, as the data set's own script: intensity scaled by least squares (before the shift, so a
+  shifted result is scaled a little too low), whole-pixel shift, PSNR and MSSIM of the Rec. 601 luma
+  over the whole frame, against each sharp frame; the best counts.
 """
 
 import re
