@@ -47,6 +47,15 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
+class _Session(NamedTuple):
+    """What all photos of a run share."""
+
+    options: Options
+    programs: Programs
+    progress: Progress
+    interrupt: Interrupt
+
+
 def run(
     options: Options,
     sources: Sequence[Source],
@@ -65,7 +74,7 @@ def run(
     with Interrupt(progress.say) as interrupt:
         for source in sources:
             try:
-                outcome = _one(source, options, programs, progress, interrupt)
+                outcome = _one(source, _Session(options, programs, progress, interrupt))
             finally:
                 with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
                     run_folder.write_summary(options.output_dir)
@@ -82,14 +91,9 @@ def run(
     return 1 if bad or interrupt.requested else 0
 
 
-def _one(
-    source: Source,
-    options: Options,
-    programs: Programs,
-    progress: Progress,
-    interrupt: Interrupt,
-) -> Outcome:
+def _one(source: Source, session: _Session) -> Outcome:
     """Deblurs one photo; whatever goes wrong becomes its outcome."""
+    options, progress = session.options, session.progress
     folder = run_folder.RunFolder(options.output_dir / source.name)
     earlier = folder.read()
     if earlier.get("status") == run_folder.DONE and not options.overwrite:
@@ -105,12 +109,11 @@ def _one(
     extra: dict[str, Any] = {}
     outcome = Outcome(run_folder.FAILED, "stopped at once by a second Ctrl-C; nothing was kept.")
     try:
-        outcome = _Job(source, folder, options, programs, progress, interrupt).run()
-    except (ValueError, OSError, MemoryError) as error:
-        outcome = Outcome(run_folder.FAILED, _sentence(error))
+        outcome = _Job(source, folder, session).run()
     except Exception as error:
         outcome = Outcome(run_folder.FAILED, _sentence(error))
-        extra["traceback"] = traceback.format_exc()
+        if folder.started:  # before, it is the photo or a flag, and the sentence says it all
+            extra["traceback"] = traceback.format_exc()
     finally:
         if outcome.status == run_folder.FAILED:
             with contextlib.suppress(OSError):  # a full disk is what may have failed
@@ -126,17 +129,9 @@ def _one(
 class _Job:
     """One photo on its way from file to results."""
 
-    def __init__(
-        self,
-        source: Source,
-        folder: run_folder.RunFolder,
-        options: Options,
-        programs: Programs,
-        progress: Progress,
-        interrupt: Interrupt,
-    ) -> None:
-        self._source, self._folder, self._options = source, folder, options
-        self._programs, self._progress, self._interrupt = programs, progress, interrupt
+    def __init__(self, source: Source, folder: run_folder.RunFolder, session: _Session) -> None:
+        self._source, self._folder = source, folder
+        self._options, self._programs, self._progress, self._interrupt = session
         self._timings: dict[str, float] = {}
         self._history: list[dict[str, Any]] = []
         self._truth: truth.Truth | None = None

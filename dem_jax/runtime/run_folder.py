@@ -37,6 +37,11 @@ class RunFolder:
         """`run.json` of an earlier run; {} where there is none that can be read."""
         return _read_record(self.path)
 
+    @property
+    def started(self) -> bool:
+        """Whether this run has begun to compute."""
+        return bool(self._record)
+
     def start(self, record: Mapping[str, Any]) -> None:
         """Makes the folder, removes an earlier run's files, and writes `run.json` as running."""
         self.path.mkdir(parents=True, exist_ok=True)
