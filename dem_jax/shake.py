@@ -3,6 +3,7 @@
 The truth stays known: the picture itself, and the kernels where --kernels_output is given.
 """
 
+import functools
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -109,18 +110,17 @@ def shake(key: jax.Array, sharp: jax.Array, given: dict[str, Any]) -> tuple[jax.
             kernel = camera_shake.random_kernel(path_key, size, extent=min(extent, size - 1))
         photo, kernels = camera_shake.blur_uniform(sharp, kernel), kernel[None]
     else:
-        if kind == "random":
-            poses = camera_shake.random_path(path_key, sharp.shape, extent=extent)
-        elif kind == "rotation":
-            poses = camera_shake.random_rotation_path(path_key, sharp.shape, extent=extent)
-        else:
+        if kind in ("gyro", "poses"):
             read = camera_shake.read_gyro_log if kind == "gyro" else camera_shake.read_poses
             poses = jnp.asarray(given["pose_scale"] * read(argument), jnp.float32)
-        path = camera_shake.homographies(poses, sharp.shape)
-        photo = camera_shake.blur_along_path(sharp, path)
+        else:
+            draw = (
+                camera_shake.random_path if kind == "random" else camera_shake.random_rotation_path
+            )
+            poses = jax.jit(lambda key: draw(key, sharp.shape, extent=extent))(path_key)
         latent = (sharp.shape[0] + size - 1, sharp.shape[1] + size - 1)
         centres = blur.patch_centres(latent, _grid(given["patch_grid"])) - (size - 1) / 2
-        kernels = camera_shake.local_kernels(path, jnp.asarray(centres, jnp.float32), size)
+        photo, kernels = _shake_along(poses, sharp, jnp.asarray(centres, jnp.float32), size)
     photo = _add_noise(noise_key, given["gain"] * photo, given["noise"])
     return camera_shake.expose(photo), kernels
 
@@ -137,6 +137,15 @@ def read_kernel(file: str, *, flip: bool) -> jax.Array:
     side = max(kernel.shape) | 1
     kernel = np.pad(kernel, [(0, side - n) for n in kernel.shape])
     return jnp.asarray((kernel[::-1, ::-1] if flip else kernel) / kernel.sum())
+
+
+@functools.partial(jax.jit, static_argnames="size")
+def _shake_along(
+    poses: jax.Array, sharp: jax.Array, centres: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
+    path = camera_shake.homographies(poses, sharp.shape)
+    kernels = camera_shake.local_kernels(path, centres, size)
+    return camera_shake.blur_along_path(sharp, path), kernels
 
 
 def _add_noise(key: jax.Array, photo: jax.Array, text: str) -> jax.Array:

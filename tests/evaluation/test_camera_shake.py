@@ -8,6 +8,13 @@ import scipy.signal
 
 from dem_jax.evaluation import camera_shake
 
+# Compiled once: op by op, these spend their time in the compiler.
+homographies = jax.jit(camera_shake.homographies, static_argnums=1)
+local_kernels = jax.jit(camera_shake.local_kernels, static_argnums=2)
+blur_along_path = jax.jit(camera_shake.blur_along_path)
+random_path = jax.jit(camera_shake.random_path, static_argnums=1)
+random_rotation_path = jax.jit(camera_shake.random_rotation_path, static_argnums=1)
+
 
 def smooth_picture(rows, cols, row_wave=23.0, col_wave=31.0):
     r, c = np.meshgrid(np.arange(rows), np.arange(cols), indexing="ij")
@@ -68,14 +75,14 @@ def test_rotation_matrices_match_scipy():
     camera = camera_shake.camera_matrix(shape)
     rotations = Rotation.from_rotvec(vectors).as_matrix()
     expected = camera @ np.linalg.inv(rotations) @ np.linalg.inv(camera)
-    found = camera_shake.homographies(jnp.asarray(vectors), shape)
+    found = homographies(jnp.asarray(vectors), shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_warp_by_a_translation_shifts_bilinearly_and_repeats_the_border():
     sharp = random_picture(0, (9, 11, 2))
     shift = jnp.array([[1.0, 0, 0.5], [0, 1.0, 2.0], [0, 0, 1.0]])
-    seen = camera_shake.warp(sharp, shift)
+    seen = jax.jit(camera_shake.warp)(sharp, shift)
     expected = (sharp[:-1, 2:] + sharp[1:, 2:]) / 2
     np.testing.assert_allclose(seen[:-1, :-2], expected, atol=1e-6)
     np.testing.assert_allclose(seen[-1, :-2], sharp[-1, 2:], atol=1e-6)
@@ -87,22 +94,22 @@ def test_translation_path_equals_uniform_blur_with_its_kernel():
     focal = camera_shake.camera_matrix(shape)[0, 0]
     curve = camera_shake.smooth_curve(jax.random.key(2), 40, 2)
     poses = jnp.zeros((40, 6)).at[:, 3:5].set(4 / focal * curve / jnp.max(jnp.abs(curve)))
-    path = camera_shake.homographies(poses, shape)
+    path = homographies(poses, shape)
     centre = jnp.array([[20.0, 20.0], [5.0, 30.0]])
-    kernels = camera_shake.local_kernels(path, centre, 15)
+    kernels = local_kernels(path, centre, 15)
     np.testing.assert_allclose(kernels[0], kernels[1], atol=1e-4)
-    photo = camera_shake.blur_along_path(sharp, path)
+    photo = blur_along_path(sharp, path)
     uniform = camera_shake.blur_uniform(sharp, kernels[0])
     np.testing.assert_allclose(photo, uniform, atol=2e-4)
 
 
 def test_local_kernel_explains_the_photo_at_its_point():
     sharp = random_picture(0, (64, 64, 1))
-    poses = camera_shake.random_path(jax.random.key(7), sharp.shape, extent=9.0)
-    path = camera_shake.homographies(poses, sharp.shape)
-    photo = camera_shake.blur_along_path(sharp, path)
+    poses = random_path(jax.random.key(7), sharp.shape, extent=9.0)
+    path = homographies(poses, sharp.shape)
+    photo = blur_along_path(sharp, path)
     for point in [(20, 20), (32, 45), (45, 24)]:
-        kernel = camera_shake.local_kernels(path, jnp.array([point], jnp.float32), 21)[0]
+        kernel = local_kernels(path, jnp.array([point], jnp.float32), 21)[0]
         r, c = point
         patch = sharp[r - 10 : r + 11, c - 10 : c + 11, 0]
         expected = jnp.sum(patch * kernel[::-1, ::-1])
@@ -110,15 +117,15 @@ def test_local_kernel_explains_the_photo_at_its_point():
         assert float(photo[r, c, 0]) == pytest.approx(float(expected), abs=1e-4)
 
 
-@pytest.mark.parametrize("make", [camera_shake.random_path, camera_shake.random_rotation_path])
+@pytest.mark.parametrize("make", [random_path, random_rotation_path])
 def test_random_paths_have_the_asked_extent_and_vary_over_the_picture(make):
     shape = (128, 96, 3)
     poses = make(jax.random.key(5), shape, extent=17.0)
     assert poses.shape == (64, 6)
-    path = camera_shake.homographies(poses, shape)
+    path = homographies(poses, shape)
     assert float(camera_shake.path_extent(path, shape)) == pytest.approx(17.0, rel=1e-2)
     corners = jnp.array([[0.0, 0.0], [127.0, 95.0]])
-    kernels = camera_shake.local_kernels(path, corners, 41)
+    kernels = local_kernels(path, corners, 41)
     np.testing.assert_allclose(kernels.sum((1, 2)), 1, atol=1e-4)
     assert float(jnp.abs(kernels[0] - kernels[1]).sum()) > 0.5
 
