@@ -21,6 +21,8 @@ USAGE = """python -m dem_jax.evaluate --protocol=levin|lai|koehler --results=DIR
 Prints a Markdown table (every photo, every group, the average, published results) and writes JSON.
 Exit status: 0 all scored, 1 a picture could not be scored, 2 bad flags or nothing to score.
 """
+ONE_FRAME = """Only one sharp frame was at hand where published scores take the best of about 200
+lossless ones: compare these scores with each other, not with the table."""
 RESULT = "deblurred.png"
 TRUTH_FOLDERS = ("", "sharp", "sharp_jpeg", "ground_truth")
 
@@ -52,6 +54,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         table = dataset.protocol.tables[section]
         print(tables.scores_table(photos, averages), end="\n\n")
         print(tables.published_table(table, averages, len(photos)), end="\n\n")
+        if any(s.get("frames") == 1 for s in photos.values()):
+            print(ONE_FRAME, end="\n\n")
     for name, message in report["failed"].items():
         print(f"evaluate: {name}: {message}", file=sys.stderr)
     return 1 if report["failed"] else 0

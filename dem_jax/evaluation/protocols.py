@@ -102,7 +102,7 @@ def koehler_score(result: npt.ArrayLike, frames: Sequence[npt.ArrayLike]) -> Sco
       frames: the sharp pictures along the camera's path, each of the result's shape.
 
     Returns:
-      psnr [dB], that of the best frame (its index), and the highest mssim of any frame.
+      psnr [dB], that of the best frame (its index) of `frames`, and the highest mssim of any frame.
     """
     if not frames:
         raise ValueError("Koehler's protocol needs at least one sharp frame.")
@@ -114,7 +114,12 @@ def koehler_score(result: npt.ArrayLike, frames: Sequence[npt.ArrayLike]) -> Sco
         scores.append((metrics.psnr(a, b), metrics.multiscale_ssim(a, b, variant="metrix")))
     psnrs, similarities = zip(*scores, strict=True)
     best = int(np.argmax(psnrs))
-    return {"psnr": psnrs[best], "mssim": max(similarities), "frame": best}
+    return {
+        "psnr": psnrs[best],
+        "mssim": max(similarities),
+        "frame": best,
+        "frames": len(frames),
+    }
 
 
 # --- data sets ------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ HEADINGS = {
     "mssim": "MSSIM",
     "shift": "shift",
     "frame": "best frame",
+    "frames": "frames",
     "error_ratio": "error ratio (squared)",
     "error_ratio_spectral": "error ratio (spectral)",
     "psnr_rigid": "PSNR, rigid",

@@ -94,7 +94,9 @@ def test_evaluate_finds_koehlers_frames(tmp_path, capsys):
     photos = json.loads(output.read_text())["sections"]["all"]["photos"]
     assert photos["Blurry1_2"]["frame"] == 1
     assert photos["Blurry1_2"]["psnr"] > 45
-    assert set(photos) == {"Blurry1_2", "Blurry2_7"}
+    assert photos["Blurry1_2"]["frames"] == 3
+    assert photos["Blurry2_7"]["frames"] == 1
+    assert "Only one sharp frame" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
