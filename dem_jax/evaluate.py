@@ -82,10 +82,13 @@ def define_flags() -> flags.FlagValues:
 def find_results(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """The result pictures in a folder by photo name.
 
+    Folders of runs that left no picture count too: leaving them out would flatter the average.
+
     Raises:
       ValueError: where there are none.
     """
-    found = {path.parent.name: path for path in sorted(folder.glob(f"*/{RESULT}"))}
+    runs = {path.parent for name in (RESULT, "run.json") for path in folder.glob(f"*/{name}")}
+    found = {run.name: run / RESULT for run in sorted(runs)}
     found = found or {
         path.stem: path
         for path in sorted(folder.iterdir())

@@ -81,6 +81,16 @@ def test_evaluate_scores_plain_pictures_and_names_what_fails(levin, capsys):
     assert "holiday: holiday is not named" in printed.err
 
 
+def test_evaluate_counts_a_run_without_a_picture_as_failed(levin, capsys):
+    unfinished = levin / "out/im1_kernel2_img"
+    unfinished.mkdir()
+    (unfinished / "run.json").write_text("{}")
+    assert evaluate.run([*levin_arguments(levin), "--noerror_ratio"]) == 1
+    printed = capsys.readouterr()
+    assert "**ours, 2 photos**" in printed.out
+    assert "im1_kernel2_img" in printed.err
+
+
 def test_evaluate_finds_koehlers_frames(tmp_path, capsys):
     sharp = picture(channels=3, size=180)
     for number in range(3):
