@@ -191,6 +191,13 @@ def test_error_ratio_is_one_for_the_reference_and_quadratic_in_the_error():
     assert double.spectral == pytest.approx(2)
 
 
+def test_the_reference_may_lie_further_off_than_the_result():
+    truth = picture()
+    reference = np.roll(noisy(truth, 0.01), 8, axis=0)
+    ratio = metrics.error_ratio(noisy(truth, 0.01), reference, truth)
+    assert ratio.squared == pytest.approx(1, rel=0.1)
+
+
 def test_kernel_correlation_ignores_shifts_and_size():
     kernel = np.random.default_rng(0).random((5, 5))
     moved = np.pad(kernel, ((3, 1), (0, 4)))
