@@ -70,7 +70,7 @@ def apply(
     logit_offset: jax.Array | None = None,
     dropout_key: jax.Array | None = None,
 ) -> jax.Array:
-    """f = T_f(theta_f, z) = sigmoid(U-Net(z) + logit_offset).
+    """The latent image f = T_f(theta_f, z) = sigmoid(U-Net(z) + logit_offset).
 
     Args:
       params: theta_f, from `init`.

@@ -1,15 +1,14 @@
 """T_K : (theta_K, z~) -> kernel set. The untrained U-Net whose weights are the EM parameter.
 
 After "Self-supervised Blind Motion Deblurring with Deep Expectation Maximization" (CVPR 2023): 4
-levels of 32, 32, 64, 64 channels and one head per image region. A softmax over each head's pixels makes
-every kernel non-negative and of sum one.
+levels of 32, 32, 64, 64 channels and one head per image region. A softmax over each head's pixels
+makes every kernel non-negative and of sum one.
 """
 
 from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
 from dem_jax.config import KernelNetworkConfig
 from dem_jax.model.layers import Conv, UNet
@@ -88,8 +87,8 @@ def apply(
     """
     if min(kernel_input.shape[:2]) < kernel_size:
         raise ValueError(
-            f"The kernel network's input is {kernel_input.shape[0]}x{kernel_input.shape[1]}, less than "
-            f"kernel_size={kernel_size}; make it input_size(kernel_size) wide."
+            f"The kernel network's input is {kernel_input.shape[0]}x{kernel_input.shape[1]}, less "
+            f"than kernel_size={kernel_size}; make it input_size(kernel_size) wide."
         )
     num_kernels = params["logits"]["bias"].shape[0]
     network = KernelNetwork(num_kernels, kernel_size, config.channels)

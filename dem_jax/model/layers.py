@@ -2,7 +2,7 @@
 
 Everything here works on one picture, [H, W, C] float32, without a batch axis: the networks of this
 package are fitted to a single photo, and several chains are several networks (jax.vmap or
-jax.lax.map over parameters), never a batch. So the statistics of one chain cannot leak into another.
+jax.lax.map over parameters), never a batch. So no chain's statistics can leak into another's.
 """
 
 from functools import partial
@@ -118,18 +118,27 @@ def _gradient_by_kernel(x: jax.Array, g: jax.Array, n: int, stride: int) -> jax.
     """
     pad = (n - 1) // 2
     height, width = x.shape[:2]
+    channels = n, x.shape[-1], n, g.shape[-1]
+    if n == 1:
+        return _product(x[::stride, ::stride], g).reshape(1, 1, channels[1], channels[3])
     if stride == 1:
         x = jnp.pad(x, ((0, 0), (pad, pad), (0, 0)))
         xs = jnp.concatenate([x[:, b : b + width] for b in range(n)], -1)
         g = jnp.pad(g, ((pad, pad), (0, 0), (0, 0)))
         gs = jnp.concatenate([g[n - 1 - a : n - 1 - a + height] for a in range(n)], -1)
-        k = lax.dot_general(xs, gs, (((0, 1), (0, 1)), ((), ())))
-        return k.reshape(n, x.shape[-1], n, g.shape[-1]).transpose(2, 0, 1, 3)
+        return _product(xs, gs).reshape(channels).transpose(2, 0, 1, 3)
     x = jnp.pad(x, ((pad, pad + stride), (pad, pad + stride), (0, 0)))
     rows, cols = (stride * m for m in g.shape[:2])
     shifts = [x[a : a + rows : stride, b : b + cols : stride] for a in range(n) for b in range(n)]
-    k = lax.dot_general(jnp.concatenate(shifts, -1), g, (((0, 1), (0, 1)), ((), ())))
-    return k.reshape(n, n, x.shape[-1], g.shape[-1])
+    return _product(jnp.concatenate(shifts, -1), g).reshape(n, n, channels[1], channels[3])
+
+
+def _product(x: jax.Array, g: jax.Array) -> jax.Array:
+    """sum_{i, j} x[i, j, c] g[i, j, o]. XLA:CPU copies the first factor: the smaller, here."""
+    pixels = (((0, 1), (0, 1)), ((), ()))
+    if x.shape[-1] <= g.shape[-1]:
+        return lax.dot_general(x, g, pixels)
+    return lax.dot_general(g, x, pixels).T
 
 
 def normalised_activation(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
@@ -158,10 +167,11 @@ def _normalised_activation(x: jax.Array, scale: jax.Array, bias: jax.Array) -> j
 def _normalised_activation_forward(
     x: jax.Array, scale: jax.Array, bias: jax.Array
 ) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    mean = jnp.mean(x, (0, 1))
-    variance = jnp.mean(jnp.square(x - mean), (0, 1))
+    mean = jnp.mean(x, (0, 1), keepdims=True)
+    variance = jnp.mean(jnp.square(x - mean), (0, 1), keepdims=True)
     inverse_std = lax.rsqrt(variance + EPSILON)
-    slope, offset = _computed_once(inverse_std * scale, bias - mean * inverse_std * scale)
+    slope = inverse_std * scale[None, None]
+    slope, offset = _computed_once(slope, bias[None, None] - mean * slope)
     y = x * slope + offset
     return jnp.maximum(y, NEGATIVE_SLOPE * y), (x, slope, offset, mean, inverse_std)
 
@@ -171,12 +181,12 @@ def _normalised_activation_backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, slope, offset, mean, inverse_std = residuals
     g = jnp.where(x * slope + offset > 0, g, NEGATIVE_SLOPE * g)
-    by_bias = jnp.sum(g, (0, 1))
-    by_scale = jnp.sum(g * (x - mean), (0, 1)) * inverse_std
+    by_bias = jnp.sum(g, (0, 1), keepdims=True)
+    by_scale = jnp.sum(g * (x - mean), (0, 1), keepdims=True) * inverse_std
     pixels = x.shape[0] * x.shape[1]
     linear = slope * inverse_std * by_scale / pixels
     linear, constant = _computed_once(linear, slope * by_bias / pixels - linear * mean)
-    return slope * g - (linear * x + constant), by_scale, by_bias
+    return slope * g - (linear * x + constant), by_scale[0, 0], by_bias[0, 0]
 
 
 _normalised_activation.defvjp(_normalised_activation_forward, _normalised_activation_backward)
@@ -216,7 +226,7 @@ def _upsample_axis_transposed(g: jax.Array, axis: int) -> jax.Array:
 
 
 def _shifted(x: jax.Array, y: jax.Array, axis: int) -> tuple[jax.Array, jax.Array]:
-    """x one pixel on, starting with y's first; y one pixel back, ending with x's last."""
+    """The pixel before, x[i - 1], starting with y[0]; and the one after, y[i + 1], up to x[-1]."""
     n = x.shape[axis]
     first, last = lax.slice_in_dim(y, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
     x, y = lax.slice_in_dim(x, 0, n - 1, axis=axis), lax.slice_in_dim(y, 1, n, axis=axis)
@@ -227,6 +237,23 @@ _upsample.defvjp(
     lambda x: (_upsample(x), None),
     lambda _, g: (_upsample_axis_transposed(_upsample_axis_transposed(g, 0), 1),),
 )
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Averages of 2x2 pixels, the last row or column repeated where the size is odd.
+
+    [H, W, C] -> [ceil(H / 2), ceil(W / 2), C].
+    """
+    x = _extend(x, x.shape[0] % 2, x.shape[1] % 2)
+    height, width, channels = x.shape
+    rows = x.reshape(height // 2, 2, width, channels)
+    columns = (rows[:, 0] + rows[:, 1]).reshape(height // 2, width // 2, 2, channels)
+    return 0.25 * (columns[:, :, 0] + columns[:, :, 1])
+
+
+def _extend(x: jax.Array, rows: int, columns: int) -> jax.Array:
+    """Repeats the last row and column that many times more."""
+    return jnp.pad(x, ((0, rows), (0, columns), (0, 0)), mode="edge") if rows or columns else x
 
 
 class Conv(nn.Module):
@@ -242,7 +269,7 @@ class Conv(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         y = conv2d(x, self.param("kernel", _uniform_fan_in, shape), stride=self.stride)
         if self.use_bias:
-            y = y + self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + self.param("bias", nn.initializers.zeros, (self.features,))[None, None]
         return y
 
 
@@ -259,13 +286,14 @@ class Activation(nn.Module):
 class UNet(nn.Module):
     """A U-Net in the manner of deep image prior: [H, W, N] -> [H, W, channels[0]].
 
-    Every level halves the picture with a strided convolution on the way down; on the way up the
-    deeper level's features are convolved, interpolated to twice the size and added to the
-    convolved skip connection. That sum equals a convolution of the two concatenated, but for the
-    order of interpolation and convolution, at less than half the cost.
+    On the way down every level halves the picture, by averages of 2x2 pixels, and convolves it
+    twice. On the way up the deeper level's features are convolved, interpolated to twice the size
+    and added to the convolved skip connection. That sum equals a convolution of the two
+    concatenated, but for the order of interpolation and convolution, at less than half the cost.
 
-    Any H, W: a level of odd size drops the last row or column of what was interpolated. Pictures
-    too small for the deepest level to have statistics are padded by edge replication and cropped.
+    Any H, W: a level of odd size repeats its last row or column before it is halved, and drops the
+    last one that was interpolated. Pictures too small for the deepest level to have statistics are
+    padded by edge replication and cropped.
 
     Attributes:
       channels: width of every level, the finest first.
@@ -281,12 +309,11 @@ class UNet(nn.Module):
     def __call__(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
         height, width = x.shape[:2]
         smallest = 2 ** (len(self.channels) + 1)
-        padding = [(0, max(0, smallest - n)) for n in (height, width)]
-        x = jnp.pad(x, (*padding, (0, 0)), mode="edge")
+        x = _extend(x, max(0, smallest - height), max(0, smallest - width))
         skips = []
         for features in self.channels:
             skips.append(Activation()(Conv(self.skip_channels, size=1)(x)))
-            x = Activation()(Conv(features, stride=2)(x))
+            x = Activation()(Conv(features)(halve(x)))
             x = Activation()(Conv(features)(x))
         for level in reversed(range(len(self.channels))):
             features, skip = self.channels[level], skips[level]
