@@ -4,7 +4,7 @@ A deep image prior (Ulyanov et al., CVPR 2018) after "Self-supervised Blind Moti
 Deep Expectation Maximization" (CVPR 2023): 5 levels of 64 channels, sigmoid output.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -84,13 +84,14 @@ def apply(
     """
     network = _network(params["logits"]["bias"].shape[0], config)
     rngs = None if dropout_key is None else {"dropout": dropout_key}
-    return network.apply(
+    latent = network.apply(
         {"params": params},
         image_input,
         logit_offset=logit_offset,
         deterministic=dropout_key is None,
         rngs=rngs,
     )
+    return cast(jax.Array, latent)
 
 
 def _network(out_channels: int, config: ImageNetworkConfig) -> ImageNetwork:

@@ -5,7 +5,7 @@ levels of 32, 32, 64, 64 channels and one head per image region. A softmax over 
 makes every kernel non-negative and of sum one.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import flax.linen as nn
 import jax
@@ -92,4 +92,4 @@ def apply(
         )
     num_kernels = params["logits"]["bias"].shape[0]
     network = KernelNetwork(num_kernels, kernel_size, config.channels)
-    return network.apply({"params": params}, kernel_input)
+    return cast(jax.Array, network.apply({"params": params}, kernel_input))

@@ -185,7 +185,7 @@ def test_eval_shape_needs_no_numbers():
 @pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
 def test_both_networks_lower_for_every_platform(platform):
     z, z_kernel = noise(16, 16, 3), noise(32, 32, 3)
-    params = image_params(z, config=SHALLOW), kernel_params(z_kernel, 2)
+    params = jax.eval_shape(lambda: (image_params(z, config=SHALLOW), kernel_params(z_kernel, 2)))
 
     def loss(image, kernel):
         latent = image_network.apply(image, z, config=SHALLOW)
