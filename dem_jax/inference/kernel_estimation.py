@@ -1,0 +1,205 @@
+"""A first kernel from the photo alone: coarse to fine, with an L0 prior on the image's gradient.
+
+At every level of a pyramid, alternately,
+
+    f = argmin |k * f - g|^2 + lambda |grad f|_0         (half-quadratic splitting, FFT)
+    k = argmin |k * grad f - grad g|^2 + ridge |k|^2     (non-negative, on k x k pixels)
+
+after Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013,
+and Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014.
+Photos are planes [H, W] in [0, 1], kernels [k, k]. All shapes are fixed by the photo and k, so
+that the whole estimate works under jit and, over starts, under vmap.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dem_jax.config import WarmStartConfig
+from dem_jax.inference import spectral
+from dem_jax.model.blur import good_size, recentre
+
+_FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
+_LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
+
+
+def coarse_to_fine(
+    photo: jax.Array,
+    sparsity: jax.Array | float,
+    reach: jax.Array | float,
+    *,
+    kernel_size: int,
+    config: WarmStartConfig,
+) -> jax.Array:
+    """One kernel for the whole photo.
+
+    Args:
+      photo: [H, W] luma in [0, 1].
+      sparsity: lambda at the coarsest level, in squared image units; it decreases from step to step.
+      reach: the part of the kernel's half-width that may be used, in (0, 1]: a smaller kernel in the
+        same static size.
+      kernel_size: k, odd.
+      config: the rest.
+
+    Returns:
+      [k, k], non-negative, of sum one, its centre of mass near the middle.
+    """
+    kernel = None
+    for size in pyramid(kernel_size):
+        scale = size / kernel_size
+        level = photo
+        if size != kernel_size:
+            side = [max(round(n * scale), min(n, _LEAST_SIDE), size) for n in photo.shape]
+            level = jax.image.resize(photo, side, "linear")
+        if kernel is None:
+            kernel = jnp.zeros((size, size)).at[size // 2, size // 2 - 1 : size // 2 + 1].set(0.5)
+        else:
+            kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (size, size), "cubic"), 0))
+        kernel, sparsity = _one_level(level, kernel, sparsity, reach, config)
+    return kernel
+
+
+def pyramid(kernel_size: int) -> list[int]:
+    """Odd kernel sizes from the coarsest level to the finest, by steps of about sqrt(1/2)."""
+    sizes, size = [kernel_size], float(kernel_size)
+    while sizes[-1] > 3:
+        size *= 0.5**0.5
+        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
+    return sizes[::-1]
+
+
+def _one_level(
+    photo: jax.Array,
+    kernel: jax.Array,
+    sparsity: jax.Array | float,
+    reach: jax.Array | float,
+    config: WarmStartConfig,
+) -> tuple[jax.Array, jax.Array]:
+    size = kernel.shape[0]
+    shape = spectral.canvas_shape(photo.shape, size)
+    mask = spectral.inside(photo.shape, shape)
+    canvas = spectral.extend(photo, shape)
+    edges = spectral.differences(canvas) * mask
+    half = size // 2
+    near = jnp.abs(jnp.arange(size) - half) <= jnp.maximum(jnp.round(reach * half), 1)
+    support = (near[:, None] & near).astype(photo.dtype)
+
+    def alternate(carry, _):
+        kernel, sparsity = carry
+        latent = _l0_latent(canvas, kernel, sparsity, config.splittings)
+        kernel = fit_kernel(spectral.differences(latent) * mask, edges, support, config.ridge)
+        kernel = clean(kernel, config.least_entry, config.least_island)
+        return (kernel, jnp.maximum(sparsity / 1.1, 1e-4)), None
+
+    start = (kernel, jnp.asarray(sparsity, photo.dtype))
+    return lax.scan(alternate, start, length=config.alternations)[0]
+
+
+def _l0_latent(
+    photo: jax.Array, kernel: jax.Array, sparsity: jax.Array, splittings: int
+) -> jax.Array:
+    """The image of few edges that explains the photo; both on the canvas."""
+    shape = photo.shape
+    transfer = spectral.transfer_function(kernel, shape)
+    gradient = spectral.difference_transfer(shape)
+    power = jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)
+    data = jnp.conj(transfer) * jnp.fft.rfft2(photo)
+    first = 2 * sparsity
+    penalties = first * (_FINEST_SPLITTING / first) ** jnp.linspace(0, 1, splittings)
+
+    def split(latent, penalty):
+        edges = spectral.differences(latent)
+        kept = jnp.sum(edges**2, 0) >= sparsity / penalty
+        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges * kept), 0)
+        spectrum = (data + penalty * prior) / (power[0] + penalty * power[1])
+        return jnp.fft.irfft2(spectrum, s=shape), None
+
+    return lax.scan(split, photo, penalties)[0]
+
+
+def fit_kernel(
+    latent_edges: jax.Array,
+    photo_edges: jax.Array,
+    support: jax.Array,
+    ridge: float,
+    *,
+    iterations: int = 80,
+) -> jax.Array:
+    """Non-negative least squares for the kernel between two sets of gradient planes.
+
+    min_{k >= 0} sum_d |k * e_d - h_d|^2 / |e|^2 + ridge |k|^2 depends on the planes only through
+    the autocorrelation of e and its correlation with h, so that an iteration (FISTA) costs one
+    small transform, whatever the photo's size.
+
+    Args:
+      latent_edges: e, [D, ...] canvas planes, zero outside the photo.
+      photo_edges: h, the same shape.
+      support: [k, k], 1 where the kernel may be positive.
+      ridge: relative to the power of e.
+      iterations: FISTA steps; few of them leave the ill-determined high frequencies smooth.
+
+    Returns:
+      [k, k] of sum one.
+
+    Source: Beck and Teboulle: A fast iterative shrinkage-thresholding algorithm, 2009.
+    """
+    shape, size = latent_edges.shape[1:], support.shape[0]
+    latent, photo = jnp.fft.rfft2(latent_edges), jnp.fft.rfft2(photo_edges)
+    auto = jnp.fft.irfft2(jnp.sum(jnp.abs(latent) ** 2, 0), s=shape)
+    cross = jnp.fft.irfft2(jnp.sum(jnp.conj(latent) * photo, 0), s=shape)
+    cross = jnp.roll(cross, (size // 2, size // 2), (0, 1))[:size, :size]
+    auto = jnp.roll(auto, (size - 1, size - 1), (0, 1))[: 2 * size - 1, : 2 * size - 1]
+    energy = jnp.maximum(auto[size - 1, size - 1], 1e-12)
+    small = (good_size(2 * (2 * size - 1)),) * 2
+    transfer = spectral.transfer_function(auto / energy, small)
+    steepness = jnp.max(jnp.abs(transfer)) + ridge
+
+    def correlate(kernel):
+        spectrum = jnp.fft.rfft2(kernel, s=small) * transfer
+        return jnp.fft.irfft2(spectrum, s=small)[:size, :size]
+
+    def descend(carry, _):
+        kernel, ahead, t = carry
+        slope = correlate(ahead) - cross / energy + ridge * ahead
+        new = jnp.maximum(ahead - slope / steepness, 0) * support
+        t_new = (1 + jnp.sqrt(1 + 4 * t * t)) / 2
+        return (new, new + (t - 1) / t_new * (new - kernel), t_new), None
+
+    start = cross / energy * support
+    (kernel, _, _), _ = lax.scan(descend, (start, start, jnp.ones(())), length=iterations)
+    return _normalised(kernel)
+
+
+def clean(kernel: jax.Array, least_entry: float, least_island: float) -> jax.Array:
+    """Drops faint entries, then islands of little mass, and puts the centre of mass in the middle.
+
+    Args:
+      kernel: [k, k], non-negative.
+      least_entry: entries below this part of the largest are set to zero. It is small, because the
+        fast stretches of a shake leave a faint trace that belongs to the kernel.
+      least_island: 8-connected components with less than this part of the mass are removed.
+
+    Returns:
+      [k, k] of sum one.
+    """
+    kernel = jnp.where(kernel < least_entry * jnp.max(kernel), 0, kernel)
+    count = kernel.size
+    labels = jnp.arange(1, count + 1).reshape(kernel.shape) * (kernel > 0)
+
+    def spread(carry):
+        labels, _ = carry
+        around = lax.reduce_window(labels, 0, lax.max, (3, 3), (1, 1), "SAME") * (kernel > 0)
+        return around, jnp.any(around != labels)
+
+    labels, _ = lax.while_loop(lambda carry: carry[1], spread, (labels, jnp.array(True)))
+    mass = jnp.zeros(count + 1).at[labels].add(kernel)
+    kernel = jnp.where(mass[labels] >= least_island * jnp.sum(kernel), kernel, 0)
+    return recentre(_normalised(kernel)[None])[0][0]
+
+
+def _normalised(kernel: jax.Array) -> jax.Array:
+    """Of sum one; where nothing is left, the kernel that does not blur."""
+    size = kernel.shape[0]
+    point = jnp.zeros_like(kernel).at[size // 2, size // 2].set(1.0)
+    total = jnp.sum(kernel)
+    return jnp.where(total > 1e-8, kernel / jnp.maximum(total, 1e-8), point)

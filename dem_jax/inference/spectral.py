@@ -1,0 +1,52 @@
+"""Tools of the classical, FFT-based steps: images on a periodic canvas, kernels as transfer functions.
+
+Here images are single-channel planes [H, W]. A photo lies at the canvas's origin; what surrounds it
+is unknown and filled smoothly, or replaced by the model's own prediction.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from dem_jax.model.blur import good_size
+
+Shape = tuple[int, int]
+
+
+def canvas_shape(photo: Shape, kernel_size: int) -> Shape:
+    """A size that transforms fast and holds the latent image of a photo."""
+    return good_size(photo[0] + kernel_size - 1), good_size(photo[1] + kernel_size - 1)
+
+
+def transfer_function(kernel: jax.Array, shape: Shape) -> jax.Array:
+    """The transform of a kernel [k, k] whose middle pixel sits at the canvas's origin."""
+    rows, cols = kernel.shape
+    padded = jnp.pad(kernel, ((0, shape[0] - rows), (0, shape[1] - cols)))
+    return jnp.fft.rfft2(jnp.roll(padded, (-(rows // 2), -(cols // 2)), (0, 1)))
+
+
+def differences(image: jax.Array) -> jax.Array:
+    """[2, H, W] periodic forward differences along rows and columns."""
+    return jnp.stack([jnp.roll(image, -1, axis) - image for axis in (0, 1)])
+
+
+def difference_transfer(shape: Shape) -> jax.Array:
+    """[2, ...] the transfer functions of `differences`."""
+    impulse = jnp.zeros(shape).at[0, 0].set(1.0)
+    return jnp.fft.rfft2(differences(impulse))
+
+
+def extend(photo: jax.Array, shape: Shape) -> jax.Array:
+    """The photo at the canvas's origin, its opposite borders joined smoothly across the rest."""
+    for axis in (0, 1):
+        gap = shape[axis] - photo.shape[axis]
+        t = jnp.expand_dims(jnp.arange(1, gap + 1) / (gap + 1), 1 - axis)
+        t = t * t * (3 - 2 * t)
+        first = jax.lax.slice_in_dim(photo, 0, 1, axis=axis)
+        last = jax.lax.slice_in_dim(photo, photo.shape[axis] - 1, photo.shape[axis], axis=axis)
+        photo = jnp.concatenate([photo, last * (1 - t) + first * t], axis)
+    return photo
+
+
+def inside(photo: Shape, shape: Shape) -> jax.Array:
+    """1 where the canvas holds the photo, 0 elsewhere."""
+    return jnp.zeros(shape).at[: photo[0], : photo[1]].set(1.0)
