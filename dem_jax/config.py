@@ -2,6 +2,10 @@
 
 import dataclasses
 
+SAMPLERS = ("sgld", "psgld", "noisy_adam")
+CHAIN_AXES = ("map", "vmap")
+M_DOMAINS = ("derivatives", "photo")
+
 
 def require(condition: bool, message: str) -> None:
     """Raises ValueError(message) unless `condition` holds."""
@@ -14,7 +18,7 @@ class ImageNetworkConfig:
     """T_f, the untrained U-Net whose output is the latent image."""
 
     channels: int = 64  # at every level (poster)
-    levels: int = 5  # (poster)
+    levels: int = 5  # of the U-Net (poster)
     dropout: float = 0.0  # probability, during sampling only
     noise_channels: int = 8  # channels of noise in the input z
 
@@ -22,13 +26,37 @@ class ImageNetworkConfig:
         require(self.channels >= 1, f"channels={self.channels} must be at least 1.")
         require(1 <= self.levels <= 8, f"levels={self.levels} must be between 1 and 8.")
         require(0.0 <= self.dropout < 1.0, f"dropout={self.dropout} must be in [0, 1).")
+        require(
+            self.noise_channels >= 1, f"noise_channels={self.noise_channels} must be at least 1."
+        )
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelNetworkConfig:
     """T_K, the untrained U-Net whose heads are the kernels."""
 
-    channels: tuple[int, ...] = (32, 32, 64, 64)  # (poster)
+    channels: tuple[int, ...] = (32, 32, 64, 64)  # level by level (poster)
+
+
+@dataclasses.dataclass(frozen=True)
+class WarmStartConfig:
+    """The classical estimate that EM starts from."""
+
+    sparsity: tuple[float, ...] = (8e-3, 4e-3, 8e-3)  # L0 weight of every start, image units^2
+    reach: tuple[float, ...] = (1.0, 1.0, 0.67)  # part of the kernel size each start may use
+    alternations: int = 5  # of image and kernel at every level of the pyramid
+    splittings: int = 24  # half-quadratic steps for every image
+    ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
+    least_entry: float = 0.02  # smaller kernel entries, relative to the largest, are dropped
+    least_island: float = 0.05  # smaller separate parts of the kernel, by mass, are dropped
+    smoothness: float = 8.0  # of the deconvolved image: prior weight over noise variance
+
+    def __post_init__(self) -> None:
+        require(
+            len(self.sparsity) == len(self.reach) >= 1,
+            f"sparsity has {len(self.sparsity)} and reach {len(self.reach)} entries; "
+            "give both for every start.",
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,19 +65,45 @@ class DeblurConfig:
 
     kernel_size: int = 31  # pixels, odd
     patch_grid: tuple[int, int] = (1, 1)  # rows, columns; 1x1 is uniform blur
-    warm_start: bool = True  # False: the paper's prior in its purest form, from noise
-    em_iterations: int = 4
-    num_chains: int = 1
-    samples_per_chain: int = 4
+    warm_start: bool = True  # false: the paper's prior in its purest form, from noise
+    em_iterations: int = 4  # E-steps and M-steps
+    num_chains: int = 1  # Langevin chains in parallel, each with a T_f of its own
+    samples_per_chain: int = 4  # n_s = num_chains x samples_per_chain
     burn_in: int = 100  # Langevin steps before the first sample of an E-step
     thinning: int = 10  # Langevin steps between samples
-    sampler: str = "psgld"  # sgld, psgld or noisy_adam
-    chain_axis: str = "map"  # vmap or map over chains: same numbers, different speed
+    sampler: str = "psgld"  # sgld (eq. 4), psgld (preconditioned) or noisy_adam
+    step_size: float = 0.01  # of the sampler at the start; decays by a cosine to 5 % (poster: 0.01)
+    temperature: float = 1e-4  # of the sampler; noisy_adam: noise over step size
+    chain_axis: str = "map"  # map or vmap over chains: same numbers, different speed
+    m_steps: int = 50  # Adam steps on theta_K in every M-step
+    m_learning_rate: float = 1e-4  # of Adam on theta_K (poster)
+    m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
+    noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
+    weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
+    detail_std: float = 0.05  # of detail beside T_f, per pixel difference; 0 leaves it out
+    detail_iterations: int = 30  # conjugate gradient steps for the detail
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
+    start: WarmStartConfig = WarmStartConfig()
 
     def __post_init__(self) -> None:
         k = self.kernel_size
         require(k >= 3 and k % 2 == 1, f"kernel_size={k} must be odd and at least 3; try {k | 1}.")
         rows, cols = self.patch_grid
         require(rows >= 1 and cols >= 1, f"patch_grid={rows}x{cols} needs at least 1x1 patches.")
+        for name in ("em_iterations", "num_chains", "samples_per_chain", "thinning"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name}={value} must be at least 1.")
+        for name in ("burn_in", "m_steps", "temperature", "noise_std", "detail_std"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name}={value} must be zero or positive.")
+        for name in ("step_size", "m_learning_rate", "weight_std"):
+            value = getattr(self, name)
+            require(value > 0, f"{name}={value} must be positive.")
+        for name, allowed in (
+            ("sampler", SAMPLERS),
+            ("chain_axis", CHAIN_AXES),
+            ("m_domain", M_DOMAINS),
+        ):
+            value = getattr(self, name)
+            require(value in allowed, f"{name}={value} must be one of {', '.join(allowed)}.")

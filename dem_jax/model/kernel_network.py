@@ -24,12 +24,16 @@ class KernelNetwork(nn.Module):
     channels: tuple[int, ...] = (32, 32, 64, 64)
 
     @nn.compact
-    def __call__(self, kernel_input: jax.Array) -> jax.Array:
+    def __call__(
+        self, kernel_input: jax.Array, *, logit_offset: jax.Array | None = None
+    ) -> jax.Array:
         k = self.kernel_size
         features = UNet(self.channels)(kernel_input)
         logits = Conv(self.num_kernels, size=1, use_bias=True, name="logits")(features)
         top, left = ((m - k) // 2 for m in logits.shape[:2])
         heads = logits[top : top + k, left : left + k].reshape(k * k, self.num_kernels)
+        if logit_offset is not None:
+            heads = heads + logit_offset.reshape(self.num_kernels, k * k).T
         return nn.softmax(heads.T).reshape(self.num_kernels, k, k)
 
 
@@ -52,6 +56,7 @@ def init(
     *,
     num_kernels: int,
     config: KernelNetworkConfig,
+    zero_logits: bool = False,
 ) -> Any:
     """Draws theta_K.
 
@@ -60,24 +65,35 @@ def init(
       kernel_input: z~, [m, m, M]; only its shape matters.
       num_kernels: P.
       config: channels.
+      zero_logits: start the last layer at zero, so that the kernels start at
+        softmax(logit_offset), whatever the other weights are.
 
     Returns:
       theta_K, a dict of arrays in float32.
     """
     k = kernel_input.shape[0] - 1 | 1
-    return KernelNetwork(num_kernels, k, config.channels).init(key, kernel_input)["params"]
+    params = KernelNetwork(num_kernels, k, config.channels).init(key, kernel_input)["params"]
+    if zero_logits:
+        params = {**params, "logits": jax.tree.map(lambda x: 0 * x, params["logits"])}
+    return params
 
 
 def apply(
-    params: Any, kernel_input: jax.Array, *, kernel_size: int, config: KernelNetworkConfig
+    params: Any,
+    kernel_input: jax.Array,
+    *,
+    kernel_size: int,
+    config: KernelNetworkConfig,
+    logit_offset: jax.Array | None = None,
 ) -> jax.Array:
-    """K = T_K(theta_K, z~): softmax over the pixels of each head's central k x k logits.
+    """K = T_K(theta_K, z~) = softmax(U-Net(z~) + logit_offset) over each head's k x k pixels.
 
     Args:
       params: theta_K, from `init`.
       kernel_input: z~, [m, m, M] with m >= k; `input_size(k)` is a good m.
       kernel_size: k in pixels, odd.
       config: the one given to `init`.
+      logit_offset: [P, k, k] or None; log(K0) makes the network correct the kernels K0.
 
     Returns:
       K, [P, k, k], non-negative, every kernel of sum one.
@@ -92,4 +108,5 @@ def apply(
         )
     num_kernels = params["logits"]["bias"].shape[0]
     network = KernelNetwork(num_kernels, kernel_size, config.channels)
-    return cast(jax.Array, network.apply({"params": params}, kernel_input))
+    kernels = network.apply({"params": params}, kernel_input, logit_offset=logit_offset)
+    return cast(jax.Array, kernels)

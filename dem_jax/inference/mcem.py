@@ -1,0 +1,288 @@
+"""Monte Carlo EM: g is observed, theta_f is latent, theta_K is the parameter.
+
+    E-step:  theta_f^i ~ p(theta_f | g; theta_K^{t-1}), i = 1..n_s, by Langevin chains    eqs (1), (4)
+    M-step:  theta_K^t = argmax (1/n_s) sum_i log p(g | theta_f^i; theta_K)               eqs (2), (3)
+
+n_s = num_chains x samples_per_chain: S chains run in parallel (vmap, or one after the other with the
+same numbers), each a scan of Langevin steps. Only images travel from the E-step to the M-step, so
+the M-step never differentiates T_f. Shapes: H, W photo, C channels, P patches, k kernel size, S
+chains, n = n_s; the latent image is [H+k-1, W+k-1, C] with values near [0, 1].
+
+Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
+Maximization, CVPR 2023.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from dem_jax.config import DeblurConfig
+from dem_jax.inference import detail, langevin
+from dem_jax.model import blur, image_network, kernel_network, likelihood
+from dem_jax.types import EMInfo, Problem, PyTree
+
+
+class MCEMState(NamedTuple):
+    """What travels from one EM iteration to the next."""
+
+    chains: Any  # sampler states, every leaf [S, ...]
+    theta_k: PyTree  # weights of T_K
+    kernels: jax.Array  # [P, k, k] = T_K(theta_K, z~)
+    noise_std: jax.Array  # [] the likelihood's s
+    mean: jax.Array  # [H+k-1, W+k-1, C] posterior mean of the latent image
+    variance: jax.Array  # [H+k-1, W+k-1, C] its posterior variance
+
+
+class Samples(NamedTuple):
+    """What the E-step hands to the M-step."""
+
+    latents: jax.Array  # [n, H+k-1, W+k-1, C]
+    mean: jax.Array  # [H+k-1, W+k-1, C]
+    variance: jax.Array  # [H+k-1, W+k-1, C]
+
+
+def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> MCEMState:
+    """Draws theta_f for every chain, and theta_K so that T_K gives the start's kernels."""
+    image_key, kernel_key = jax.random.split(key)
+    channels = problem.photo.shape[-1]
+
+    def chain(key):
+        theta_f = image_network.init(
+            key, problem.image_input, out_channels=channels, config=config.image_network
+        )
+        return sampler(config).init(theta_f)
+
+    theta_k = kernel_network.init(
+        kernel_key,
+        problem.kernel_input,
+        num_kernels=problem.start_kernels.shape[0],
+        config=config.kernel_network,
+        zero_logits=config.warm_start,
+    )
+    return MCEMState(
+        chains=jax.vmap(chain)(jax.random.split(image_key, config.num_chains)),
+        theta_k=theta_k,
+        kernels=kernel_set(theta_k, problem, config),
+        noise_std=problem.noise_std,
+        mean=problem.start_latent,
+        variance=jnp.zeros_like(problem.start_latent),
+    )
+
+
+def step(
+    key: jax.Array, state: MCEMState, problem: Problem, config: DeblurConfig
+) -> tuple[MCEMState, EMInfo]:
+    """One EM iteration: E-step at the present kernels, then M-step.
+
+    Args:
+      key: random key, consumed.
+      state: from `init` or the previous iteration.
+      problem: the photo and what stays fixed.
+      config: static under jit.
+
+    Returns:
+      The next state, and what the iteration reports.
+    """
+    chains, samples = e_step(key, state, problem, config)
+    residuals = jax.vmap(lambda f: problem.photo - _blur(config)(state.kernels, f))(samples.latents)
+    count = jnp.maximum(jnp.sum(problem.weight) * problem.photo.shape[-1], 1)
+    power = jnp.sum(problem.weight[..., None] * jnp.mean(residuals**2, 0)) / count
+    noise_std = state.noise_std
+    if not config.noise_std:
+        # The M-step's own optimum for s: samples carry the posterior's spread, so it is not biased.
+        noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
+    theta_k = m_step(state.theta_k, samples.latents, problem, config)
+    kernels = kernel_set(theta_k, problem, config)
+    info = EMInfo(
+        negative_log_likelihood=0.5 * power / state.noise_std**2
+        + jnp.log(state.noise_std * jnp.sqrt(2 * jnp.pi)),
+        residual_std=jnp.sqrt(power),
+        noise_std=state.noise_std,
+        kernel_change=jnp.sum(jnp.abs(kernels - state.kernels)) / kernels.shape[0],
+        finite=jnp.isfinite(power) & jnp.all(jnp.isfinite(kernels)),
+    )
+    new = MCEMState(chains, theta_k, kernels, noise_std, samples.mean, samples.variance)
+    return new, info
+
+
+def e_step(
+    key: jax.Array, state: MCEMState, problem: Problem, config: DeblurConfig
+) -> tuple[Any, Samples]:
+    """Draws n_s latent images from p(f | g; K) and streams T_f's posterior mean, eqs (1) and (4).
+
+    Returns:
+      The chains' new states, and `Samples`.
+    """
+    chain_key, detail_key = jax.random.split(key)
+
+    def chain(key_and_state):
+        return _run_chain(*key_and_state, state, problem, config)
+
+    keys = jax.random.split(chain_key, config.num_chains)
+    over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
+    chains, latents, means = over_chains((keys, state.chains))
+    latents = latents.reshape(-1, *latents.shape[2:])
+    return chains, _with_detail(detail_key, latents, jnp.mean(means, 0), state, problem, config)
+
+
+def m_step(
+    theta_k: PyTree, latents: jax.Array, problem: Problem, config: DeblurConfig
+) -> PyTree:
+    """theta_K^t = argmax (1/n_s) sum_i log p(g | f^i; theta_K) by Adam, eqs (2) and (3).
+
+    Args:
+      theta_k: theta_K^{t-1}.
+      latents: f^i, [n, H+k-1, W+k-1, C].
+      problem: the photo and what stays fixed.
+      config: m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo or on its
+        derivatives.
+
+    Returns:
+      theta_K^t.
+    """
+    adam = optax.adam(config.m_learning_rate)
+    weight = problem.weight[..., None]
+    if config.m_domain == "derivatives":
+        weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
+    count = jnp.maximum(jnp.sum(weight) * problem.photo.shape[-1], 1)
+
+    def energy(theta_k):
+        kernels = kernel_set(theta_k, problem, config)
+
+        def one(latent):
+            residual = problem.photo - _blur(config)(kernels, latent)
+            if config.m_domain == "derivatives":
+                residual = likelihood.derivatives(residual)
+            return jnp.sum(weight * residual**2) / count
+
+        return jnp.mean(jax.vmap(one)(latents))
+
+    def descend(carry, _):
+        theta_k, moments = carry
+        updates, moments = adam.update(jax.grad(energy)(theta_k), moments)
+        return (optax.apply_updates(theta_k, updates), moments), None
+
+    start = (theta_k, adam.init(theta_k))
+    return lax.scan(descend, start, length=config.m_steps)[0][0]
+
+
+def sampler(config: DeblurConfig) -> langevin.Sampler:
+    """The Langevin sampler that `config` names; its step size decays by a cosine over the run."""
+    per_iteration = config.burn_in + config.samples_per_chain * config.thinning
+    step_size = optax.schedules.cosine_decay_schedule(
+        config.step_size, config.em_iterations * per_iteration, alpha=0.05
+    )
+    if config.sampler == "sgld":
+        return langevin.sgld(step_size, temperature=config.temperature, has_aux=True)
+    if config.sampler == "psgld":
+        return langevin.psgld(step_size, temperature=config.temperature, has_aux=True)
+    return langevin.noisy_adam(step_size, noise_scale=config.temperature, has_aux=True)
+
+
+def log_posterior(
+    theta_f: PyTree,
+    kernels: jax.Array,
+    noise_std: jax.Array,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    dropout_key: jax.Array | None = None,
+) -> tuple[jax.Array, jax.Array]:
+    """log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image."""
+    latent = image_network.apply(
+        theta_f, problem.image_input, config=config.image_network, dropout_key=dropout_key
+    )
+    residual = problem.photo - _blur(config)(kernels, latent)
+    value = likelihood.log_likelihood(residual, problem.weight, noise_std)
+    return value + likelihood.log_prior(theta_f, config.weight_std), latent
+
+
+def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.Array:
+    """K = T_K(theta_K, z~) as a correction of the start's kernels, [P, k, k]."""
+    return kernel_network.apply(
+        theta_k,
+        problem.kernel_input,
+        kernel_size=config.kernel_size,
+        config=config.kernel_network,
+        logit_offset=jnp.log(problem.start_kernels),
+    )
+
+
+def _blur(config: DeblurConfig):
+    return blur.blur_operator(config.patch_grid)
+
+
+def _run_chain(
+    key: jax.Array, chain: Any, state: MCEMState, problem: Problem, config: DeblurConfig
+) -> tuple[Any, jax.Array, jax.Array]:
+    """One chain: burn-in, then `samples_per_chain` blocks of `thinning` steps.
+
+    Returns:
+      The chain's new state, its last image of every block, and the mean image over all blocks.
+    """
+    langevin_step = sampler(config).step
+
+    def one_step(carry, t):
+        chain, _, total = carry
+        step_key, dropout_key = jax.random.split(jax.random.fold_in(key, t))
+
+        def log_density(theta_f):
+            return log_posterior(
+                theta_f,
+                state.kernels,
+                state.noise_std,
+                problem,
+                config,
+                dropout_key=dropout_key if config.image_network.dropout else None,
+            )
+
+        chain, info = langevin_step(step_key, chain, log_density)
+        counted = jnp.where(t < config.burn_in, 0.0, 1.0)
+        return (chain, info.aux, total + counted * info.aux), None
+
+    def block(carry, times):
+        carry, _ = lax.scan(one_step, carry, times)
+        return carry, carry[1]
+
+    # One scan serves burn-in and sampling, so that T_f's gradient is compiled once: blocks before
+    # the first sample are run like the others and their image is dropped.
+    blocks = -(-config.burn_in // config.thinning)
+    first = config.burn_in - blocks * config.thinning
+    steps = (blocks + config.samples_per_chain) * config.thinning
+    times = (jnp.arange(steps) + first).reshape(-1, config.thinning)
+    nothing = jnp.zeros_like(problem.start_latent)
+    (chain, _, total), images = lax.scan(block, (chain, nothing, nothing), times)
+    return chain, images[blocks:], total / (config.samples_per_chain * config.thinning)
+
+
+def _with_detail(
+    key: jax.Array,
+    latents: jax.Array,
+    mean: jax.Array,
+    state: MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+) -> Samples:
+    """Adds the detail's posterior: a draw to every sample, its mean to the mean.
+
+    The detail's mean is linear in T_f's image, so the mean over samples needs one solution only.
+    """
+    if config.detail_std:
+        model = detail.DetailModel(
+            _blur(config),
+            state.kernels,
+            problem.weight,
+            state.noise_std,
+            config.detail_std,
+            config.detail_iterations,
+        )
+        keys = jax.random.split(key, latents.shape[0])
+        mean = mean + detail.mean(model, problem.photo, mean)
+        latents = lax.map(
+            lambda pair: pair[1] + detail.draw(pair[0], model, problem.photo, pair[1]),
+            (keys, latents),
+        )
+    return Samples(latents, mean, jnp.mean((latents - mean) ** 2, 0))

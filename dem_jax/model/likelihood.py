@@ -1,0 +1,70 @@
+"""log p(g | theta_f; theta_K), the prior on theta_f, and the photo's noise level.
+
+Image values are in [0, 1]; the noise standard deviation has their unit. Weights [H, W] are 1 where
+a pixel is trusted and 0 where it is clipped or padded; log densities are in nats.
+"""
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dem_jax.types import PyTree
+
+QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
+CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
+
+
+def log_likelihood(residual: jax.Array, weight: jax.Array, noise_std: jax.Array) -> jax.Array:
+    """Gaussian log p(g | f; K) = -sum w r^2 / (2 s^2) - N log(s sqrt(2 pi)), N = C sum w.
+
+    Args:
+      residual: r = g - A(K) f, [H, W, C].
+      weight: w, [H, W].
+      noise_std: s, [].
+
+    Returns:
+      [] nats.
+    """
+    count = residual.shape[-1] * jnp.sum(weight)
+    energy = jnp.sum(weight[..., None] * residual**2) / (2 * noise_std**2)
+    return -energy - count * jnp.log(noise_std * jnp.sqrt(2 * jnp.pi))
+
+
+def log_prior(theta: PyTree, std: float) -> jax.Array:
+    """Gaussian prior on the weights of T_f up to a constant: -|theta|^2 / (2 std^2), [] nats."""
+    return -optax.tree.norm(theta, squared=True) / (2 * std**2)
+
+
+def derivatives(image: jax.Array) -> jax.Array:
+    """[2, H-1, W-1, C] forward differences along rows and columns of an image [H, W, C].
+
+    In the M-step the likelihood is taken on them: the noise stays nearly white, and smooth areas,
+    which say nothing about the kernel, no longer dominate (Levin et al., CVPR 2011).
+    """
+    inner = image[:-1, :-1]
+    return jnp.stack([image[1:, :-1] - inner, image[:-1, 1:] - inner])
+
+
+def estimate_noise_std(photo: jax.Array) -> jax.Array:
+    """Standard deviation of the noise, from the median of a second-order mixed difference.
+
+    [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] blurs away what a blurred photo holds and has norm 6.
+
+    Args:
+      photo: [H, W, C].
+
+    Returns:
+      [], at least `QUANTISATION_STD`.
+
+    Source: Immerkaer: Fast noise variance estimation, 1996, with Donoho's median / 0.6745.
+    """
+    for axis in (0, 1):
+        n = photo.shape[axis]
+        a, b, c = (jax.lax.slice_in_dim(photo, i, n - 2 + i, axis=axis) for i in range(3))
+        photo = a - 2 * b + c
+    return jnp.maximum(jnp.median(jnp.abs(photo)) / (6 * 0.6745), QUANTISATION_STD)
+
+
+def trusted(photo: jax.Array) -> jax.Array:
+    """[H, W] weights: 0 where any channel of the photo [H, W, C] is saturated, else 1."""
+    return jnp.all(photo < CLIPPED, axis=-1).astype(photo.dtype)
