@@ -49,7 +49,8 @@ class WarmStartConfig:
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
     least_entry: float = 0.02  # smaller kernel entries, relative to the largest, are dropped
     least_island: float = 0.05  # smaller separate parts of the kernel, by mass, are dropped
-    smoothness: float = 8.0  # of the deconvolved image: prior weight over noise variance
+    smoothness: float = 8.0  # of the deconvolved image: prior weight over error variance
+    model_std: float = 0.003  # error of a first kernel's model, image units, beside the noise
 
     def __post_init__(self) -> None:
         require(
@@ -80,7 +81,7 @@ class DeblurConfig:
     m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
-    detail_std: float = 0.05  # of detail beside T_f, per pixel difference; 0 leaves it out
+    detail_std: float = 0.03  # of detail beside T_f, per pixel difference; 0 leaves it out
     detail_iterations: int = 30  # conjugate gradient steps for the detail
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()

@@ -30,7 +30,8 @@ def warm_start(photo: jax.Array, config: DeblurConfig) -> tuple[jax.Array, jax.A
       kernel: [k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
     start, plane = config.start, luma(photo)
-    weight = start.smoothness * estimate_noise_std(plane[..., None]) ** 2
+    noise_std = estimate_noise_std(plane[..., None])
+    weight = start.smoothness * (noise_std**2 + start.model_std**2)
 
     def attempt(sparsity, reach):
         kernel = coarse_to_fine(
