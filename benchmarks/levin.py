@@ -66,8 +66,11 @@ def run(arguments, rest):
         start, start_kernel, result, seconds = restore(programs, photo, config, options.seed)
         scores = protocols.levin_score(np.asarray(result.latent), sharp)
 
-        def match(kernel):
-            return max(metrics.kernel_correlation(np.asarray(kernel), t) for t in (truth, truth[::-1, ::-1]))
+        def match(kernel, truth=truth):
+            return max(
+                metrics.kernel_correlation(np.asarray(kernel), t)
+                for t in (truth, truth[::-1, ::-1])
+            )
 
         rows[name] = {
             "blurred": protocols.levin_score(photo, sharp)["psnr"],
@@ -82,10 +85,21 @@ def run(arguments, rest):
         }
         print(name, {k: round(v, 3) for k, v in rows[name].items() if v is not None}, flush=True)
         rows_file.write_text(json.dumps(rows, indent=1) + "\n")
-    means = {k: float(np.mean([r[k] for r in rows.values()])) for k in next(iter(rows.values())) if k != "peak_mb"}
+    means = {
+        k: float(np.mean([r[k] for r in rows.values()]))
+        for k in next(iter(rows.values()))
+        if k != "peak_mb"
+    }
     print("mean of", len(rows), {k: round(v, 3) for k, v in means.items()})
     gains = [r["em"] - r["warm_start"] for r in rows.values()]
-    print("EM gains", np.round(gains, 2), "least", round(min(gains), 2), "lowest PSNR", min(r["em"] for r in rows.values()))
+    print(
+        "EM gains",
+        np.round(gains, 2),
+        "least",
+        round(min(gains), 2),
+        "lowest PSNR",
+        min(r["em"] for r in rows.values()),
+    )
 
 
 if __name__ == "__main__":

@@ -1,3 +1,29 @@
 """Blind motion deblurring by deep expectation maximization, in JAX."""
 
+from dem_jax.config import (
+    DeblurConfig,
+    ImageNetworkConfig,
+    KernelNetworkConfig,
+    WarmStartConfig,
+)
+from dem_jax.inference import langevin, mcem
+from dem_jax.inference.deblur import deblur
+from dem_jax.model import blur
+from dem_jax.types import EMInfo, Problem, Result
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "DeblurConfig",
+    "EMInfo",
+    "ImageNetworkConfig",
+    "KernelNetworkConfig",
+    "Problem",
+    "Result",
+    "WarmStartConfig",
+    "__version__",
+    "blur",
+    "deblur",
+    "langevin",
+    "mcem",
+]

@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
     photo: jax.Array  # [H, W, C] the blurred photo g, values in [0, 1]
     weight: jax.Array  # [H, W] 1 where a pixel enters the likelihood, 0 where clipped or padded
-    image_input: jax.Array  # [H+k-1, W+k-1, N] z, input of T_f: noise, and the guide if there is one
+    image_input: jax.Array  # [H+k-1, W+k-1, N] z, T_f's input: noise, and the guide if any
     kernel_input: jax.Array  # [m, m, M] z~, input of T_K
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the warm start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the warm start's kernels

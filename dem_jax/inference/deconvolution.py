@@ -1,13 +1,10 @@
 """Non-blind restoration: what kernels alone make of a photo, and what they add to T_f's image."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.inference import spectral
-from dem_jax.types import BlurOperator
 
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
 _EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
@@ -41,7 +38,7 @@ def hyper_laplacian(
     power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)
 
     def alternate(carry, t):
-        edges, blurred, multiplier = carry
+        edges, blurred, multiplier, _ = carry
         penalty = 8 * weight * jnp.minimum(1.25**t, 256.0)
         data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - multiplier)
         prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges), 0)
@@ -52,11 +49,10 @@ def hyper_laplacian(
         free = predicted + multiplier
         blurred = jnp.where(known, (canvas + _DATA_SPLITTING * free) / (1 + _DATA_SPLITTING), free)
         edges = _shrink(spectral.differences(latent), weight / penalty)
-        return (edges, blurred, free - blurred), latent
+        return (edges, blurred, free - blurred, latent), None
 
-    start = (spectral.differences(canvas), canvas, jnp.zeros(shape))
-    carry, _ = lax.scan(lambda c, t: (alternate(c, t)[0], None), start, jnp.arange(iterations - 1.0))
-    latent = alternate(carry, iterations - 1.0)[1]
+    start = (spectral.differences(canvas), canvas, jnp.zeros(shape), canvas)
+    *_, latent = lax.scan(alternate, start, jnp.arange(float(iterations)))[0]
     half = size // 2
     return jnp.roll(latent, (half, half), (0, 1))[: rows + size - 1, : cols + size - 1]
 

@@ -1,7 +1,7 @@
 """The fine detail e that T_f cannot carry: f = T_f(theta_f, z) + e.
 
-A network that is fitted for a few hundred steps leaves fine texture out, and chains of it spread too
-little at high frequencies. Given T_f's image, e has a Gaussian posterior in closed form,
+A network that is fitted for a few hundred steps leaves fine texture out, and chains of it spread
+too little at high frequencies. Given T_f's image, e has a Gaussian posterior in closed form,
 
     e ~ N(0, s_e^2 (D^T D)^-1),   g = A(K) (T_f + e) + noise
     (A^T W A + (s / s_e)^2 D^T D) e = A^T W (g - A T_f)                     for the mean,
@@ -11,6 +11,7 @@ deviation per difference. The same system with white noise on its right-hand sid
 posterior exactly (Papandreou and Yuille, NIPS 2010). It is solved by conjugate gradients.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -61,7 +62,7 @@ def _data_term(model: DetailModel, photo: jax.Array, latent: jax.Array) -> jax.A
     return _adjoint_blur(model, latent)(model.weight[..., None] * residual)
 
 
-def _adjoint_blur(model: DetailModel, latent: jax.Array):
+def _adjoint_blur(model: DetailModel, latent: jax.Array) -> Callable[[jax.Array], jax.Array]:
     transpose = jax.linear_transpose(lambda f: model.blur(model.kernels, f), latent)
     return lambda photo: transpose(photo)[0]
 
@@ -81,7 +82,9 @@ def _solve(model: DetailModel, latent: jax.Array, right: jax.Array) -> jax.Array
     return e
 
 
-def _preconditioner(model: DetailModel, latent: jax.Array, ratio: jax.Array):
+def _preconditioner(
+    model: DetailModel, latent: jax.Array, ratio: jax.Array
+) -> Callable[[jax.Array], jax.Array]:
     """The inverse of the normal operator if the mean kernel blurred a periodic image."""
     size = tuple(good_size(n) for n in latent.shape[:2])
     power = jnp.abs(jnp.fft.rfft2(jnp.mean(model.kernels, axis=0), s=size)) ** 2

@@ -35,26 +35,25 @@ def coarse_to_fine(
 
     Args:
       photo: [H, W] luma in [0, 1].
-      sparsity: lambda at the coarsest level, in squared image units; it decreases from step to step.
-      reach: the part of the kernel's half-width that may be used, in (0, 1]: a smaller kernel in the
-        same static size.
+      sparsity: lambda at the coarsest level, in squared image units; it decreases step by step.
+      reach: the part of the kernel's half-width that may be used, in (0, 1]: a smaller kernel in
+        the same static size.
       kernel_size: k, odd.
       config: the rest.
 
     Returns:
       [k, k], non-negative, of sum one, its centre of mass near the middle.
     """
-    kernel = None
-    for size in pyramid(kernel_size):
-        scale = size / kernel_size
+    sizes = pyramid(kernel_size)
+    middle = sizes[0] // 2
+    kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
+    for size in sizes:
         level = photo
         if size != kernel_size:
+            scale = size / kernel_size
             side = [max(round(n * scale), min(n, _LEAST_SIDE), size) for n in photo.shape]
             level = jax.image.resize(photo, side, "linear")
-        if kernel is None:
-            kernel = jnp.zeros((size, size)).at[size // 2, size // 2 - 1 : size // 2 + 1].set(0.5)
-        else:
-            kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (size, size), "cubic"), 0))
+        kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (size, size), "cubic"), 0))
         kernel, sparsity = _one_level(level, kernel, sparsity, reach, config)
     return kernel
 

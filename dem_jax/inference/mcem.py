@@ -1,12 +1,12 @@
 """Monte Carlo EM: g is observed, theta_f is latent, theta_K is the parameter.
 
-    E-step:  theta_f^i ~ p(theta_f | g; theta_K^{t-1}), i = 1..n_s, by Langevin chains    eqs (1), (4)
-    M-step:  theta_K^t = argmax (1/n_s) sum_i log p(g | theta_f^i; theta_K)               eqs (2), (3)
+    E-step:  theta_f^i ~ p(theta_f | g; theta_K^{t-1}), i = 1..n_s, by Langevin chains    (1), (4)
+    M-step:  theta_K^t = argmax (1/n_s) sum_i log p(g | theta_f^i; theta_K)               (2), (3)
 
-n_s = num_chains x samples_per_chain: S chains run in parallel (vmap, or one after the other with the
-same numbers), each a scan of Langevin steps. Only images travel from the E-step to the M-step, so
-the M-step never differentiates T_f. Shapes: H, W photo, C channels, P patches, k kernel size, S
-chains, n = n_s; the latent image is [H+k-1, W+k-1, C] with values near [0, 1].
+(numbers: the paper's equations). n_s = num_chains x samples_per_chain: S chains run in parallel
+(vmap, or one after the other with the same numbers), each a scan of Langevin steps. Only images
+travel from the E-step to the M-step, so the M-step never differentiates T_f. Shapes: H, W photo, C
+channels, P patches, k kernel size, S chains, n = n_s; the latent image is [H+k-1, W+k-1, C].
 
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
 Maximization, CVPR 2023.
@@ -22,7 +22,7 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import detail, langevin
 from dem_jax.model import blur, image_network, kernel_network, likelihood
-from dem_jax.types import EMInfo, Problem, PyTree
+from dem_jax.types import BlurOperator, EMInfo, Problem, PyTree
 
 
 class MCEMState(NamedTuple):
@@ -118,8 +118,8 @@ def e_step(
     """
     chain_key, detail_key = jax.random.split(key)
 
-    def chain(key_and_state):
-        return _run_chain(*key_and_state, state, problem, config)
+    def chain(pair):
+        return _run_chain(pair[0], pair[1], state, problem, config)
 
     keys = jax.random.split(chain_key, config.num_chains)
     over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
@@ -128,9 +128,7 @@ def e_step(
     return chains, _with_detail(detail_key, latents, jnp.mean(means, 0), state, problem, config)
 
 
-def m_step(
-    theta_k: PyTree, latents: jax.Array, problem: Problem, config: DeblurConfig
-) -> PyTree:
+def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: DeblurConfig) -> PyTree:
     """theta_K^t = argmax (1/n_s) sum_i log p(g | f^i; theta_K) by Adam, eqs (2) and (3).
 
     Args:
@@ -191,7 +189,7 @@ def log_posterior(
     *,
     dropout_key: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image."""
+    """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image."""
     latent = image_network.apply(
         theta_f, problem.image_input, config=config.image_network, dropout_key=dropout_key
     )
@@ -211,7 +209,7 @@ def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.A
     )
 
 
-def _blur(config: DeblurConfig):
+def _blur(config: DeblurConfig) -> BlurOperator:
     return blur.blur_operator(config.patch_grid)
 
 

@@ -1,4 +1,4 @@
-"""Tools of the classical, FFT-based steps: images on a periodic canvas, kernels as transfer functions.
+"""Tools of the classical, FFT-based steps: a periodic canvas, kernels as transfer functions.
 
 Here images are single-channel planes [H, W]. A photo lies at the canvas's origin; what surrounds it
 is unknown and filled smoothly, or replaced by the model's own prediction.
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from dem_jax.model.blur import good_size
 
-Shape = tuple[int, int]
+Shape = tuple[int, ...]  # rows and columns
 
 
 def canvas_shape(photo: Shape, kernel_size: int) -> Shape:

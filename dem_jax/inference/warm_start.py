@@ -1,4 +1,4 @@
-"""The warm start: uniform deblurring, several starts side by side, one chosen by the photo alone."""
+"""The warm start: uniform deblurring from several starts, one chosen by the photo alone."""
 
 import jax
 import jax.numpy as jnp
