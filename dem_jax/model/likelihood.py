@@ -1,7 +1,7 @@
 """log p(g | theta_f; theta_K), the prior on theta_f, and the photo's noise level.
 
 Image values are in [0, 1]; the noise standard deviation has their unit. Weights [H, W] are 1 where
-a pixel is trusted and 0 where it is clipped or padded; log densities are in nats.
+a pixel is trusted, small where it is clipped, 0 where it is padding; log densities are in nats.
 """
 
 import jax
@@ -12,6 +12,7 @@ from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
+CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
 
 
 def log_likelihood(residual: jax.Array, weight: jax.Array, noise_std: jax.Array) -> jax.Array:
@@ -66,5 +67,5 @@ def estimate_noise_std(photo: jax.Array) -> jax.Array:
 
 
 def trusted(photo: jax.Array) -> jax.Array:
-    """[H, W] weights: 0 where any channel of the photo [H, W, C] is saturated, else 1."""
-    return jnp.all(photo < CLIPPED, axis=-1).astype(photo.dtype)
+    """[H, W] weights: small where any channel of the photo [H, W, C] is saturated, else 1."""
+    return jnp.where(jnp.all(photo < CLIPPED, axis=-1), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)

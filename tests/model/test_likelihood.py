@@ -101,13 +101,13 @@ def test_no_photo_is_taken_to_be_cleaner_than_its_quantisation():
     np.testing.assert_allclose(likelihood.QUANTISATION_STD, error, rtol=0.01)
 
 
-def test_saturated_pixels_are_not_trusted():
+def test_saturated_pixels_are_hardly_trusted():
     photo = np.full((4, 5, 3), 0.6, np.float32)
     photo[1, 2, 0] = 1.0  # one channel is enough
     photo[2, 3] = 254 / 255  # the last level below white
     photo[3, 0] = 0.0  # black clips nothing away that matters
     expected = np.ones((4, 5), np.float32)
-    expected[1, 2] = 0
+    expected[1, 2] = likelihood.CLIPPED_WEIGHT
     np.testing.assert_array_equal(likelihood.trusted(photo), expected)
 
 
