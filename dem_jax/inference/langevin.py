@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
 from dem_jax.config import require
 from dem_jax.types import LogDensity, PyTree
@@ -62,7 +63,7 @@ class PSGLDState(NamedTuple):
 
     position: PyTree
     steps: jax.Array  # [] int32, steps taken
-    second_moment: PyTree  # like position, float32 at least: average of squared gradients
+    second_moment: jax.Array  # [N] average of squared gradients, float32 at least
 
 
 class NoisyAdamState(NamedTuple):
@@ -70,7 +71,7 @@ class NoisyAdamState(NamedTuple):
 
     position: PyTree
     steps: jax.Array  # [] int32, steps taken
-    moments: Any  # optax's Adam state, float32 at least
+    moments: Any  # optax's Adam state of the raveled position, float32 at least
 
 
 def sgld(
@@ -101,13 +102,8 @@ def sgld(
         gradient, info = _gradient(log_density, state.position, has_aux)
         alpha = _at(step_size, state.steps)
         spread = jnp.sqrt(2 * alpha * _at(temperature, state.steps))
-        position = jax.tree.map(
-            lambda theta, g, w: _add(theta, alpha * g + spread * w),
-            state.position,
-            gradient,
-            _noise(key, state.position),
-        )
-        return SGLDState(position, state.steps + 1), info
+        change = alpha * gradient + spread * _noise(key, gradient)
+        return SGLDState(_move(state.position, change), state.steps + 1), info
 
     return Sampler(init, step)
 
@@ -152,28 +148,18 @@ def psgld(
     require(epsilon > 0, f"epsilon={epsilon} must be positive.")
 
     def init(position: PyTree) -> PSGLDState:
-        return PSGLDState(
-            position, jnp.zeros((), jnp.int32), optax.tree.zeros_like(_wide(position))
-        )
+        return PSGLDState(position, jnp.zeros((), jnp.int32), jnp.zeros_like(_ravel(position)))
 
     def step(key: jax.Array, state: PSGLDState, log_density: LogDensity) -> tuple[PSGLDState, Info]:
         gradient, info = _gradient(log_density, state.position, has_aux)
         alpha = _at(step_size, state.steps)
         heat = _at(temperature, state.steps)
         kept = jnp.minimum(decay, state.steps / (state.steps + 1))
-        second_moment = jax.tree.map(
-            lambda v, g: (kept * v + (1 - kept) * g**2).astype(v.dtype),
-            state.second_moment,
-            gradient,
-        )
-
-        def move(theta: jax.Array, g: jax.Array, v: jax.Array, w: jax.Array) -> jax.Array:
-            precondition = 1 / (jnp.sqrt(v) + epsilon)
-            spread = jnp.sqrt(2 * alpha * heat * precondition)
-            return _add(theta, alpha * precondition * g + spread * w)
-
-        noise = _noise(key, state.position)
-        position = jax.tree.map(move, state.position, gradient, second_moment, noise)
+        second_moment = kept * state.second_moment + (1 - kept) * gradient**2
+        precondition = 1 / (jnp.sqrt(second_moment) + epsilon)
+        spread = jnp.sqrt(2 * alpha * heat * precondition)
+        change = alpha * precondition * gradient + spread * _noise(key, gradient)
+        position = _move(state.position, change)
         return PSGLDState(position, state.steps + 1, second_moment), info
 
     return Sampler(init, step)
@@ -214,7 +200,7 @@ def noisy_adam(
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)
 
     def init(position: PyTree) -> NoisyAdamState:
-        return NoisyAdamState(position, jnp.zeros((), jnp.int32), adam.init(_wide(position)))
+        return NoisyAdamState(position, jnp.zeros((), jnp.int32), adam.init(_ravel(position)))
 
     def step(
         key: jax.Array, state: NoisyAdamState, log_density: LogDensity
@@ -222,14 +208,10 @@ def noisy_adam(
         gradient, info = _gradient(log_density, state.position, has_aux)
         direction, moments = adam.update(gradient, state.moments)
         alpha = _at(learning_rate, state.steps)
-        leaves, structure = jax.tree.flatten(state.position)
-        noise = iter(_noise(key, [leaf for leaf in leaves if leaf.ndim == 4]))
-        scale = _at(noise_scale, state.steps)
-        moved = [
-            _add(theta, alpha * (d + scale * next(noise) if theta.ndim == 4 else d))
-            for theta, d in zip(leaves, jax.tree.leaves(direction), strict=True)
-        ]
-        return NoisyAdamState(jax.tree.unflatten(structure, moved), state.steps + 1, moments), info
+        noisy = _ravel(jax.tree.map(lambda x: jnp.full_like(x, x.ndim == 4), state.position))
+        noise = _at(noise_scale, state.steps) * noisy * _noise(key, gradient)
+        position = _move(state.position, alpha * (direction + noise))
+        return NoisyAdamState(position, state.steps + 1, moments), info
 
     return Sampler(init, step)
 
@@ -250,31 +232,32 @@ def _at(value: ScalarOrSchedule, steps: jax.Array) -> jax.Array | float:
     return value(steps) if callable(value) else value
 
 
-def _gradient(log_density: LogDensity, position: PyTree, has_aux: bool) -> tuple[PyTree, Info]:
-    """The gradient in float32 at least, and the step's report."""
+def _gradient(
+    log_density: LogDensity, position: PyTree, has_aux: bool
+) -> tuple[jax.Array, Info]:
+    """The gradient as one vector, and the step's report."""
     value, gradient = jax.value_and_grad(log_density, has_aux=has_aux)(position)
     value, aux = value if has_aux else (value, None)
-    gradient = _wide(gradient)
-    return gradient, Info(value, optax.tree.norm(gradient), aux)
+    gradient = _ravel(gradient)
+    return gradient, Info(value, jnp.linalg.norm(gradient), aux)
 
 
-def _noise(key: jax.Array, like: PyTree) -> PyTree:
-    """Standard normal noise: one draw cut into leaves, as many draws compile slowly."""
-    leaves, structure = jax.tree.flatten(_wide(like))
-    if not leaves:
-        return like
-    draw = jax.random.normal(key, (sum(leaf.size for leaf in leaves),), jnp.result_type(*leaves))
-    pieces, start = [], 0
-    for leaf in leaves:
-        pieces.append(draw[start : start + leaf.size].reshape(leaf.shape).astype(leaf.dtype))
-        start += leaf.size
-    return jax.tree.unflatten(structure, pieces)
+def _noise(key: jax.Array, like: jax.Array) -> jax.Array:
+    return jax.random.normal(key, like.shape, like.dtype)
+
+
+def _ravel(tree: PyTree) -> jax.Array:
+    """All leaves as one vector: a step is then a few operations, not a few for every leaf, which
+    compile slowly. In float32 at least, as small steps and squares vanish in half precision.
+    """
+    return ravel_pytree(_wide(tree))[0]
+
+
+def _move(position: PyTree, change: jax.Array) -> PyTree:
+    """The position, changed by a vector [N]; its leaves keep their types."""
+    vector, unravel = ravel_pytree(_wide(position))
+    return jax.tree.map(lambda x, old: x.astype(old.dtype), unravel(vector + change), position)
 
 
 def _wide(tree: PyTree) -> PyTree:
-    """The leaves in float32 at least: small steps and squares vanish in half precision."""
     return jax.tree.map(lambda x: x.astype(jnp.promote_types(x.dtype, jnp.float32)), tree)
-
-
-def _add(theta: jax.Array, change: jax.Array) -> jax.Array:
-    return (theta + change).astype(theta.dtype)
