@@ -76,12 +76,12 @@ def _one_level(
 ) -> tuple[jax.Array, jax.Array]:
     size = kernel.shape[0]
     shape = spectral.canvas_shape(photo.shape, size)
-    mask = spectral.inside(photo.shape, shape)
+    mask = spectral.inside(photo.shape, shape)[None]
     canvas = spectral.extend(photo, shape)
     edges = spectral.differences(canvas) * mask
     half = size // 2
     near = jnp.abs(jnp.arange(size) - half) <= jnp.maximum(jnp.round(reach * half), 1)
-    support = (near[:, None] & near).astype(photo.dtype)
+    support = (near[:, None] & near[None]).astype(photo.dtype)
 
     def alternate(carry, _):
         kernel, sparsity = carry
@@ -109,7 +109,7 @@ def _l0_latent(
     def split(latent, penalty):
         edges = spectral.differences(latent)
         kept = jnp.sum(edges**2, 0) >= sparsity / penalty
-        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges * kept), 0)
+        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges * kept[None]), 0)
         spectrum = (data + penalty * prior) / (power[0] + penalty * power[1])
         return jnp.fft.irfft2(spectrum, s=shape), None
 
