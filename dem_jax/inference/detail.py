@@ -88,7 +88,7 @@ def _preconditioner(
     """The inverse of the normal operator if the mean kernel blurred a periodic image."""
     size = tuple(good_size(n) for n in latent.shape[:2])
     power = jnp.abs(jnp.fft.rfft2(jnp.mean(model.kernels, axis=0), s=size)) ** 2
-    waves = [jnp.fft.fftfreq(size[0])[:, None], jnp.fft.rfftfreq(size[1])]
+    waves = [jnp.fft.fftfreq(size[0])[:, None], jnp.fft.rfftfreq(size[1])[None]]
     gradient = sum(4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
     inverse = (1 / (0.8 * power + ratio * gradient + 1e-4))[..., None]
 
