@@ -66,7 +66,10 @@ def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> MCEMState:
     return MCEMState(
         chains=jax.vmap(chain)(jax.random.split(image_key, config.num_chains)),
         theta_k=theta_k,
-        kernels=kernel_set(theta_k, problem, config),
+        # After a warm start T_K's last layer is zero: it gives back the start's kernels.
+        kernels=problem.start_kernels
+        if config.warm_start
+        else kernel_set(theta_k, problem, config),
         noise_std=problem.noise_std,
         mean=problem.start_latent,
         variance=jnp.zeros_like(problem.start_latent),
@@ -287,4 +290,4 @@ def _with_detail(
             lambda pair: pair[1] + detail.draw(pair[0], model, problem.photo, pair[1]),
             (keys, latents),
         )
-    return Samples(latents, mean, jnp.mean((latents - mean) ** 2, 0))
+    return Samples(latents, mean, jnp.mean((latents - mean[None]) ** 2, 0))

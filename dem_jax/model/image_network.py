@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from dem_jax.config import ImageNetworkConfig
+from dem_jax.model import layers
 from dem_jax.model.layers import Conv, UNet
 
 
@@ -56,7 +57,7 @@ def init(
     Returns:
       theta_f, a dict of arrays in float32.
     """
-    params = _network(out_channels, config).init(key, image_input)["params"]
+    params = layers.init(key, _network(out_channels, config), image_input)
     if zero_logits:
         params = {**params, "logits": jax.tree.map(lambda x: 0 * x, params["logits"])}
     return params

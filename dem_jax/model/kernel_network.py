@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 
 from dem_jax.config import KernelNetworkConfig
+from dem_jax.model import layers
 from dem_jax.model.layers import Conv, UNet
 
 SMALLEST_INPUT = 32  # pixels; four levels below it is 2x2, the least that has statistics
@@ -72,7 +73,7 @@ def init(
       theta_K, a dict of arrays in float32.
     """
     k = kernel_input.shape[0] - 1 | 1
-    params = KernelNetwork(num_kernels, k, config.channels).init(key, kernel_input)["params"]
+    params = layers.init(key, KernelNetwork(num_kernels, k, config.channels), kernel_input)
     if zero_logits:
         params = {**params, "logits": jax.tree.map(lambda x: 0 * x, params["logits"])}
     return params

@@ -6,11 +6,13 @@ jax.lax.map over parameters), never a batch. So no chain's statistics can leak i
 """
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.flatten_util import ravel_pytree
 
 NEGATIVE_SLOPE = 0.2  # of the leaky rectifier, as in deep image prior
 EPSILON = 1e-5  # added to variances
@@ -257,7 +259,10 @@ def _extend(x: jax.Array, rows: int, columns: int) -> jax.Array:
 
 
 class Conv(nn.Module):
-    """`conv2d` with its kernel, and a bias where asked: [H, W, I] -> [ceil(H/s), ceil(W/s), O]."""
+    """`conv2d` with its kernel, and a bias where asked: [H, W, I] -> [ceil(H/s), ceil(W/s), O].
+
+    Draw the weights by `init` below; the module's own gives every kernel its largest value.
+    """
 
     features: int
     size: int = 3
@@ -267,7 +272,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        y = conv2d(x, self.param("kernel", _uniform_fan_in, shape), stride=self.stride)
+        y = conv2d(x, self.param("kernel", _bound, shape), stride=self.stride)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,))[None, None]
         return y
@@ -326,6 +331,20 @@ class UNet(nn.Module):
         return x[:height, :width]
 
 
-def _uniform_fan_in(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-    """U(-1 / sqrt(fan in), 1 / sqrt(fan in)), PyTorch's start for convolutions."""
-    return nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")(key, shape, jnp.float32)
+def init(key: jax.Array, network: nn.Module, x: jax.Array) -> Any:
+    """Draws the weights of a network of these layers, for an input like x.
+
+    Kernels: U(-1 / sqrt(fan in), 1 / sqrt(fan in)), PyTorch's start; scales one, biases zero. All
+    come from one draw, because a draw for every kernel takes twenty seconds to compile.
+    """
+    bounds = network.init(key, x)["params"]
+    vector, unravel = ravel_pytree(bounds)
+    draws = unravel(jax.random.uniform(key, vector.shape, vector.dtype, minval=-1.0))
+    return jax.tree.map(lambda bound, u: bound * u if bound.ndim == 4 else bound, bounds, draws)
+
+
+def _bound(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """How large a convolution's weights may be at the start; `init` draws them."""
+    del key
+    rows, cols, inputs, _ = shape
+    return jnp.full(shape, (rows * cols * inputs) ** -0.5)
