@@ -42,7 +42,7 @@ class KernelNetworkConfig:
 class WarmStartConfig:
     """The classical estimate that EM starts from."""
 
-    sparsity: tuple[float, ...] = (8e-3, 4e-3, 8e-3)  # L0 weight of every start, image units^2
+    sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 4e-3)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 1.0, 0.67)  # part of the kernel size each start may use
     alternations: int = 5  # of image and kernel at every level of the pyramid
     splittings: int = 24  # half-quadratic steps for every image

@@ -232,9 +232,7 @@ def _at(value: ScalarOrSchedule, steps: jax.Array) -> jax.Array | float:
     return value(steps) if callable(value) else value
 
 
-def _gradient(
-    log_density: LogDensity, position: PyTree, has_aux: bool
-) -> tuple[jax.Array, Info]:
+def _gradient(log_density: LogDensity, position: PyTree, has_aux: bool) -> tuple[jax.Array, Info]:
     """The gradient as one vector, and the step's report."""
     value, gradient = jax.value_and_grad(log_density, has_aux=has_aux)(position)
     value, aux = value if has_aux else (value, None)
