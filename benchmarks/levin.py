@@ -26,21 +26,18 @@ def restore(programs, photo, config, seed):
     """(warm start's image, warm start's kernel, result, seconds) of one photo."""
     began = time.monotonic()
 
-    def call(name, *args):
-        if not programs.is_compiled(name, *args):
-            programs.compile(name, *args)
-        return programs(name, *args)
-
     key = jax.random.key(seed)
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = call("prepare", start_key, jnp.asarray(photo), config)
+    photo = jnp.asarray(photo)
+    programs.begin(start_key, photo, config)
+    problem = programs("prepare", start_key, photo, config)
     half = config.kernel_size // 2
     start = np.asarray(problem.start_latent)[half:-half, half:-half]
-    state = call("init", init_key, problem, config)
+    state = programs("init", init_key, problem, config)
     for t in range(1, config.em_iterations + 1):
-        state, info = call("step", jax.random.fold_in(key, t), state, problem, config)
+        state, info = programs("step", jax.random.fold_in(key, t), state, problem, config)
         print("   ", {k: float(f"{float(v):.4g}") for k, v in info._asdict().items()}, flush=True)
-    result = call("finish", state, problem, config)
+    result = programs("finish", state, problem, config)
     return start, np.asarray(problem.start_kernels), result, time.monotonic() - began
 
 

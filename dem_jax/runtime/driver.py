@@ -148,7 +148,12 @@ class _Job:
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
             prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-            problem = self._call("prepare", prepare_key, jnp.asarray(photo.pixels), config)
+            pixels = jnp.asarray(photo.pixels)
+            self._progress.stage("compiling")
+            in_thread(
+                lambda: self._programs.begin(prepare_key, pixels, config), self._progress.tick
+            )
+            problem = self._call("prepare", prepare_key, pixels, config)
             state = self._call("init", init_key, problem, config)
             self._measure("warm_start", _warm_start_result(problem, config))
         with self._timed("em"):
@@ -257,7 +262,7 @@ class _Job:
     def _compile(self, name: str, *args: Any) -> None:
         if not self._programs.is_compiled(name, *args):
             self._progress.stage(f"compiling {_STAGES[name]}")
-            in_thread(lambda: self._programs.compile(name, *args), self._progress.tick)
+            in_thread(lambda: self._programs.wait(name, *args), self._progress.tick)
 
     def _measure(self, what: str, picture: Any) -> None:
         """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
 
 import jax
@@ -34,43 +35,71 @@ class Programs:
             "step": jax.jit(solver.step, static_argnums=3, donate_argnums=1),
             "finish": jax.jit(solver.finish, static_argnums=2),
         }
-        self._compiled: dict[Any, Any] = {}
-        self.compile_seconds = 0.0
+        self._compiled: dict[Any, Future[Any]] = {}
+        self.compile_seconds = 0.0  # that somebody had to wait for
+
+    def begin(self, key: Any, photo: Any, config: Any) -> None:
+        """Begins to compile everything for photos like `photo`; only tracing is waited for.
+
+        XLA compiles a program on little more than one core, so the programs are compiled side by
+        side; and `prepare`, the first, runs while the others still compile.
+        """
+        started = time.monotonic()
+        problem = self._jitted["prepare"].eval_shape(key, photo, config)
+        self._begin("prepare", key, photo, config)
+        state = self._jitted["init"].eval_shape(key, problem, config)
+        self._begin("step", key, state, problem, config)
+        self._begin("init", key, problem, config)
+        self._begin("finish", state, problem, config)
+        self.compile_seconds += time.monotonic() - started
 
     def is_compiled(self, name: str, *args: Any) -> bool:
-        """Whether `name` can run on `args`, whose last is the configuration, without compiling."""
-        return self._signature(name, args) in self._compiled
+        """Whether `name` can run on `args`, whose last is the configuration, without a wait."""
+        future = self._compiled.get(self._signature(name, args))
+        return future is not None and future.done()
 
-    def compile(self, name: str, *args: Any) -> None:
-        """Compiles `name` for arguments like `args`."""
+    def wait(self, name: str, *args: Any) -> Any:
+        """The program `name` for arguments like `args`, as soon as it is compiled."""
         started = time.monotonic()
-        self._compiled[self._signature(name, args)] = self._jitted[name].lower(*args).compile()
+        program = self._begin(name, *args).result()
         self.compile_seconds += time.monotonic() - started
+        return program
 
     def __call__(self, name: str, *args: Any) -> Any:
         """Runs `name` on `args` and waits for its result."""
-        return jax.block_until_ready(self._compiled[self._signature(name, args)](*args[:-1]))
+        return jax.block_until_ready(self.wait(name, *args)(*args[:-1]))
+
+    def _begin(self, name: str, *args: Any) -> Future[Any]:
+        signature = self._signature(name, args)
+        if signature not in self._compiled:
+            self._compiled[signature] = _in_background(
+                lambda: self._jitted[name].lower(*args).compile()
+            )
+        return self._compiled[signature]
 
     def _signature(self, name: str, args: tuple[Any, ...]) -> Any:
         leaves, structure = jax.tree.flatten(args[:-1])
-        return name, args[-1], structure, tuple(jax.typeof(leaf) for leaf in leaves)
+        return name, args[-1], structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 
 
 def in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:
     """function(), computed in a thread that a second Ctrl-C leaves behind."""
-    outcome: dict[str, Any] = {}
+    future = _in_background(function)
+    while not future.done():
+        wait([future], timeout=0.25)
+        tick()
+    return future.result()
+
+
+def _in_background(function: Callable[[], Any]) -> Future[Any]:
+    """function(), begun in a thread that does not keep the process alive."""
+    future: Future[Any] = Future()
 
     def work() -> None:
         try:
-            outcome["value"] = function()
+            future.set_result(function())
         except BaseException as error:
-            outcome["error"] = error
+            future.set_exception(error)
 
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    while thread.is_alive():
-        thread.join(timeout=0.25)
-        tick()
-    if "error" in outcome:
-        raise outcome["error"]
-    return outcome["value"]
+    threading.Thread(target=work, daemon=True).start()
+    return future
