@@ -149,6 +149,7 @@ def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: Deblur
     weight = problem.weight[..., None]
     if config.m_domain == "derivatives":
         weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
+        weight = weight[None]  # for both directions
     count = jnp.maximum(jnp.sum(weight) * problem.photo.shape[-1], 1)
 
     # The blur is linear in the kernels: linearised here, it transforms every sample once, not in
@@ -160,7 +161,7 @@ def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: Deblur
     vector, unravel = ravel_pytree(theta_k)
 
     def energy(vector):
-        residuals = problem.photo - photos(kernel_set(unravel(vector), problem, config))
+        residuals = problem.photo[None] - photos(kernel_set(unravel(vector), problem, config))
         if config.m_domain == "derivatives":
             residuals = jax.vmap(likelihood.derivatives)(residuals)
         return jnp.sum(weight * jnp.mean(residuals**2, 0)) / count
