@@ -72,7 +72,7 @@ def table(rows, command, device):
         "PSNR in dB after the best shift (Levin's protocol); kernel: normalised cross-correlation",
         "with the true kernel at the best shift; seconds without compilation.",
         "",
-        "| photo | blurred | warm start | EM | gain | SSIM | kernel, start | kernel, EM | seconds |",
+        "| photo | blurred | warm start | EM | gain | SSIM | kernel at start | kernel | seconds |",
         "|---|" + "---:|" * 8,
     ]
     means = {name: float(np.mean([row[name] for row in rows.values()])) for name in COLUMNS}
