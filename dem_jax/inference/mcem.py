@@ -25,6 +25,8 @@ from dem_jax.inference import detail, langevin
 from dem_jax.model import blur, image_network, kernel_network, likelihood
 from dem_jax.types import BlurOperator, EMInfo, Problem, PyTree
 
+_VARIANCE_WINDOW = 7  # pixels
+
 
 class MCEMState(NamedTuple):
     """What travels from one EM iteration to the next."""
@@ -291,4 +293,15 @@ def _with_detail(
             lambda pair: pair[1] + detail.draw(pair[0], model, problem.photo, pair[1]),
             (keys, latents),
         )
-    return Samples(latents, mean, jnp.mean((latents - mean[None]) ** 2, 0))
+    variance = jnp.mean((latents - mean[None]) ** 2, 0)
+    return Samples(latents, mean, _local_mean(variance) if config.detail_std else variance)
+
+
+def _local_mean(variance: jax.Array) -> jax.Array:
+    """Mean over squares of pixels: a few draws tell a pixel's variance poorly, many pixels' well."""
+    window = (_VARIANCE_WINDOW, _VARIANCE_WINDOW, 1)
+
+    def add(image: jax.Array) -> jax.Array:
+        return lax.reduce_window(image, 0.0, lax.add, window, (1, 1, 1), "SAME")
+
+    return add(variance) / add(jnp.ones_like(variance))
