@@ -245,8 +245,9 @@ def _noise(key: jax.Array, like: jax.Array) -> jax.Array:
 
 
 def _ravel(tree: PyTree) -> jax.Array:
-    """All leaves as one vector: a step is then a few operations, not a few for every leaf, which
-    compile slowly. In float32 at least, as small steps and squares vanish in half precision.
+    """All leaves as one vector, so that a step is a few operations, not a few for every leaf.
+
+    Those compile slowly. In float32 at least, as small steps and squares vanish in half precision.
     """
     return ravel_pytree(_wide(tree))[0]
 
