@@ -1,0 +1,406 @@
+"""Monte Carlo EM: every step against a loop or a least-squares problem written out by hand."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+
+from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
+from dem_jax.inference import mcem
+from dem_jax.model import blur, kernel_network, likelihood
+from dem_jax.types import Problem
+
+SIZE, SHAPE = 5, (24, 28, 1)
+LATENT = (SHAPE[0] + SIZE - 1, SHAPE[1] + SIZE - 1, 1)
+CONFIG = DeblurConfig(
+    kernel_size=SIZE,
+    em_iterations=3,
+    num_chains=2,
+    samples_per_chain=2,
+    burn_in=3,
+    thinning=2,
+    m_steps=3,
+    detail_iterations=4,
+    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
+    kernel_network=KernelNetworkConfig(channels=(4,)),
+)
+change = functools.partial(dataclasses.replace, CONFIG)
+E_CONFIG = change(
+    detail_std=0.0, image_network=dataclasses.replace(CONFIG.image_network, dropout=0.2)
+)
+
+# these programs are small, so that most of the time goes into their compilation
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+e_step = jit(mcem.e_step, static_argnums=3)
+m_step = jit(mcem.m_step, static_argnums=3)
+step = jit(mcem.step, static_argnums=3)
+
+
+def make_problem(seed=0, dtype=np.float32):
+    """A smooth random picture, blurred by a random kernel that is not the start's."""
+    rng = np.random.default_rng(seed)
+    sharp = ndimage.gaussian_filter(rng.normal(size=LATENT), (1, 1, 0))
+    sharp = 0.5 + 0.15 * sharp / sharp.std()
+    truth, start = rng.dirichlet(np.ones(SIZE**2), 2).reshape(2, 1, SIZE, SIZE)
+    photo = np.asarray(blur.uniform(jnp.asarray(truth), jnp.asarray(sharp)))
+    photo = photo + 0.01 * rng.normal(size=SHAPE)
+    m = kernel_network.input_size(SIZE)
+    arrays = {
+        "photo": photo,
+        "weight": rng.uniform(size=SHAPE[:2]) < 0.9,
+        "image_input": np.concatenate([rng.uniform(0, 0.1, (*LATENT[:2], 2)), sharp], axis=-1),
+        "kernel_input": rng.uniform(size=(m, m, 3)),
+        "start_latent": sharp,
+        "start_kernels": start,
+        "noise_std": np.array(0.02),
+    }
+    return Problem(**{name: jnp.asarray(x, dtype) for name, x in arrays.items()})
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_problem()
+
+
+@pytest.fixture(scope="module")
+def state(problem):
+    return jit(mcem.init, static_argnums=2)(jax.random.key(1), problem, CONFIG)
+
+
+def assert_trees_close(tree, other, **tolerance):
+    for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+# --- start ----------------------------------------------------------------------------------------
+
+
+def test_init_begins_at_the_start(problem, state):
+    np.testing.assert_allclose(state.kernels, problem.start_kernels, atol=1e-6)
+    np.testing.assert_array_equal(state.mean, problem.start_latent)
+    assert state.noise_std == problem.noise_std
+    first, second = (jax.tree.map(lambda x, i=i: x[i], state.chains.position) for i in (0, 1))
+    weights = [jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(t)]) for t in (first, second)]
+    assert abs(np.corrcoef(weights)[0, 1]) < 0.9  # scales and biases are alike, the rest is not
+
+
+def test_log_posterior_is_likelihood_times_prior(problem, state):
+    theta = jax.tree.map(lambda x: x[0], state.chains.position)
+    log_posterior = jit(mcem.log_posterior, static_argnums=4)
+    value, latent = log_posterior(theta, state.kernels, 0.02, problem, CONFIG)
+    assert latent.shape == LATENT
+    residual = problem.photo - blur.uniform(state.kernels, latent)
+    everywhere = stats.norm.logpdf(np.asarray(residual, np.float64), scale=0.02)[..., 0]
+    expected = np.sum(everywhere * np.asarray(problem.weight))
+    squares = sum(np.sum(np.square(x)) for x in jax.tree.leaves(theta))
+    np.testing.assert_allclose(value, expected - squares / (2 * CONFIG.weight_std**2), rtol=1e-4)
+
+
+# --- E-step ---------------------------------------------------------------------------------------
+
+
+def by_hand(key, state, problem, config):
+    """The E-step as a Python loop: chains' states, samples, and the mean over counted steps."""
+    sampler = mcem.sampler(config)
+
+    @jit
+    def langevin_step(key, chain):
+        key, dropout_key = jax.random.split(key)
+
+        def log_density(theta_f):
+            return mcem.log_posterior(
+                theta_f, state.kernels, state.noise_std, problem, config, dropout_key=dropout_key
+            )
+
+        chain, info = sampler.step(key, chain, log_density)
+        return chain, info.aux
+
+    chains, samples, images = [], [], []
+    blocks = -(-config.burn_in // config.thinning)
+    first = config.burn_in - blocks * config.thinning
+    last = config.burn_in + config.samples_per_chain * config.thinning
+    chain_key, _ = jax.random.split(key)
+    for i, key in enumerate(jax.random.split(chain_key, config.num_chains)):
+        chain = jax.tree.map(lambda x, i=i: x[i], state.chains)
+        for t in range(first, last):
+            chain, image = langevin_step(jax.random.fold_in(key, jnp.int32(t)), chain)
+            if t >= config.burn_in:
+                images.append(image)
+                if (t + 1 - config.burn_in) % config.thinning == 0:
+                    samples.append(image)
+        chains.append(chain)
+    return jax.tree.map(lambda *x: jnp.stack(x), *chains), jnp.stack(samples), np.mean(images, 0)
+
+
+@pytest.fixture(scope="module")
+def e_results(problem, state):
+    key = jax.random.key(2)
+    mapped = e_step(key, state, problem, E_CONFIG)
+    vmapped = e_step(key, state, problem, dataclasses.replace(E_CONFIG, chain_axis="vmap"))
+    return mapped, vmapped, by_hand(key, state, problem, E_CONFIG)
+
+
+def test_e_step_is_the_loop_by_hand(e_results):
+    (chains, samples), _, (expected_chains, expected_samples, mean) = e_results
+    assert samples.latents.shape == (4, *LATENT)
+    np.testing.assert_allclose(samples.latents, expected_samples, atol=1e-4)
+    np.testing.assert_allclose(samples.mean, mean, atol=1e-4)
+    variance = np.mean((np.asarray(expected_samples) - mean) ** 2, axis=0)
+    np.testing.assert_allclose(samples.variance, variance, atol=1e-4)
+    assert (chains.steps == 8).all()  # 3 burn-in steps rounded up to 2 blocks, and 2 blocks
+    assert_trees_close(chains.position, expected_chains.position, atol=1e-3)
+
+
+def test_chains_under_map_and_vmap_agree(e_results):
+    mapped, vmapped, _ = e_results
+    np.testing.assert_allclose(mapped[1].latents, vmapped[1].latents, atol=1e-4)
+    np.testing.assert_allclose(mapped[1].mean, vmapped[1].mean, atol=1e-4)
+
+
+def test_chains_under_map_and_vmap_agree_in_double_precision(state):
+    """Rounding grows along a chain; what differs by more than that would show here."""
+    config = change(detail_std=0.0, samples_per_chain=1, burn_in=2)
+    with jax.enable_x64(True):
+        problem = make_problem(dtype=np.float64)
+        wide = jax.tree.map(
+            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+        )
+        results = [
+            e_step(jax.random.key(3), wide, problem, dataclasses.replace(config, chain_axis=axis))
+            for axis in ("map", "vmap")
+        ]
+        assert results[0][1].latents.dtype == jnp.float64
+        np.testing.assert_allclose(results[0][1].latents, results[1][1].latents, atol=1e-9)
+
+
+def test_chains_draw_noise_of_their_own(problem, state, e_results):
+    """Two chains that stand at the same place part ways; in `state` they start apart, too."""
+    together = jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), state.chains)
+    chains, samples = e_step(jax.random.key(2), state._replace(chains=together), problem, E_CONFIG)
+    assert jnp.abs(samples.latents[1] - samples.latents[3]).max() > 1e-3
+    for leaf in jax.tree.leaves(chains.position):
+        assert (leaf[0] != leaf[1]).any()
+    apart = e_results[0][1].latents
+    assert jnp.abs(apart[1] - apart[3]).max() > 1e-2
+
+
+def test_streamed_moments_are_those_of_the_samples(problem, state):
+    """With thinning 1 every step is a sample."""
+    config = change(detail_std=0.0, thinning=1, samples_per_chain=3)
+    _, samples = e_step(jax.random.key(4), state, problem, config)
+    assert samples.latents.shape == (6, *LATENT)
+    np.testing.assert_allclose(samples.mean, np.mean(samples.latents, 0), atol=1e-6)
+    np.testing.assert_allclose(samples.variance, np.var(samples.latents, 0), atol=1e-6)
+    assert samples.variance.max() > 0
+
+
+# --- M-step ---------------------------------------------------------------------------------------
+
+
+def least_squares(latents, problem, domain):
+    """The kernel of sum one with the least mean energy, from dense normal equations."""
+    weight = np.asarray(problem.weight, np.float64)
+    planes = 1
+    if domain == "derivatives":
+        weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
+        planes = 2
+
+    def view(image):
+        return likelihood.derivatives(image) if planes == 2 else image[None]
+
+    points = jnp.eye(SIZE**2).reshape(-1, 1, SIZE, SIZE)
+    columns = jit(jax.vmap(lambda k, f: view(blur.uniform(k, f)), (0, None)))
+    root = np.sqrt(np.tile(weight.ravel(), planes))
+    matrix = np.concatenate(
+        [
+            root[:, None] * np.asarray(columns(points, f), np.float64).reshape(25, -1).T
+            for f in latents
+        ]
+    )
+    right = np.tile(root * np.ravel(view(problem.photo)).astype(np.float64), len(latents))
+    # sum one by elimination of the last entry
+    reduced, *_ = np.linalg.lstsq(
+        matrix[:, :-1] - matrix[:, -1:], right - matrix[:, -1], rcond=None
+    )
+    kernel = np.append(reduced, 1 - reduced.sum())
+
+    def energy(kernel):
+        return np.sum((matrix @ np.ravel(kernel) - right) ** 2)
+
+    return kernel.reshape(SIZE, SIZE), energy
+
+
+@pytest.mark.parametrize("domain", ["derivatives", "photo"])
+def test_m_step_finds_the_least_squares_kernel(state, domain):
+    """Two noisy latents: the optimum is not the truth, and depends on the domain."""
+    rng = np.random.default_rng(5)
+    sharp = rng.normal(size=LATENT)
+    truth = (rng.dirichlet(np.ones(SIZE**2)) + 0.02).reshape(1, SIZE, SIZE) / 1.5
+    photo = blur.uniform(jnp.asarray(truth, jnp.float32), jnp.asarray(sharp, jnp.float32))
+    latents = jnp.asarray(sharp + 0.2 * rng.normal(size=(2, *LATENT)), jnp.float32)
+    problem = make_problem()._replace(photo=photo)
+    optimum, energy = least_squares(latents, problem, domain)
+    assert optimum.min() > 0  # so that the constraint of positivity plays no role
+    config = change(m_steps=300, m_learning_rate=3e-3, m_domain=domain)
+    theta_k, energies = state.theta_k, []
+    for _ in range(5):
+        kernels = mcem.kernel_set(theta_k, problem, config)
+        energies.append(energy(kernels) / energy(optimum))
+        theta_k = m_step(theta_k, latents, problem, config)
+    kernel = mcem.kernel_set(theta_k, problem, config)[0]
+    np.testing.assert_allclose(kernel, optimum, atol=2e-3)
+    assert energies[0] > 2
+    assert energies[-1] < 1.02
+    assert (np.diff(energies) < 1e-3).all()
+    assert np.abs(optimum - truth).max() > 4e-3  # the truth itself would not pass
+
+
+def test_m_step_stays_at_the_truth(problem, state):
+    """Latents that explain the photo exactly: the gradient is zero, so theta_K stays."""
+    latents = jnp.stack([problem.start_latent, problem.start_latent])
+    exact = problem._replace(photo=blur.uniform(state.kernels, latents[0]))
+    config = change(m_steps=1)
+
+    def energy(theta_k):
+        kernels = mcem.kernel_set(theta_k, exact, config)
+        residual = likelihood.derivatives(exact.photo - blur.uniform(kernels, latents[0]))
+        return jnp.sum(residual**2)
+
+    slopes = jax.tree.leaves(jit(jax.grad(energy))(state.theta_k))
+    assert max(jnp.abs(slope).max() for slope in slopes) < 1e-4
+    away = jax.tree.leaves(
+        jit(jax.grad(lambda t: energy(jax.tree.map(lambda x: x + 0.3, t))))(state.theta_k)
+    )
+    assert max(jnp.abs(slope).max() for slope in away) > 1e-2
+
+
+def test_m_step_needs_nothing_of_the_image_network(problem, state):
+    """Its input z may be absent, and no theta_f is handed over."""
+    latents = jnp.stack([problem.start_latent] * 2)
+    without = problem._replace(image_input=None, start_latent=None)
+    theta_k = jax.eval_shape(lambda p: mcem.m_step(state.theta_k, latents, p, CONFIG), without)
+    assert jax.tree.structure(theta_k) == jax.tree.structure(state.theta_k)
+
+
+# --- one iteration --------------------------------------------------------------------------------
+
+
+def test_step_is_e_step_then_m_step_and_reports_both(problem, state):
+    key = jax.random.key(6)
+    new, info = step(key, state, problem, CONFIG)
+    chains, samples = e_step(key, state, problem, CONFIG)
+    assert_trees_close(new.chains.position, chains.position, atol=1e-4)
+    np.testing.assert_allclose(new.mean, samples.mean, atol=1e-4)
+    np.testing.assert_allclose(new.variance, samples.variance, atol=1e-4)
+    residuals = np.stack([problem.photo - blur.uniform(state.kernels, f) for f in samples.latents])
+    kept = np.asarray(residuals, np.float64)[:, problem.weight > 0]
+    np.testing.assert_allclose(info.residual_std, np.sqrt(np.mean(kept**2)), rtol=1e-3)
+    nll = -stats.norm.logpdf(kept, scale=float(state.noise_std)).mean()
+    np.testing.assert_allclose(info.negative_log_likelihood, nll, rtol=1e-3)
+    assert info.noise_std == state.noise_std
+    assert new.noise_std == info.residual_std
+    moved = np.abs(new.kernels - state.kernels).sum()
+    np.testing.assert_allclose(info.kernel_change, moved, rtol=1e-3)
+    assert moved > 0
+    np.testing.assert_allclose(new.kernels.sum((1, 2)), 1, rtol=1e-5)
+    assert info.finite
+
+
+def test_the_second_iteration_is_not_compiled_again(problem, state):
+    for t in range(3):
+        state, info = step(jax.random.key(t), state, problem, CONFIG)
+    assert step._cache_size() == 1
+    assert info.finite
+
+
+def test_same_key_same_numbers_other_key_others(problem, state):
+    first, again, other = (step(jax.random.key(s), state, problem, CONFIG)[0] for s in (7, 7, 8))
+    assert_trees_close(first, again, rtol=0)
+    assert (first.mean != other.mean).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_divergence_is_reported(problem, state, bad):
+    spoilt = problem._replace(photo=problem.photo.at[5, 6].set(bad))
+    weight = jnp.ones_like(problem.weight)
+    info = step(jax.random.key(0), state, spoilt._replace(weight=weight), CONFIG)[1]
+    assert not info.finite
+
+
+def test_photos_under_vmap_do_not_see_each_other(problem, state):
+    problems = jax.tree.map(lambda *x: jnp.stack(x), problem, make_problem(seed=9))
+    states = jax.tree.map(lambda x: jnp.stack([x, x]), state)
+    keys = jax.random.split(jax.random.key(9))
+    together = jit(jax.vmap(lambda k, s, p: mcem.step(k, s, p, CONFIG)))(keys, states, problems)
+    for i in (0, 1):
+        alone = step(keys[i], state, jax.tree.map(lambda x, i=i: x[i], problems), CONFIG)
+        np.testing.assert_allclose(together[0].mean[i], alone[0].mean, atol=1e-3)
+        np.testing.assert_allclose(together[0].kernels[i], alone[0].kernels, atol=1e-4)
+        np.testing.assert_allclose(together[1].residual_std[i], alone[1].residual_std, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_step_is_differentiable(problem, state):
+    """By photo and noise through chain and detail, against difference quotients.
+
+    A truncated solution of the detail's equations is not linear in the photo, so they are solved.
+    """
+    config = change(
+        num_chains=1,
+        samples_per_chain=1,
+        burn_in=0,
+        detail_iterations=60,
+        sampler="sgld",
+        step_size=1e-7,
+        temperature=1.0,
+    )
+    sampler_state = mcem.sampler(config).init(jax.tree.map(lambda x: x[0], state.chains.position))
+    state = state._replace(chains=jax.tree.map(lambda x: x[None], sampler_state))
+    direction = jnp.asarray(np.random.default_rng(0).normal(size=SHAPE), jnp.float32)
+    direction = direction * problem.weight[..., None]
+
+    def outcome(size, noise_std):
+        moved = problem._replace(photo=problem.photo + size * direction)
+        old = state._replace(noise_std=noise_std)
+        new, _ = mcem.step(jax.random.key(0), old, moved, config)
+        return jnp.vdot(new.mean[2:-2, 2:-2], direction), new.kernels
+
+    value = jit(lambda *at: outcome(*at)[0])
+    slopes = jit(jax.grad(lambda *at: outcome(*at)[0], argnums=(0, 1)))(0.0, 0.02)
+    by_photo = (value(1e-2, 0.02) - value(-1e-2, 0.02)) / 2e-2
+    by_noise = (value(0.0, 0.021) - value(0.0, 0.019)) / 2e-3
+    np.testing.assert_allclose(slopes, [by_photo, by_noise], rtol=0.02)
+    through_adam = jax.jacrev(lambda *at: outcome(*at)[1], argnums=(0, 1))
+    assert [x.shape for x in jax.eval_shape(through_adam, 0.0, 0.02)] == [(1, SIZE, SIZE)] * 2
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 2)])
+@pytest.mark.parametrize("sampler", ["sgld", "psgld", "noisy_adam"])
+def test_state_keeps_its_shapes_and_types(problem, grid, sampler):
+    config = change(sampler=sampler, patch_grid=grid)
+    patches = jnp.tile(problem.start_kernels, (grid[0] * grid[1], 1, 1))
+    problem = problem._replace(start_kernels=patches)
+    state = jax.eval_shape(lambda key: mcem.init(key, problem, config), jax.random.key(0))
+    step = functools.partial(mcem.step, problem=problem, config=config)
+    new, info = jax.eval_shape(step, jax.random.key(0), state)
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(new)] == [
+        (x.shape, x.dtype) for x in jax.tree.leaves(state)
+    ]
+    assert all(x.shape == () for x in info)
+
+
+@pytest.fixture(scope="module")
+def traced(problem, state):
+    return step.trace(jax.random.key(0), state, problem, CONFIG)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_step_lowers_for_every_platform(traced, platform):
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.fft" in text
+    assert "stablehlo.convolution" in text
