@@ -298,7 +298,7 @@ def _with_detail(
 
 
 def _local_mean(variance: jax.Array) -> jax.Array:
-    """Mean over squares of pixels: few draws tell one pixel's variance poorly, many pixels' well."""
+    """Mean over squares of pixels: few draws tell one pixel's variance poorly, many's well."""
     window = (_VARIANCE_WINDOW, _VARIANCE_WINDOW, 1)
 
     def add(image: jax.Array) -> jax.Array:
