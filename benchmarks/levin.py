@@ -29,21 +29,18 @@ COLUMNS = ("blurred", "warm_start", "em", "ssim", "kernel_start", "kernel_em", "
 def restore(programs, photo, config, seed):
     """(warm start's image, its kernel, result) of one photo, as the driver does it."""
 
-    def call(name, *args):
-        if not programs.is_compiled(name, *args):
-            programs.compile(name, *args)
-        return programs(name, *args)
-
     key = jax.random.key(seed)
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = call("prepare", start_key, jnp.asarray(photo), config)
+    photo = jnp.asarray(photo)
+    programs.begin(start_key, photo, config)
+    problem = programs("prepare", start_key, photo, config)
     half = config.kernel_size // 2
     start = np.asarray(problem.start_latent)[half:-half, half:-half]
-    state = call("init", init_key, problem, config)
+    state = programs("init", init_key, problem, config)
     for t in range(1, config.em_iterations + 1):
-        state, info = call("step", jax.random.fold_in(key, t), state, problem, config)
+        state, info = programs("step", jax.random.fold_in(key, t), state, problem, config)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)
-    return start, problem.start_kernels[0], call("finish", state, problem, config)
+    return start, problem.start_kernels[0], programs("finish", state, problem, config)
 
 
 def score(folder, name, photo, start, start_kernel, result):
