@@ -104,8 +104,9 @@ def run(arguments, rest):
         rows[name] |= {"seconds": spent - compiled, "compile_seconds": compiled}
         print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
         rows_file.write_text(json.dumps(rows, indent=1) + "\n")
+    device = devices.device()
     command = f"python benchmarks/levin.py --data=LEVIN --rows=FILE -- {' '.join(rest)}"
-    text = table(rows, command, f"{devices.device()}, seed {options.seed}")
+    text = table(rows, command, f"{device['count']} x {device['kind']}, seed {options.seed}")
     print(text)
     if arguments.table:
         pathlib.Path(arguments.table).write_text(f"# Levin's photos\n\n{text}")
