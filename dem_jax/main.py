@@ -10,7 +10,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -124,10 +124,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     for name in ("input", "output_dir"):
         if not given[name]:
             raise ValueError(f"--{name} is missing; --help says how to use it.")
-    config = DeblurConfig()
-    for name, _, _ in _config_fields(config):
-        if given[name] is not None:
-            config = _replace(config, name.split("."), given[name])
+    config = _replace(DeblurConfig(), given)
     kernel_size = sizes.parse_kernel_size(given["kernel_size"])
     patch_grid = sizes.parse_patch_grid(given["patch_grid"])
     blur = given["blur"]
@@ -186,20 +183,26 @@ def _define_config_flag(name: str, default: Any, text: str, values: flags.FlagVa
         flags.DEFINE_float(name, None, text, flag_values=values)
 
 
-def _replace(config: Any, path: Sequence[str], value: Any) -> Any:
-    """`config` with the field at the end of `path` replaced."""
-    name, *rest = path
-    old = getattr(config, name)
-    if rest:
-        value = _replace(old, rest, value)
-    elif isinstance(old, tuple):
-        try:
-            value = tuple(type(old[0])(item) for item in value)
-        except ValueError as error:
-            raise ValueError(
-                f"--{name}={','.join(value)} must be numbers, such as 32,64."
-            ) from error
-    return dataclasses.replace(config, **{name: value})
+def _replace(config: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
+    """`config` with the fields that flags give, all at once: they are validated together."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        name, old = prefix + field.name, getattr(config, field.name)
+        if dataclasses.is_dataclass(old):
+            changes[field.name] = _replace(old, given, f"{name}.")
+        elif field.name not in _RESOLVED and given[name] is not None:
+            changes[field.name] = _typed(name, given[name], old)
+    return dataclasses.replace(config, **changes)
+
+
+def _typed(name: str, value: Any, old: Any) -> Any:
+    """The value of a flag in the type of the field's default."""
+    if not isinstance(old, tuple):
+        return value
+    try:
+        return tuple(type(old[0])(item) for item in value)
+    except ValueError as error:
+        raise ValueError(f"--{name}={','.join(value)} must be numbers, such as 32,64.") from error
 
 
 def _find_flagfiles(argv: Sequence[str]) -> list[str]:
