@@ -23,26 +23,15 @@ class ImageNetwork(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(
-        self,
-        image_input: jax.Array,
-        *,
-        logit_offset: jax.Array | None = None,
-        deterministic: bool = True,
-    ) -> jax.Array:
+    def __call__(self, image_input: jax.Array, *, deterministic: bool = True) -> jax.Array:
         unet = UNet((self.channels,) * self.levels, dropout=self.dropout)
         features = unet(image_input, deterministic=deterministic)
         logits = Conv(self.out_channels, size=1, use_bias=True, name="logits")(features)
-        return nn.sigmoid(logits if logit_offset is None else logits + logit_offset)
+        return nn.sigmoid(logits)
 
 
 def init(
-    key: jax.Array,
-    image_input: jax.Array,
-    *,
-    out_channels: int,
-    config: ImageNetworkConfig,
-    zero_logits: bool = False,
+    key: jax.Array, image_input: jax.Array, *, out_channels: int, config: ImageNetworkConfig
 ) -> Any:
     """Draws theta_f.
 
@@ -51,16 +40,11 @@ def init(
       image_input: z, [H, W, N]; only its shape matters.
       out_channels: 1 for grey, 3 for colour.
       config: channels, levels, dropout.
-      zero_logits: start the last layer at zero, so that the output starts at
-        sigmoid(logit_offset), whatever the other weights are.
 
     Returns:
       theta_f, a dict of arrays in float32.
     """
-    params = layers.init(key, _network(out_channels, config), image_input)
-    if zero_logits:
-        params = {**params, "logits": jax.tree.map(lambda x: 0 * x, params["logits"])}
-    return params
+    return layers.init(key, _network(out_channels, config), image_input)
 
 
 def apply(
@@ -68,16 +52,14 @@ def apply(
     image_input: jax.Array,
     *,
     config: ImageNetworkConfig,
-    logit_offset: jax.Array | None = None,
     dropout_key: jax.Array | None = None,
 ) -> jax.Array:
-    """The latent image f = T_f(theta_f, z) = sigmoid(U-Net(z) + logit_offset).
+    """The latent image f = T_f(theta_f, z) = sigmoid(U-Net(z)).
 
     Args:
       params: theta_f, from `init`.
       image_input: z, [H, W, N], any H and W.
       config: the one given to `init`.
-      logit_offset: [H, W, C] or None; log(f0 / (1 - f0)) makes the network correct f0.
       dropout_key: random key of this pass; None passes everything.
 
     Returns:
@@ -88,7 +70,6 @@ def apply(
     latent = network.apply(
         {"params": params},
         image_input,
-        logit_offset=logit_offset,
         deterministic=dropout_key is None,
         rngs=rngs,
     )

@@ -70,18 +70,6 @@ def test_parameter_counts_of_the_papers_networks():
     assert count(kernel) - count(heads) == 11 * (32 + 1)
 
 
-def test_zero_logits_start_at_the_offset():
-    z, guide = noise(20, 24, 5), noise(20, 24, 3, seed=2) * 0.9 + 0.05
-    params = image_params(z, 3, zero_logits=True)
-    offset = jnp.log(guide / (1 - guide))
-    latent = image_latent(params, z, logit_offset=offset)
-    np.testing.assert_allclose(latent, guide, atol=1e-6)
-    by_params = jax.jit(
-        jax.grad(lambda p: image_network.apply(p, z, config=SMALL, logit_offset=offset)[3, 4, 0])
-    )(params)
-    assert jnp.abs(by_params["logits"]["kernel"]).max() > 0  # it can leave the guide
-
-
 def test_dropout_only_with_a_key():
     z = noise(16, 16, 3)
     config = ImageNetworkConfig(channels=4, levels=2, dropout=0.5)
