@@ -9,7 +9,7 @@ from dem_jax.config import (
 from dem_jax.inference import langevin, mcem
 from dem_jax.inference.deblur import deblur
 from dem_jax.model import blur
-from dem_jax.types import EMInfo, Problem, Result
+from dem_jax.types import EMInfo, Model, Problem, Result
 
 __version__ = "0.1.0"
 
@@ -18,6 +18,7 @@ __all__ = [
     "EMInfo",
     "ImageNetworkConfig",
     "KernelNetworkConfig",
+    "Model",
     "Problem",
     "Result",
     "WarmStartConfig",

@@ -30,6 +30,17 @@ class Problem(NamedTuple):
     noise_std: jax.Array  # [] the photo's noise standard deviation, in units of the image range
 
 
+class Model(NamedTuple):
+    """The functions that say how a photo comes about; any of them may be exchanged."""
+
+    init_image: Callable[[jax.Array, Problem], PyTree]  # key -> theta_f
+    # theta_f, dropout key or None -> latent image [H+k-1, W+k-1, C]
+    image: Callable[[PyTree, Problem, jax.Array | None], jax.Array]
+    init_kernels: Callable[[jax.Array, Problem], PyTree]  # key -> theta_K
+    kernels: Callable[[PyTree, Problem], jax.Array]  # theta_K -> [P, k, k], each of sum one
+    blur: BlurOperator  # linear in both arguments
+
+
 class EMInfo(NamedTuple):
     """What one EM iteration reports; nothing here is needed by the next one."""
 

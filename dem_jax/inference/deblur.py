@@ -6,22 +6,33 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import mcem
-from dem_jax.inference.warm_start import warm_start
+from dem_jax.inference.warm_start import restore, warm_start
 from dem_jax.model import blur, kernel_network, likelihood
-from dem_jax.types import EMInfo, Problem, Result
+from dem_jax.types import EMInfo, Model, Problem, Result
 
 _NOISE_AMPLITUDE = 0.1  # of the random input channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
+_LARGEST_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 _SPREAD = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
 
 
-def deblur(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Result:
+def deblur(
+    key: jax.Array,
+    photo: jax.Array,
+    config: DeblurConfig,
+    *,
+    kernels: jax.Array | None = None,
+    model: Model | None = None,
+) -> Result:
     """Deblurs one photo.
 
     Args:
       key: random key, consumed.
       photo: g, [H, W, C], C = 1 or 3, float values in [0, 1], at least twice the kernel's size.
       config: kernel size, patch grid and everything else; static under jit.
+      kernels: [P, k, k] or [1, k, k], somebody's kernels to start from, or to keep where
+        `config.kernels` is "fixed"; None: they are found from the photo.
+      model: networks and blur other than the paper's, see `mcem.paper_model`.
 
     Returns:
       `Result`: latent [H, W, C], kernels [P, k, k], std [H, W, C] and info, [T] per field.
@@ -32,19 +43,21 @@ def deblur(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Result:
     Source: Li et al., CVPR 2023; what is added to it is named in the modules that add it.
     """
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = prepare(start_key, photo, config)
-    state = mcem.init(init_key, problem, config)
+    problem = prepare(start_key, photo, config, kernels=kernels)
+    state = mcem.init(init_key, problem, config, model=model)
 
     def iterate(state, t):
-        return mcem.step(jax.random.fold_in(key, t), state, problem, config)
+        return mcem.step(jax.random.fold_in(key, t), state, problem, config, model=model)
 
     state, info = lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
     return finish(state, problem, config)._replace(info=info)
 
 
-def prepare(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Problem:
-    """The warm start, and the inputs of both networks."""
-    _check(photo, config)
+def prepare(
+    key: jax.Array, photo: jax.Array, config: DeblurConfig, *, kernels: jax.Array | None = None
+) -> Problem:
+    """The warm start, from somebody's `kernels` if given, and the inputs of both networks."""
+    _check(photo, config, kernels)
     k, grid = config.kernel_size, config.patch_grid
     patches = grid[0] * grid[1]
     shape = (photo.shape[0] + k - 1, photo.shape[1] + k - 1)
@@ -52,12 +65,20 @@ def prepare(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Problem:
     noise = config.image_network.noise_channels
     image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, (*shape, noise), photo.dtype)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
-    if config.warm_start:
-        kernel, latent = warm_start(photo, config)
-        kernel = (1 - _SPREAD) * kernel + _SPREAD / k**2
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+    if not config.warm_start:
+        kernels, latent = jnp.full((1, k, k), 1 / k**2, photo.dtype), padded
+    elif kernels is not None:
+        kernels = jnp.asarray(kernels, photo.dtype)
+        kernels = kernels / jnp.sum(kernels, axis=(1, 2), keepdims=True)
+        kernels = jnp.broadcast_to(kernels, (patches, k, k))
+        latent = restore(photo, kernels, config)
     else:
-        kernel, latent = jnp.full((k, k), 1 / k**2, photo.dtype), padded
+        kernel, latent = warm_start(photo, config)
+        kernels = kernel[None]
+    if config.warm_start:
+        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        if config.kernels == "estimated":
+            kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
     m = kernel_network.input_size(k)
     return Problem(
         photo=photo,
@@ -65,7 +86,7 @@ def prepare(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Problem:
         image_input=image_input,
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
         start_latent=latent,
-        start_kernels=jnp.tile(kernel, (patches, 1, 1)),
+        start_kernels=jnp.broadcast_to(kernels, (patches, k, k)),
         noise_std=jnp.asarray(config.noise_std, photo.dtype)
         if config.noise_std
         else likelihood.estimate_noise_std(photo),
@@ -73,24 +94,33 @@ def prepare(key: jax.Array, photo: jax.Array, config: DeblurConfig) -> Problem:
 
 
 def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
-    """What EM has found: kernels recentred jointly, the image moved with them and cropped."""
+    """What EM has found: kernels recentred jointly, the image moved with them and cropped.
+
+    With `config.grain` the image gets that part of the residual g - A(K) f back, which is the
+    photo's own noise, unsharpened.
+    """
     kernels, shift = blur.recentre(state.kernels)
 
     def crop(image: jax.Array) -> jax.Array:
         half = config.kernel_size // 2
         return blur.translate(image, -shift)[half:-half, half:-half]
 
+    latent = crop(state.mean)
+    if config.grain:
+        residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, state.mean)
+        most = _LARGEST_GRAIN * state.noise_std
+        latent = latent + config.grain * jnp.clip(residual, -most, most)
     nothing = jnp.zeros((), problem.photo.dtype)
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
-        latent=jnp.clip(crop(state.mean), 0, 1),
+        latent=jnp.clip(latent, 0, 1),
         kernels=kernels,
         std=jnp.sqrt(crop(state.variance)),
         info=info,
     )
 
 
-def _check(photo: jax.Array, config: DeblurConfig) -> None:
+def _check(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
     if photo.ndim != 3 or photo.shape[-1] not in (1, 3):
         raise ValueError(f"photo has shape {photo.shape}; give [H, W, C] with C = 1 or 3.")
     if min(photo.shape[:2]) < 2 * config.kernel_size:
@@ -98,3 +128,13 @@ def _check(photo: jax.Array, config: DeblurConfig) -> None:
             f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "
             f"kernel_size={config.kernel_size}; each side needs at least {2 * config.kernel_size}."
         )
+    if kernels is None:
+        return
+    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
+    if kernels.shape not in ((1, k, k), (patches, k, k)):
+        raise ValueError(
+            f"kernels have shape {kernels.shape}; give [1, {k}, {k}] or [{patches}, {k}, {k}], as "
+            "kernel_size and patch_grid say."
+        )
+    if not config.warm_start:
+        raise ValueError("kernels were given with warm_start=false, which takes none; drop one.")

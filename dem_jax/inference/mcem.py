@@ -12,6 +12,7 @@ Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Exp
 Maximization, CVPR 2023.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -24,7 +25,7 @@ from jax.flatten_util import ravel_pytree
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import detail, langevin
 from dem_jax.model import blur, image_network, kernel_network, likelihood
-from dem_jax.types import BlurOperator, EMInfo, Problem, PyTree
+from dem_jax.types import EMInfo, Model, Problem, PyTree
 
 _VARIANCE_WINDOW = 7  # pixels
 
@@ -48,31 +49,24 @@ class Samples(NamedTuple):
     variance: jax.Array  # [H+k-1, W+k-1, C]
 
 
-def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> MCEMState:
+def init(
+    key: jax.Array, problem: Problem, config: DeblurConfig, *, model: Model | None = None
+) -> MCEMState:
     """Draws theta_f for every chain, and theta_K so that T_K gives the start's kernels."""
+    own, model = model is not None, model or paper_model(config)
     image_key, kernel_key = jax.random.split(key)
-    channels = problem.photo.shape[-1]
 
     def chain(key):
-        theta_f = image_network.init(
-            key, problem.image_input, out_channels=channels, config=config.image_network
-        )
-        return sampler(config).init(theta_f)
+        return sampler(config).init(model.init_image(key, problem))
 
-    theta_k = kernel_network.init(
-        kernel_key,
-        problem.kernel_input,
-        num_kernels=problem.start_kernels.shape[0],
-        config=config.kernel_network,
-        zero_logits=config.warm_start,
-    )
+    theta_k = model.init_kernels(kernel_key, problem)
     return MCEMState(
         chains=jax.vmap(chain)(jax.random.split(image_key, config.num_chains)),
         theta_k=theta_k,
         # After a warm start T_K's last layer is zero: it gives back the start's kernels.
         kernels=problem.start_kernels
-        if config.warm_start
-        else kernel_set(theta_k, problem, config),
+        if config.warm_start and not own
+        else model.kernels(theta_k, problem),
         noise_std=problem.noise_std,
         mean=problem.start_latent,
         variance=jnp.zeros_like(problem.start_latent),
@@ -80,7 +74,12 @@ def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> MCEMState:
 
 
 def step(
-    key: jax.Array, state: MCEMState, problem: Problem, config: DeblurConfig
+    key: jax.Array,
+    state: MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
 ) -> tuple[MCEMState, EMInfo]:
     """One EM iteration: E-step at the present kernels, then M-step.
 
@@ -89,20 +88,24 @@ def step(
       state: from `init` or the previous iteration.
       problem: the photo and what stays fixed.
       config: static under jit.
+      model: the image and kernel networks and the blur; None: the paper's.
 
     Returns:
       The next state, and what the iteration reports.
     """
-    chains, samples = e_step(key, state, problem, config)
-    residuals = jax.vmap(lambda f: problem.photo - _blur(config)(state.kernels, f))(samples.latents)
+    model = model or paper_model(config)
+    chains, samples = e_step(key, state, problem, config, model=model)
+    residuals = jax.vmap(lambda f: problem.photo - model.blur(state.kernels, f))(samples.latents)
     count = jnp.maximum(jnp.sum(problem.weight) * problem.photo.shape[-1], 1)
     power = jnp.sum(problem.weight[..., None] * jnp.mean(residuals**2, 0)) / count
     noise_std = state.noise_std
     if not config.noise_std:
         # The M-step's own optimum for s: samples carry the posterior's spread, so it is not biased.
         noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
-    theta_k = m_step(state.theta_k, samples.latents, problem, config)
-    kernels = kernel_set(theta_k, problem, config)
+    theta_k, kernels = state.theta_k, state.kernels
+    if config.kernels == "estimated":
+        theta_k = m_step(theta_k, samples.latents, problem, config, model=model)
+        kernels = model.kernels(theta_k, problem)
     info = EMInfo(
         negative_log_likelihood=0.5 * power / state.noise_std**2
         + jnp.log(state.noise_std * jnp.sqrt(2 * jnp.pi)),
@@ -116,26 +119,40 @@ def step(
 
 
 def e_step(
-    key: jax.Array, state: MCEMState, problem: Problem, config: DeblurConfig
+    key: jax.Array,
+    state: MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
 ) -> tuple[Any, Samples]:
     """Draws n_s latent images from p(f | g; K) and streams T_f's posterior mean, eqs (1) and (4).
 
     Returns:
       The chains' new states, and `Samples`.
     """
+    model = model or paper_model(config)
     chain_key, detail_key = jax.random.split(key)
 
     def chain(pair):
-        return _run_chain(pair[0], pair[1], state, problem, config)
+        return _run_chain(pair[0], pair[1], state, problem, config, model)
 
     keys = jax.random.split(chain_key, config.num_chains)
     over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
     chains, latents, means = over_chains((keys, state.chains))
     latents = latents.reshape(-1, *latents.shape[2:])
-    return chains, _with_detail(detail_key, latents, jnp.mean(means, 0), state, problem, config)
+    mean = jnp.mean(means, 0)
+    return chains, _with_detail(detail_key, latents, mean, state, problem, config, model)
 
 
-def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: DeblurConfig) -> PyTree:
+def m_step(
+    theta_k: PyTree,
+    latents: jax.Array,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
+) -> PyTree:
     """theta_K^t = argmax (1/n_s) sum_i log p(g | f^i; theta_K) by Adam, eqs (2) and (3).
 
     Args:
@@ -144,10 +161,12 @@ def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: Deblur
       problem: the photo and what stays fixed.
       config: m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo or on its
         derivatives.
+      model: its kernels and blur are used, the blur being linear in the kernels; None: the paper's.
 
     Returns:
       theta_K^t.
     """
+    model = model or paper_model(config)
     adam = optax.adam(config.m_learning_rate)
     weight = problem.weight[..., None]
     if config.m_domain == "derivatives":
@@ -158,13 +177,13 @@ def m_step(theta_k: PyTree, latents: jax.Array, problem: Problem, config: Deblur
     # The blur is linear in the kernels: linearised here, it transforms every sample once, not in
     # every step. As one vector, the weights are quick to compile for, where sixty leaves are slow.
     _, photos = jax.linearize(
-        lambda kernels: jax.vmap(lambda f: _blur(config)(kernels, f))(latents),
+        lambda kernels: jax.vmap(lambda f: model.blur(kernels, f))(latents),
         problem.start_kernels,
     )
     vector, unravel = ravel_pytree(theta_k)
 
     def energy(vector):
-        residuals = problem.photo[None] - photos(kernel_set(unravel(vector), problem, config))
+        residuals = problem.photo[None] - photos(model.kernels(unravel(vector), problem))
         if config.m_domain == "derivatives":
             residuals = jax.vmap(likelihood.derivatives)(residuals)
         return jnp.sum(weight * jnp.mean(residuals**2, 0)) / count
@@ -199,12 +218,12 @@ def log_posterior(
     config: DeblurConfig,
     *,
     dropout_key: jax.Array | None = None,
+    model: Model | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image."""
-    latent = image_network.apply(
-        theta_f, problem.image_input, config=config.image_network, dropout_key=dropout_key
-    )
-    residual = problem.photo - _blur(config)(kernels, latent)
+    model = model or paper_model(config)
+    latent = model.image(theta_f, problem, dropout_key)
+    residual = problem.photo - model.blur(kernels, latent)
     value = likelihood.log_likelihood(residual, problem.weight, noise_std)
     return value + likelihood.log_prior(theta_f, config.weight_std), latent
 
@@ -220,12 +239,44 @@ def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.A
     )
 
 
-def _blur(config: DeblurConfig) -> BlurOperator:
-    return blur.blur_operator(config.patch_grid)
+def paper_model(config: DeblurConfig) -> Model:
+    """T_f, T_K and filter flow, as `config` describes them.
+
+    Exchange any of them: `paper_model(config)._replace(blur=...)`, given as `model` to `init`,
+    `step` and the others.
+    """
+
+    def init_image(key: jax.Array, problem: Problem) -> PyTree:
+        channels = problem.photo.shape[-1]
+        return image_network.init(
+            key, problem.image_input, out_channels=channels, config=config.image_network
+        )
+
+    def image(theta_f: PyTree, problem: Problem, dropout_key: jax.Array | None) -> jax.Array:
+        return image_network.apply(
+            theta_f, problem.image_input, config=config.image_network, dropout_key=dropout_key
+        )
+
+    def init_kernels(key: jax.Array, problem: Problem) -> PyTree:
+        return kernel_network.init(
+            key,
+            problem.kernel_input,
+            num_kernels=problem.start_kernels.shape[0],
+            config=config.kernel_network,
+            zero_logits=config.warm_start,
+        )
+
+    kernels = functools.partial(kernel_set, config=config)
+    return Model(init_image, image, init_kernels, kernels, blur.blur_operator(config.patch_grid))
 
 
 def _run_chain(
-    key: jax.Array, chain: Any, state: MCEMState, problem: Problem, config: DeblurConfig
+    key: jax.Array,
+    chain: Any,
+    state: MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+    model: Model,
 ) -> tuple[Any, jax.Array, jax.Array]:
     """One chain: burn-in, then `samples_per_chain` blocks of `thinning` steps.
 
@@ -246,6 +297,7 @@ def _run_chain(
                 problem,
                 config,
                 dropout_key=dropout_key if config.image_network.dropout else None,
+                model=model,
             )
 
         chain, info = langevin_step(step_key, chain, log_density)
@@ -274,14 +326,15 @@ def _with_detail(
     state: MCEMState,
     problem: Problem,
     config: DeblurConfig,
+    model: Model,
 ) -> Samples:
     """Adds the detail's posterior: a draw to every sample, its mean to the mean.
 
     The detail's mean is linear in T_f's image, so the mean over samples needs one solution only.
     """
     if config.detail_std:
-        model = detail.DetailModel(
-            _blur(config),
+        posterior = detail.DetailModel(
+            model.blur,
             state.kernels,
             problem.weight,
             state.noise_std,
@@ -289,9 +342,9 @@ def _with_detail(
             config.detail_iterations,
         )
         keys = jax.random.split(key, latents.shape[0])
-        mean = mean + detail.mean(model, problem.photo, mean)
+        mean = mean + detail.mean(posterior, problem.photo, mean)
         latents = lax.map(
-            lambda pair: pair[1] + detail.draw(pair[0], model, problem.photo, pair[1]),
+            lambda pair: pair[1] + detail.draw(pair[0], posterior, problem.photo, pair[1]),
             (keys, latents),
         )
     variance = jnp.mean((latents - mean[None]) ** 2, 0)

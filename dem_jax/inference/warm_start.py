@@ -2,10 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
+from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
@@ -31,8 +34,7 @@ def warm_start(photo: jax.Array, config: DeblurConfig) -> tuple[jax.Array, jax.A
       kernel: [k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
     start, plane = config.start, luma(photo)
-    noise_std = estimate_noise_std(plane[..., None])
-    weight = start.smoothness * (noise_std**2 + start.model_std**2)
+    weight = _prior_weight(plane, config)
 
     def attempt(sparsity, reach):
         kernel = coarse_to_fine(
@@ -42,8 +44,29 @@ def warm_start(photo: jax.Array, config: DeblurConfig) -> tuple[jax.Array, jax.A
 
     kernels, scores = jax.vmap(attempt)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
     kernel = kernels[jnp.argmin(scores)]
-    restore = jax.vmap(lambda channel: hyper_laplacian(channel, kernel, weight), -1, -1)
-    return kernel, restore(photo)
+    return kernel, _deconvolve(photo, kernel, weight)
+
+
+def restore(photo: jax.Array, kernels: jax.Array, config: DeblurConfig) -> jax.Array:
+    """The image [H+k-1, W+k-1, C] that known kernels [P, k, k] make of a photo [H, W, C].
+
+    Each kernel's deconvolution of the whole photo, weighted by the window of its patch.
+    """
+    weight = _prior_weight(luma(photo), config)
+    if config.patch_grid == (1, 1):
+        return _deconvolve(photo, kernels[0], weight)
+    k = config.kernel_size
+    rows, cols = blur.windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), config.patch_grid)
+    rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
+
+    def add(total, patch):
+        kernel, row, col = patch
+        window = row[:, None, None] * col[None, :, None]
+        return total + window * _deconvolve(photo, kernel, weight), None
+
+    patches = (kernels, jnp.asarray(rows, photo.dtype), jnp.asarray(cols, photo.dtype))
+    nothing = jnp.zeros((rows.shape[1], cols.shape[1], photo.shape[-1]), photo.dtype)
+    return lax.scan(add, nothing, patches)[0]
 
 
 def blurriness(latent: jax.Array) -> jax.Array:
@@ -60,3 +83,14 @@ def blurriness(latent: jax.Array) -> jax.Array:
     l2 = jnp.sqrt(jnp.sum(rows**2) + jnp.sum(cols**2) + 1e-12)
     excess = jnp.mean(jnp.abs(latent - jnp.clip(latent, 0, 1)))
     return l1 / l2 / (rows.size + cols.size) ** 0.5 + _EXCESS_WEIGHT * excess
+
+
+def _prior_weight(plane: jax.Array, config: DeblurConfig) -> jax.Array:
+    """Of `hyper_laplacian`, for the noise of a plane [H, W]."""
+    noise_std = estimate_noise_std(plane[..., None])
+    return config.start.smoothness * (noise_std**2 + config.start.model_std**2)
+
+
+def _deconvolve(photo: jax.Array, kernel: jax.Array, weight: jax.Array) -> jax.Array:
+    """`hyper_laplacian` of every channel, [H+k-1, W+k-1, C]."""
+    return jax.vmap(lambda channel: hyper_laplacian(channel, kernel, weight), -1, -1)(photo)

@@ -10,7 +10,7 @@ import pytest
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.inference import deblur, mcem
+from dem_jax.inference import deblur, mcem, warm_start
 from dem_jax.model import blur
 
 SIZE, SHAPE = 5, (56, 60)
@@ -199,3 +199,52 @@ def test_prepare_hands_over_what_the_networks_need(channels):
         assert problem.start_kernels.shape == (6, SIZE, SIZE)
         assert problem.weight.shape == (31, 40)
         assert problem.noise_std.shape == ()
+
+
+def test_somebodys_kernels_are_started_from_and_kept(case):
+    """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
+    sharp, kernel, photo = case
+    config = change(kernels="fixed")
+    prepare = jit(deblur.prepare, static_argnums=2)
+    green = photo[..., 1:2]
+    problem = prepare(jax.random.key(0), green, config, kernels=3 * kernel[None])
+    np.testing.assert_allclose(problem.start_kernels[0], kernel, atol=1e-6)
+    inner = problem.start_latent[2:-2, 2:-2, 0]
+    truth = np.asarray(sharp[..., 1])
+    start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
+    assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
+
+
+def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
+    _, kernel, photo = case
+    green = photo[:24, :28, 1:2]
+    restore = jit(warm_start.restore, static_argnums=2)
+    one = restore(green, kernel[None], CONFIG)
+    many = restore(green, jnp.tile(kernel, (6, 1, 1)), change(patch_grid=(2, 3)))
+    np.testing.assert_allclose(many, one, atol=1e-4)
+
+
+def test_kernels_that_do_not_fit_are_refused():
+    photo, key = jnp.zeros((24, 28, 1)), jax.random.key(0)
+    with pytest.raises(ValueError, match=r"kernels have shape .* give \[1, 5, 5\] or \[4, 5, 5\]"):
+        deblur.deblur(key, photo, change(patch_grid=(2, 2)), kernels=jnp.ones((2, 5, 5)))
+    with pytest.raises(ValueError, match="warm_start=false"):
+        deblur.deblur(key, photo, change(warm_start=False), kernels=jnp.ones((1, 5, 5)))
+    with pytest.raises(ValueError, match="needs warm_start=true"):
+        change(warm_start=False, kernels="fixed")
+
+
+def test_grain_gives_the_residual_back(finished):
+    problem, state, config = finished
+    mean = jnp.clip(state.mean, 0.2, 0.8)
+    state = state._replace(mean=mean, noise_std=jnp.float32(0.01))
+    noise = 0.005 * np.sin(np.arange(24 * 28 * 3)).reshape(24, 28, 3).astype(np.float32)
+    blurred = blur.blur_operator((1, 2))(state.kernels, mean)
+    problem = problem._replace(photo=blurred + noise)
+    plain = finish(state, problem, config).latent
+    for grain in (0.5, 1.0):
+        grainy = finish(state, problem, dataclasses.replace(config, grain=grain)).latent
+        np.testing.assert_allclose(grainy - plain, grain * noise, atol=1e-6)
+    loud = problem._replace(photo=blurred + 0.1)
+    grainy = finish(state, loud, dataclasses.replace(config, grain=1.0)).latent
+    np.testing.assert_allclose(grainy - plain, 0.03, atol=1e-6)

@@ -404,3 +404,59 @@ def test_step_lowers_for_every_platform(traced, platform):
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert "stablehlo.fft" in text
     assert "stablehlo.convolution" in text
+
+
+# --- other models ---------------------------------------------------------------------------------
+
+
+def bell(width):
+    """[1, 5, 5] Gaussian kernel, differentiable in its width."""
+    along = jnp.exp(-0.5 * (jnp.arange(SIZE) - SIZE // 2) ** 2 / width**2)
+    kernel = along[:, None] * along[None]
+    return (kernel / kernel.sum())[None]
+
+
+def test_own_image_and_kernel_functions_take_the_networks_place(problem):
+    """The image known, a kernel with one unknown number: EM finds the number."""
+    known = problem.start_latent
+    photo = blur.uniform(bell(1.1), known)
+    problem = problem._replace(photo=photo, weight=jnp.ones(SHAPE[:2]))
+    config = change(em_iterations=1, m_steps=200, m_learning_rate=2e-2, detail_std=0.0)
+    model = mcem.paper_model(config)._replace(
+        init_image=lambda key, problem: jnp.zeros(3),
+        image=lambda theta, problem, dropout_key: known + 0 * theta.sum(),
+        init_kernels=lambda key, problem: jnp.float32(0.6),
+        kernels=lambda width, problem: bell(width),
+    )
+
+    @jit
+    def run(key):
+        state = mcem.init(key, problem, config, model=model)
+        return state, mcem.step(key, state, problem, config, model=model)[0]
+
+    start, end = run(jax.random.key(0))
+    np.testing.assert_allclose(start.kernels, bell(0.6), atol=1e-6)
+    np.testing.assert_allclose(end.theta_k, 1.1, atol=1e-3)
+    np.testing.assert_allclose(end.kernels, bell(end.theta_k), atol=1e-6)
+
+
+def test_own_blur_enters_both_steps(problem, state):
+    """A blur of twice the brightness: residuals and the M-step see it."""
+    config = change(detail_std=0.0)
+    model = mcem.paper_model(config)
+    twice = model._replace(blur=lambda kernels, f: 2 * model.blur(kernels, f))
+    theta = jax.tree.map(lambda x: x[0], state.chains.position)
+    plain, latent = mcem.log_posterior(theta, state.kernels, 0.02, problem, config)
+    value, _ = mcem.log_posterior(theta, state.kernels, 0.02, problem, config, model=twice)
+    dimmer = problem._replace(photo=problem.photo - model.blur(state.kernels, latent))
+    expected, _ = mcem.log_posterior(theta, state.kernels, 0.02, dimmer, config)
+    assert value != plain
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+def test_fixed_kernels_stay(problem, state):
+    config = change(kernels="fixed", detail_std=0.0)
+    new, info = step(jax.random.key(0), state, problem, config)
+    np.testing.assert_array_equal(new.kernels, state.kernels)
+    assert info.kernel_change == 0
+    assert (new.mean != state.mean).any()
