@@ -17,7 +17,17 @@ from absl import flags
 
 from dem_jax import __version__
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import devices, driver, inputs, programs, samples, sizes, truth
+from dem_jax.runtime import (
+    darkroom,
+    devices,
+    driver,
+    given_kernels,
+    inputs,
+    programs,
+    samples,
+    sizes,
+    truth,
+)
 
 USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, from nothing but it.
 
@@ -108,10 +118,36 @@ def define_flags() -> flags.FlagValues:
         "Folder that keeps compiled programs; empty for none.",
         **own,
     )
+    _define_darkroom_flags(values)
     flags.DEFINE_boolean("help", False, "This text.", short_name="h", **own)
     for name, default, text in _config_fields(DeblurConfig()):
         _define_config_flag(name, default, text, values)
     return values
+
+
+def _define_darkroom_flags(values: flags.FlagValues) -> None:
+    """Flags of what happens to a photo before and beside deblurring."""
+    own: dict[str, Any] = {"flag_values": values}
+    flags.DEFINE_string("crop", None, "X,Y,W,H: deblur only this part, in pixels.", **own)
+    flags.DEFINE_boolean(
+        "linear_light",
+        False,
+        "Undo the sRGB curve before deblurring, apply it after.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "init_kernels", None, "File.npy of kernels [k, k] or [P, k, k] to start from.", **own
+    )
+    flags.DEFINE_integer(
+        "preview_every",
+        0,
+        "EM iterations between two pictures preview.png; 0 for none.",
+        lower_bound=0,
+        **own,
+    )
+    flags.DEFINE_boolean(
+        "sharpening", False, "Write sharpening.webp, an animation of the EM iterations.", **own
+    )
 
 
 def make_options(values: flags.FlagValues) -> driver.Options:
@@ -132,6 +168,10 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
+    kernels = None
+    if given["init_kernels"]:
+        kernels = given_kernels.read(given["init_kernels"])
+        kernel_size = kernel_size or max(3, kernels.shape[-1])
     return driver.Options(
         output_dir=pathlib.Path(given["output_dir"]).expanduser(),
         config=config,
@@ -140,6 +180,11 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         overwrite=given["overwrite"],
         log_every=given["log_every"],
         precision=given["precision"],
+        crop=darkroom.parse_crop(given["crop"]),
+        linear_light=given["linear_light"],
+        kernels=kernels,
+        preview_every=given["preview_every"],
+        sharpening=given["sharpening"],
     )
 
 

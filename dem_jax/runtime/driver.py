@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import devices, images, run_folder, sizes, truth
+from dem_jax.runtime import darkroom, devices, images, preview, run_folder, sizes, truth, verdict
 from dem_jax.runtime.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.programs import Programs, Solver, default_solver, in_thread
@@ -38,6 +38,11 @@ class Options:
     log_every: int = 1
     precision: str = "float32"
     truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)  # by source name
+    crop: darkroom.Crop | None = None
+    linear_light: bool = False
+    kernels: np.ndarray | None = None  # [P, k, k] to start from
+    preview_every: int = 0  # EM iterations between previews; 0 for none
+    sharpening: bool = False  # whether to write an animation
 
 
 class Outcome(NamedTuple):
@@ -69,7 +74,7 @@ def run(
       0 when all are done, 1 when any failed, diverged or was interrupted; the others are finished.
     """
     progress = progress or Progress()
-    programs = Programs(solver or default_solver())
+    programs = Programs(solver or default_solver(options.kernels))
     bad = []
     with Interrupt(progress.say) as interrupt:
         for source in sources:
@@ -136,6 +141,9 @@ class _Job:
         self._history: list[dict[str, Any]] = []
         self._truth: truth.Truth | None = None
         self._psnr: dict[str, float] = {}
+        self._watch = preview.Watch(
+            folder.path, self._options.preview_every, self._options.sharpening
+        )
 
     def run(self) -> Outcome:
         began, compiled = time.monotonic(), self._programs.compile_seconds
@@ -145,17 +153,21 @@ class _Job:
                 self._truth = truth.Truth(path, photo.pixels.shape)
             self._measure("blurred", photo.pixels)
             self._folder.start(self._record(photo, config))
+            self._watch.show(photo.pixels, "before")
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
             prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-            pixels = jnp.asarray(photo.pixels)
+            linear = self._options.linear_light
+            pixels = jnp.asarray(darkroom.to_light(photo.pixels) if linear else photo.pixels)
             self._progress.stage("compiling")
             in_thread(
                 lambda: self._programs.begin(prepare_key, pixels, config), self._progress.tick
             )
             problem = self._call("prepare", prepare_key, pixels, config)
             state = self._call("init", init_key, problem, config)
-            self._measure("warm_start", _warm_start_result(problem, config))
+            start = self._encoded(_warm_start_result(problem, config))
+            self._measure("warm_start", start)
+            self._watch.show(start, "start")
         with self._timed("em"):
             state, outcome = self._em(key, state, problem, config)
         with self._timed("write"):
@@ -167,13 +179,13 @@ class _Job:
             outcome.why,
             em_iterations_done=len(self._history),
             psnr=self._psnr or None,
-            timings_seconds={name: round(value, 3) for name, value in self._timings.items()},
+            timings_seconds=self._rounded_timings(),
             device_peak_memory_mb=devices.device_peak_memory_mb(),
         )
         return outcome
 
     def _read(self) -> tuple[images.Photo, DeblurConfig]:
-        photo = images.read_photo(self._source.path)
+        photo = darkroom.cut(images.read_photo(self._source.path), self._options.crop)
         height, width, _ = photo.pixels.shape
         options = self._options
         config = sizes.resolve(options.config, options.sizes, height, width, self._source.path.stem)
@@ -196,6 +208,8 @@ class _Job:
                 "channels": channels,
                 "bit_depth": photo.bit_depth,
             },
+            "crop": self._options.crop,
+            "linear_light": self._options.linear_light,
             "notes": list(photo.notes),
             "config": dataclasses.asdict(config),
             "seed": self._options.seed,
@@ -220,9 +234,13 @@ class _Job:
             entry: dict[str, Any] = {"iteration": iteration, "seconds": round(seconds, 3)}
             entry |= {k: v if np.isfinite(v) else None for k, v in numbers.items()}
             log = iteration % self._options.log_every == 0 or iteration == config.em_iterations
-            if log and finite and self._truth:
-                latent = self._call("finish", state, problem, config).latent
-                entry["psnr"] = self._truth.psnr(np.asarray(latent))
+            shown = self._watch.wants(iteration)
+            if finite and (shown or (log and self._truth)):
+                latent = self._encoded(self._call("finish", state, problem, config).latent)
+                if log and self._truth:
+                    entry["psnr"] = self._truth.psnr(latent)
+                if shown:
+                    self._watch.show(latent, f"EM {iteration}")
             if log or not finite:
                 self._folder.log_metrics(entry)
             if not finite:
@@ -234,17 +252,30 @@ class _Job:
 
     def _write(self, photo: images.Photo, state: Any, problem: Any, config: DeblurConfig) -> None:
         if state is None or not self._history:
-            latent, kernels, std = _warm_start_result(problem, config), problem.start_kernels, None
+            light, kernels, std = _warm_start_result(problem, config), problem.start_kernels, None
         else:
             result = self._call("finish", state, problem, config)
-            latent, kernels, std = result.latent, result.kernels, np.asarray(result.std)
+            light, kernels, std = result.latent, result.kernels, np.asarray(result.std)
+        if std is not None and self._options.linear_light:
+            std = darkroom.spread_from_light(std, np.asarray(light))
+        kernels = np.asarray(kernels)
+        evidence = verdict.weigh(photo.pixels, problem, kernels, self._history)
+        latent, std, warnings = verdict.decide(
+            evidence, photo.pixels, self._encoded(light), std, config
+        )
         self._measure("result", latent)
+        self._watch.finish(latent)
+        self._folder.note(
+            warnings=warnings, evidence=evidence._asdict(), timings_seconds=self._rounded_timings()
+        )
+        for warning in warnings:
+            self._progress.say(f"{self._source.label}: {warning}")
         height, width, _ = photo.pixels.shape
         rows, cols = config.patch_grid
         self._folder.write_results(
             photo,
-            np.asarray(latent),
-            np.asarray(kernels),
+            latent,
+            kernels,
             std,
             grid=config.patch_grid,
             history=self._history,
@@ -263,6 +294,14 @@ class _Job:
         if not self._programs.is_compiled(name, *args):
             self._progress.stage(f"compiling {_STAGES[name]}")
             in_thread(lambda: self._programs.wait(name, *args), self._progress.tick)
+
+    def _rounded_timings(self) -> dict[str, float]:
+        return {name: round(value, 3) for name, value in self._timings.items()}
+
+    def _encoded(self, latent: Any) -> np.ndarray:
+        """A latent image in the photo's own values."""
+        latent = np.asarray(latent)
+        return darkroom.from_light(latent) if self._options.linear_light else latent
 
     def _measure(self, what: str, picture: Any) -> None:
         """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""

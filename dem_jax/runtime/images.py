@@ -15,13 +15,12 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import Image
 
-from dem_jax.runtime import files, png
+from dem_jax.runtime import exif, files, png
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 MAX_PIXELS = 100_000_000  # more is taken for a decompression bomb
-_ORIENTATION = ExifTags.Base.Orientation
 _BOMB = f"has more than {MAX_PIXELS // 1_000_000} million pixels, the most that is read; crop it."
 
 
@@ -37,7 +36,7 @@ class Photo:
     alpha: np.ndarray | None = None  # [H, W] uint8, uint16 or float32: kept, not deblurred
     bit_depth: int = 8  # 8, 16, or 32 for floating point
     icc_profile: bytes | None = None
-    exif: bytes | None = None  # with the orientation reset
+    exif: bytes | None = None  # without the orientation, which was applied
     notes: tuple[str, ...] = ()  # what was changed in reading, for the user
 
 
@@ -82,12 +81,12 @@ def write_photo(path: str | os.PathLike, pixels: np.ndarray, like: Photo) -> Non
     """
     path = pathlib.Path(path)
     if path.suffix == ".tiff":
-        data = _encode_float_tiff(_with_alpha(pixels.astype(np.float32), like.alpha, 1.0))
+        data = _encode_float_tiff(_with_alpha(pixels.astype(np.float32), like.alpha, 1.0), like)
     elif like.bit_depth == 8:
         data = _encode_png8(_with_alpha(_quantize(pixels, np.uint8), like.alpha, 255), like)
     else:
         samples = _with_alpha(_quantize(pixels, np.uint16), like.alpha, 65535)
-        data = png.encode_png16(samples, icc_profile=like.icc_profile, exif=like.exif)
+        data = png.encode_png16(samples, icc_profile=like.icc_profile, exif=exif.stamped(like.exif))
     files.write_bytes(path, data)
 
 
@@ -141,14 +140,14 @@ def _read_with_pillow(data: bytes) -> Photo:
     if frames > 1 and image.format != "MPO":
         notes.append(f"only the first of {frames} frames is used")
     image.load()
-    exif, orientation = _exif(image)
+    block, orientation = exif.read(image)
     icc_profile = image.info.get("icc_profile")
     if image.mode == "CMYK":
         notes.append("CMYK was converted to RGB, so colours may shift a little")
         icc_profile = None  # it described the CMYK inks
     samples = np.asarray(image.convert(_plain_mode(image)))
     samples = samples[..., None] if samples.ndim == 2 else samples
-    return _photo(_orient(samples, orientation), icc_profile, exif, tuple(notes))
+    return _photo(_orient(samples, orientation), icc_profile, block, tuple(notes))
 
 
 def _plain_mode(image: Image.Image) -> str:
@@ -166,11 +165,11 @@ def _plain_mode(image: Image.Image) -> str:
 def _read_png16(data: bytes) -> Photo:
     image = _open(data)
     image.load()  # Pillow notices damage that OpenCV passes over; its truncated pixels are not used
-    exif, orientation = _exif(image)
+    block, orientation = exif.read(image)
     samples = _decode_with_opencv(data)
     grey_with_alpha = data[25:26] == b"\x04" and samples.shape[-1] == 4
     samples = samples[..., [0, 3]] if grey_with_alpha else samples
-    return _photo(_orient(samples, orientation), image.info.get("icc_profile"), exif, ())
+    return _photo(_orient(samples, orientation), image.info.get("icc_profile"), block, ())
 
 
 def _read_tiff(data: bytes) -> Photo:
@@ -191,7 +190,7 @@ def _read_tiff(data: bytes) -> Photo:
         notes = (f"only the first of {n} pages is used",) if (n := len(tiff.pages)) > 1 else ()
         orientation = page.tags.valueof(274, 1)
         icc_profile = page.tags.valueof(34675)
-    return _photo(_orient(samples, orientation), icc_profile, None, notes)
+    return _photo(_orient(samples, orientation), icc_profile, exif.read_tiff(data), notes)
 
 
 def _tiff_samples(page, data: bytes) -> np.ndarray:  # type: ignore[no-untyped-def]
@@ -234,17 +233,6 @@ def _decode_with_opencv(data: bytes) -> np.ndarray:
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
 
 
-def _exif(image: Image.Image) -> tuple[bytes | None, int]:
-    """EXIF block with the orientation reset, and the orientation it had (1 to 8)."""
-    exif = image.getexif()
-    orientation = exif.pop(_ORIENTATION, 1)
-    try:
-        block = exif.tobytes() if len(exif) and image.format != "TIFF" else None
-    except Exception:  # a maker's own tags that Pillow reads but cannot write are not worth a photo
-        block = None
-    return block, orientation if orientation in range(1, 9) else 1
-
-
 def _orient(samples: np.ndarray, orientation: int) -> np.ndarray:
     """Turns and mirrors [H, W, S] as EXIF orientation 1 to 8 asks."""
     if orientation >= 5:
@@ -257,7 +245,7 @@ def _orient(samples: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _photo(
-    samples: np.ndarray, icc_profile: bytes | None, exif: bytes | None, notes: tuple[str, ...]
+    samples: np.ndarray, icc_profile: bytes | None, block: bytes | None, notes: tuple[str, ...]
 ) -> Photo:
     if not samples.size:
         raise PhotoError("is damaged or incomplete: it has no pixels.")
@@ -273,7 +261,7 @@ def _photo(
     else:
         pixels = pixels / np.float32(np.iinfo(samples.dtype).max)
         bit_depth = 8 * samples.dtype.itemsize
-    return Photo(pixels.astype(np.float32), alpha, bit_depth, icc_profile, exif, notes)
+    return Photo(pixels.astype(np.float32), alpha, bit_depth, icc_profile, block, notes)
 
 
 def _check_float(pixels: np.ndarray) -> None:
@@ -306,11 +294,11 @@ def _with_alpha(samples: np.ndarray, alpha: np.ndarray | None, peak: float) -> n
 def _encode_png8(samples: np.ndarray, like: Photo) -> bytes:
     buffer = io.BytesIO()
     image = Image.fromarray(samples[..., 0] if samples.shape[-1] == 1 else samples)
-    image.save(buffer, "PNG", icc_profile=like.icc_profile, exif=like.exif or b"")
+    image.save(buffer, "PNG", icc_profile=like.icc_profile, exif=exif.stamped(like.exif))
     return buffer.getvalue()
 
 
-def _encode_float_tiff(samples: np.ndarray) -> bytes:
+def _encode_float_tiff(samples: np.ndarray, like: Photo) -> bytes:
     import tifffile
 
     buffer = io.BytesIO()
@@ -321,6 +309,8 @@ def _encode_float_tiff(samples: np.ndarray) -> bytes:
         samples[..., 0] if channels == 1 else samples,
         photometric="rgb" if channels >= 3 else "minisblack",
         extrasamples=extra,
+        iccprofile=like.icc_profile,
+        software=exif.SOFTWARE,
         metadata=None,
     )
     return buffer.getvalue()

@@ -7,6 +7,12 @@ from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dem_jax.config import DeblurConfig
+from dem_jax.runtime import given_kernels
+from dem_jax.types import Problem
 
 
 class Solver(NamedTuple):
@@ -18,11 +24,17 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
 
 
-def default_solver() -> Solver:
-    """Monte Carlo EM, as in the paper."""
+def default_solver(kernels: np.ndarray | None = None) -> Solver:
+    """Monte Carlo EM, as in the paper, from somebody's `kernels` [P, k, k] if given."""
     from dem_jax.inference import deblur, mcem
 
-    return Solver(deblur.prepare, mcem.init, mcem.step, deblur.finish)
+    def prepare(key: Any, photo: Any, config: DeblurConfig) -> Problem:
+        if kernels is None:
+            return deblur.prepare(key, photo, config)
+        fitted = given_kernels.fit(kernels, config.kernel_size, config.patch_grid)
+        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted))
+
+    return Solver(prepare, mcem.init, mcem.step, deblur.finish)
 
 
 class Programs:

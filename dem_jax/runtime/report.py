@@ -3,6 +3,7 @@
 Drawn with Pillow alone. Every function returns a picture as uint8, [h, w] grey or [h, w, 3] RGB.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 _MARGIN = 20
 _COLUMN = 560  # width of each of the page's two columns, pixels
+_LINE, _LEADING = 150, 20  # characters in a line of text, and pixels between lines
 _INK, _PALE, _PAPER = (30, 30, 30), (150, 150, 150), (255, 255, 255)
 # From dark to light in even steps, so that it also reads in grey print and for colour-blind people.
 _SCALE = np.array(
@@ -66,6 +68,7 @@ def report_page(
     grid: tuple[int, int],
     history: Sequence[Mapping[str, float]],
     caption: str,
+    warnings: Sequence[str] = (),
 ) -> np.ndarray:
     """Before, after, kernels, uncertainty and convergence on one page.
 
@@ -77,6 +80,7 @@ def report_page(
       grid: rows and columns of patches.
       history: one entry per EM iteration with "iteration" and "negative_log_likelihood".
       caption: one line under the title.
+      warnings: sentences under it.
     """
     convergence = _curve(
         [entry["iteration"] for entry in history],
@@ -84,20 +88,22 @@ def report_page(
     )
     spread = None if std is None else uncertainty_picture(std)
     panels = [
-        ("Before", _grey_or_rgb(before)),
-        ("After", _grey_or_rgb(after)),
+        ("Before", grey_or_rgb(before)),
+        ("After", grey_or_rgb(after)),
         (f"Blur kernels ({grid[0]} x {grid[1]} patches)", kernels_picture(kernels, grid)),
         ("Uncertainty: standard deviation per pixel, white = 1", spread),
         ("Convergence: negative log-likelihood per value (nats)", convergence),
     ]
     drawn = [_panel(title, picture) for title, picture in panels]
     rows = [drawn[0:2], drawn[2:4], drawn[4:5]]
-    height = 80 + sum(max(p.height for p in row) + _MARGIN for row in rows)
+    notes = [line for text in warnings for line in textwrap.wrap(f"Note: {text}", _LINE)]
+    top = 80 + _LEADING * len(notes)
+    height = top + sum(max(p.height for p in row) + _MARGIN for row in rows)
     page = Image.new("RGB", (2 * _COLUMN + 3 * _MARGIN, height), _PAPER)
     draw = ImageDraw.Draw(page)
     draw.text((_MARGIN, 15), "dem_jax", fill=_INK, font=_font(24))
-    draw.text((_MARGIN, 48), caption, fill=_INK, font=_font(14))
-    top = 80
+    for number, line in enumerate([caption, *notes]):
+        draw.text((_MARGIN, 48 + _LEADING * number), line, fill=_INK, font=_font(14))
     for row in rows:
         for column, panel in enumerate(row):
             page.paste(panel, (_MARGIN + column * (_COLUMN + _MARGIN), top))
@@ -153,7 +159,8 @@ def _colour(values: np.ndarray) -> np.ndarray:
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
-def _grey_or_rgb(pixels: np.ndarray) -> np.ndarray:
+def grey_or_rgb(pixels: np.ndarray) -> np.ndarray:
+    """A photo [H, W, C] in [0, 1] as uint8, [H, W] or [H, W, 3]."""
     samples = np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)
     return samples[..., 0] if samples.shape[-1] == 1 else samples
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dem_jax.runtime import files, images, report
+from dem_jax.runtime import files, images, page, report
 
 RUNNING, DONE, FAILED, DIVERGED = "running", "done", "failed", "diverged"
 _RESULTS = (
@@ -22,6 +22,9 @@ _RESULTS = (
     "uncertainty.npy",
     "uncertainty.png",
     "report.png",
+    "report.html",
+    "preview.png",
+    "sharpening.webp",
     "metrics.jsonl",
 )
 
@@ -100,10 +103,29 @@ class RunFolder:
         if std is not None:
             self._write_array("uncertainty.npy", std)
             self._write_picture("uncertainty.png", report.uncertainty_picture(std))
-        page = report.report_page(
-            photo.pixels, latent, kernels, std, grid=grid, history=history, caption=caption
+        picture = report.report_page(
+            photo.pixels,
+            latent,
+            kernels,
+            std,
+            grid=grid,
+            history=history,
+            caption=caption,
+            warnings=self._record.get("warnings", []),
         )
-        self._write_picture("report.png", page)
+        self._write_picture("report.png", picture)
+        content = page.Content(
+            photo.pixels,
+            latent,
+            kernels,
+            std,
+            grid,
+            history,
+            self._record,
+            caption,
+            photo.icc_profile,
+        )
+        files.write_bytes(self.path / "report.html", page.html_page(content).encode())
 
     def _write_record(self) -> None:
         files.write_json(self.path / "run.json", self._record)

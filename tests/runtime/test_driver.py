@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import driver, inputs, programs, progress, sizes, truth
+from dem_jax.runtime import darkroom, driver, inputs, programs, progress, sizes, truth
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -22,7 +23,8 @@ def prepare(key, photo, config):
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     rows, cols = config.patch_grid
     size = config.kernel_size
-    kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, margin].set(1.0)
+    across = slice(margin - 2, margin + 3)  # a blur that is worth undoing
+    kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, across].set(0.2)
     noise = jax.random.normal(key, latent.shape)
     weight = jnp.ones(photo.shape[:2])
     return Problem(photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01))
@@ -81,7 +83,7 @@ def test_everything_is_left_behind(tmp_path):
     folder = tmp_path / "out" / "a"
     assert {p.name for p in folder.iterdir()} == {
         *("deblurred.png", "kernels.npy", "kernels.png", "uncertainty.npy", "uncertainty.png"),
-        *("report.png", "metrics.jsonl", "run.json"),
+        *("report.png", "report.html", "metrics.jsonl", "run.json"),
     }
     kernels = np.load(folder / "kernels.npy")
     assert kernels.shape == (1, 9, 9)
@@ -325,3 +327,73 @@ def test_time_left_does_not_count_compiling(monkeypatch):
         now[0] += seconds
     lines.iteration(2, 1.0, log=True)
     assert "EM 2/5, -log p 1.0000, 1:30 left" in stream.getvalue()
+
+
+def test_a_photo_with_little_blur_is_kept_and_said_so(tmp_path):
+    make_photo(tmp_path / "a.png")
+
+    def prepare_point(key, photo, config):
+        problem = prepare(key, photo, config)
+        point = jnp.zeros_like(problem.start_kernels).at[:, 4, 4].set(1.0)
+        return problem._replace(start_kernels=point)
+
+    _, said = run(tmp_path, ["a.png"], solver=FAKE._replace(prepare=prepare_point))
+    written = cv2.imread(str(tmp_path / "out" / "a" / "deblurred.png"))
+    np.testing.assert_array_equal(written, cv2.imread(str(tmp_path / "a.png")))
+    (warning,) = record(tmp_path, "a")["warnings"][:1]
+    assert "Little blur was found" in warning
+    assert warning in said
+    assert "Little blur was found" in (tmp_path / "out" / "a" / "report.html").read_text()
+    assert record(tmp_path, "a")["evidence"]["kernel_extent"] == 0
+
+
+def test_crop_and_linear_light(tmp_path):
+    """The solver sees the part in light; the result comes back in the photo's values."""
+    make_photo(tmp_path / "a.png", (64, 72, 3))
+    seen = []
+
+    def watching_prepare(key, photo, config):
+        seen.append(photo.shape)
+        return prepare(key, photo, config)
+
+    def keep(key, state, problem, config):
+        _, info = step(key, state, problem, config)
+        return problem.start_latent, info
+
+    solver = FAKE._replace(prepare=watching_prepare, step=keep)
+    crop = darkroom.Crop(5, 7, 40, 32)
+    run(tmp_path, ["a.png"], solver=solver, crop=crop, linear_light=True)
+    assert set(seen) == {(32, 40, 3)}
+    written = cv2.imread(str(tmp_path / "out" / "a" / "deblurred.png"))
+    part = cv2.imread(str(tmp_path / "a.png"))[7:39, 5:45]
+    np.testing.assert_array_equal(written, part)
+    std = np.load(tmp_path / "out" / "a" / "uncertainty.npy")
+    values = part[..., ::-1].astype(np.float32) / 255
+    # 0.1 of the light, as encoded: the curve's slope is known by a difference
+    light = darkroom.to_light(values)
+    slope = (darkroom.from_light(light + 1e-3) - darkroom.from_light(light - 1e-3)) / 2e-3
+    bright = values > 0.2
+    np.testing.assert_allclose(std[bright], (0.1 * light * slope)[bright], rtol=0.01)
+    assert record(tmp_path, "a")["crop"] == [5, 7, 40, 32]
+
+
+def test_crop_outside_the_photo_fails_it(tmp_path):
+    make_photo(tmp_path / "a.png")
+    status, said = run(tmp_path, ["a.png"], crop=darkroom.Crop(20, 0, 40, 40))
+    assert status == 1
+    assert "--crop=20,0,40,40 does not lie inside the photo, which is 48 pixels wide" in said
+
+
+def test_previews_and_the_animation(tmp_path):
+    make_photo(tmp_path / "a.png")
+    status, said = run(tmp_path, ["a.png"], preview_every=2, sharpening=True)
+    assert status == 0, said
+    folder = tmp_path / "out" / "a"
+    preview, result = (cv2.imread(str(folder / n)) for n in ("preview.png", "deblurred.png"))
+    np.testing.assert_array_equal(preview, result)
+    with Image.open(folder / "sharpening.webp") as animation:
+        assert animation.n_frames == 4  # before, start, EM 2, after
+        assert animation.size == (48, 40)
+    run(tmp_path, ["a.png"], overwrite=True)
+    assert not (folder / "preview.png").exists()
+    assert not (folder / "sharpening.webp").exists()

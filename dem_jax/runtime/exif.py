@@ -1,0 +1,66 @@
+"""What the camera wrote beside the pixels: kept, but for what deblurring makes untrue."""
+
+import io
+
+from PIL import ExifTags, Image
+
+from dem_jax import __version__
+
+SOFTWARE = f"dem_jax {__version__}"
+_BASE = ExifTags.Base
+# A TIFF file's tags also say how its pixels are stored; only these describe the photo.
+_DESCRIPTIVE = (_BASE.Make, _BASE.Model, _BASE.DateTime, _BASE.Artist, _BASE.Copyright)
+_BLOCKS = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+_SIZES = (_BASE.ExifImageWidth, _BASE.ExifImageHeight)  # wrong after turning or cropping
+
+
+def read(image: Image.Image) -> tuple[bytes | None, int]:
+    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8).
+
+    A block that cannot be read or written again is None: a maker's odd tags are not worth a photo.
+    """
+    exif = image.getexif()
+    orientation = exif.pop(_BASE.Orientation, 1)
+    try:
+        if image.format == "TIFF":
+            exif = _descriptive(exif)
+        camera = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag in _SIZES:
+            camera.pop(tag, None)
+        block = exif.tobytes() if len(exif) else None
+    except Exception:
+        block = None
+    return block, orientation if orientation in range(1, 9) else 1
+
+
+def read_tiff(data: bytes) -> bytes | None:
+    """The EXIF block of a TIFF file whose pixels Pillow may not be able to read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            return read(image)[0]
+    except Exception:
+        return None
+
+
+def stamped(block: bytes | None) -> bytes:
+    """The block with this program as the software that wrote the picture."""
+    exif = Image.Exif()
+    if block:
+        exif.load(block)
+    exif[_BASE.Software] = SOFTWARE
+    try:
+        return exif.tobytes()
+    except Exception:  # what was read can always be written but for a maker's odd tags
+        return stamped(None)
+
+
+def _descriptive(exif: Image.Exif) -> Image.Exif:
+    kept = Image.Exif()
+    for tag in _DESCRIPTIVE:
+        if tag in exif:
+            kept[tag] = exif[tag]
+    for block in _BLOCKS:
+        if content := exif.get_ifd(block):
+            kept.get_ifd(block).update(content)
+            kept[block] = dict(content)
+    return kept

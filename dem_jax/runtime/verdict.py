@@ -1,0 +1,149 @@
+"""What a result is worth, in plain words, judged from its numbers and not from the truth.
+
+`weigh` gathers the numbers; `decide` says how much of the result to take, for a photo with little
+blur must not get worse, and turns the numbers into sentences: what was found, and what to do.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dem_jax.config import DeblurConfig
+from dem_jax.model.likelihood import CLIPPED
+from dem_jax.types import Problem
+
+LEAST_EXTENT = 0.6  # pixels; narrower kernels are hardly told from none: the photo is kept
+ENOUGH_EXTENT = 1.0  # pixels; wider kernels are believed
+_BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
+_CLIPPED_SHARE = 0.03  # of the pixels
+_RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
+_EXCESS = 4e-2  # mean excess of a latent image beyond [0, 1] that tells of ringing
+_CHANGE = 0.5  # of kernels in the last EM iteration: they have not settled
+
+
+class Evidence(NamedTuple):
+    """The numbers that a verdict rests on; all are written to run.json."""
+
+    kernel_extent: float  # pixels, median over the patches
+    kernel_border_mass: float  # share of the largest
+    clipped_share: float  # of the photo's pixels
+    residual_std: float | None  # image units, after the last EM iteration
+    photo_noise_std: float  # image units, seen in the photo's finest differences
+    excess: float  # mean distance of the deconvolved image from [0, 1], image units
+    kernel_change: float | None  # in the last EM iteration
+
+
+def kernel_extent(kernels: np.ndarray) -> np.ndarray:
+    """[P] root mean square distance of each kernel's [P, k, k] mass from its centre, in pixels.
+
+    Mass below 2 % of a kernel's peak is left out: a faint floor far away is no blur.
+    """
+    kept = np.where(kernels < 0.02 * kernels.max(axis=(1, 2), keepdims=True), 0, kernels)
+    kept = kept / np.maximum(kept.sum(axis=(1, 2), keepdims=True), 1e-12)
+    places = np.arange(kernels.shape[-1], dtype=float)
+    total = np.zeros(len(kernels))
+    for axis in (1, 2):
+        profile = kept.sum(axis=axis)
+        centre = profile @ places
+        total += (profile * (places - centre[:, None]) ** 2).sum(axis=1)
+    return np.sqrt(total)
+
+
+def border_mass(kernels: np.ndarray) -> float:
+    """The largest share of a kernel's mass on its outermost two rings of pixels."""
+    inner = kernels[:, 2:-2, 2:-2].sum(axis=(1, 2))
+    return float(np.max(1 - inner / np.maximum(kernels.sum(axis=(1, 2)), 1e-12)))
+
+
+def clipped_share(photo: np.ndarray) -> float:
+    """Share of pixels of [H, W, C] of which a channel is saturated."""
+    return float(np.mean(np.any(photo >= CLIPPED, axis=-1)))
+
+
+def weigh(
+    photo: np.ndarray,
+    problem: Problem,
+    kernels: np.ndarray,
+    history: Sequence[Mapping[str, Any]],
+) -> Evidence:
+    """The evidence on a photo [H, W, C], from its kernels [P, k, k] and EM's history."""
+    start = np.asarray(problem.start_latent)
+    last = history[-1] if history else {}
+    return Evidence(
+        kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
+        kernel_border_mass=round(border_mass(kernels), 4),
+        clipped_share=round(clipped_share(photo), 4),
+        residual_std=last.get("residual_std"),
+        photo_noise_std=float(problem.noise_std),
+        excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
+        kernel_change=last.get("kernel_change"),
+    )
+
+
+def decide(
+    evidence: Evidence,
+    photo: np.ndarray,
+    latent: np.ndarray,
+    std: np.ndarray | None,
+    config: DeblurConfig,
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """The image and its deviation, [H, W, C], as far as they can be trusted, and the warnings.
+
+    What cannot be trusted is replaced by the photo, unless the user has fixed the kernels.
+    """
+    share = 1.0 if config.kernels == "fixed" else trust(evidence.kernel_extent)
+    if share < 1:
+        latent = (share * latent + (1 - share) * photo).astype(latent.dtype)
+        std = None if std is None else share * std
+    return latent, std, warnings(evidence, config)
+
+
+def trust(extent: float) -> float:
+    """How much of the result to take, the rest being the photo: 0 for no blur, 1 for enough.
+
+    The estimate of a kernel that is a point up to a pixel tells more of the estimator than of the
+    photo, and the sharpening it asks for is mostly noise.
+    """
+    return float(np.clip((extent - LEAST_EXTENT) / (ENOUGH_EXTENT - LEAST_EXTENT), 0, 1))
+
+
+def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
+    """Sentences for a person, the most important first; [] where nothing is to be said."""
+    found = []
+    kernel_size, fixed = config.kernel_size, config.kernels == "fixed"
+    share = trust(evidence.kernel_extent)
+    if share < 1 and not fixed:
+        kept = "the photo was kept as it is" if share == 0 else "most of the photo was kept"
+        found.append(
+            f"Little blur was found (about {evidence.kernel_extent:.1f} pixels), so {kept}: "
+            "sharpening it further would mostly add noise."
+        )
+    if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7:
+        found.append(
+            f"The blur reaches the edge of the {kernel_size} x {kernel_size} pixels allowed for "
+            f"it; try a larger kernel, such as --kernel_size={(kernel_size * 3 // 2) | 1}."
+        )
+    if evidence.clipped_share > _CLIPPED_SHARE:
+        found.append(
+            f"{evidence.clipped_share:.0%} of the pixels are overexposed (pure white or a "
+            "saturated colour); around them bright streaks or rings may remain."
+        )
+    ratio = (evidence.residual_std or 0) / max(evidence.photo_noise_std, 1e-9)
+    if ratio > _RESIDUAL_RATIO:
+        found.append(
+            f"The result does not explain the photo well (misfit {ratio:.0f} times the noise): "
+            "the blur may differ across the photo (try --blur=nonuniform), things may have moved, "
+            "or the kernel is wrong (try another --kernel_size)."
+        )
+    if evidence.excess > _EXCESS:
+        found.append(
+            "Light and dark rings beside edges are likely; the blur found is doubtful. Try a "
+            + ("different kernel." if fixed else "larger --kernel_size.")
+        )
+    if evidence.kernel_change is not None and evidence.kernel_change > _CHANGE:
+        found.append(
+            "The kernels were still changing at the end; more --em_iterations may give a "
+            "better result."
+        )
+    return found
