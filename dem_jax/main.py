@@ -22,6 +22,7 @@ from dem_jax.runtime import (
     devices,
     driver,
     given_kernels,
+    history,
     inputs,
     programs,
     samples,
@@ -36,7 +37,8 @@ USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, 
 Results are in OUTPUT_DIR/NAME: deblurred.png, report.png, kernels, uncertainty and run.json.
 Flagfiles are sets of flags for a purpose: quickstart (minutes on 2 CPU cores), uniform, nonuniform,
 paper, levin, lai, koehler, smoke. Flags after a flagfile win over it.
-Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags (nothing written).
+Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags (nothing written),
+75 stopped by SIGTERM: what was reached is saved, and the same command goes on from there.
 """
 _RESOLVED = ("kernel_size", "patch_grid")  # have flags of their own, which also take `auto`
 
@@ -65,7 +67,11 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     cache_dir = values["compilation_cache_dir"].value
     devices.configure(precision=options.precision, cache_dir=cache_dir or "")
     try:
-        return driver.run(options, sources, solver=solver)
+        status = driver.run(options, sources, solver=solver)
+        if status == driver.PREEMPTED:
+            sys.stderr.flush()
+            os._exit(status)  # as below; Python's own exit would wait
+        return status
     except KeyboardInterrupt:
         print("dem_jax: stopped at once; finished photos are kept.", file=sys.stderr, flush=True)
         os._exit(1)  # a computation under way cannot be stopped in any other way
@@ -100,11 +106,26 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_string("patch_grid", "auto", "ROWSxCOLS of patches, or auto.", **own)
     flags.DEFINE_integer("seed", 0, "Random seed.", lower_bound=0, **own)
     flags.DEFINE_boolean("overwrite", False, "Redo photos that are finished already.", **own)
+    flags.DEFINE_boolean(
+        "resume", True, "Go on from the newest checkpoint in output_dir, if there is one.", **own
+    )
+    flags.DEFINE_float(
+        "checkpoint_every", 30.0, "Least seconds between two checkpoints.", lower_bound=0.0, **own
+    )
     flags.DEFINE_enum(
         "precision", "float32", list(devices.PRECISIONS), "Precision of matrix products.", **own
     )
     flags.DEFINE_integer(
         "log_every", 1, "EM iterations between two lines of metrics.", lower_bound=1, **own
+    )
+    flags.DEFINE_string(
+        "tensorboard_dir",
+        None,
+        "Folder for TensorBoard's event files; needs the extra dem_jax[tensorboard].",
+        **own,
+    )
+    flags.DEFINE_string(
+        "profile_dir", None, "Folder for jax.profiler's trace of the first EM iteration.", **own
     )
     flags.DEFINE_string(
         "ground_truth",
@@ -160,6 +181,8 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     for name in ("input", "output_dir"):
         if not given[name]:
             raise ValueError(f"--{name} is missing; --help says how to use it.")
+    if given["tensorboard_dir"]:
+        history.require_tensorboard()
     config = _replace(DeblurConfig(), given)
     kernel_size = sizes.parse_kernel_size(given["kernel_size"])
     patch_grid = sizes.parse_patch_grid(given["patch_grid"])
@@ -178,7 +201,11 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         sizes=sizes.Sizes(blur, kernel_size, patch_grid),
         seed=given["seed"],
         overwrite=given["overwrite"],
+        resume=given["resume"],
+        checkpoint_every=given["checkpoint_every"],
         log_every=given["log_every"],
+        tensorboard_dir=_path(given["tensorboard_dir"]),
+        profile_dir=_path(given["profile_dir"]),
         precision=given["precision"],
         crop=darkroom.parse_crop(given["crop"]),
         linear_light=given["linear_light"],
@@ -266,6 +293,10 @@ def _find_flagfiles(argv: Sequence[str]) -> list[str]:
                 raise ValueError(f"Flagfile {match[1]} does not exist; see the folder configs.")
         found.append(argument)
     return found
+
+
+def _path(text: str | None) -> pathlib.Path | None:
+    return pathlib.Path(text).expanduser() if text else None
 
 
 def _make_folder(path: pathlib.Path) -> None:

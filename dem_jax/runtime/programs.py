@@ -50,20 +50,25 @@ class Programs:
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for
 
-    def begin(self, key: Any, photo: Any, config: Any) -> None:
+    def begin(self, key: Any, photo: Any, config: Any, *, resumed: bool = False) -> tuple[Any, Any]:
         """Begins to compile everything for photos like `photo`; only tracing is waited for.
+
+        A `resumed` run needs the programs of EM alone. Returns the shapes of problem and state.
 
         XLA compiles a program on little more than one core, so the programs are compiled side by
         side; and `prepare`, the first, runs while the others still compile.
         """
         started = time.monotonic()
         problem = self._jitted["prepare"].eval_shape(key, photo, config)
-        self._begin("prepare", key, photo, config)
+        if not resumed:
+            self._begin("prepare", key, photo, config)
         state = self._jitted["init"].eval_shape(key, problem, config)
         self._begin("step", key, state, problem, config)
-        self._begin("init", key, problem, config)
+        if not resumed:
+            self._begin("init", key, problem, config)
         self._begin("finish", state, problem, config)
         self.compile_seconds += time.monotonic() - started
+        return problem, state
 
     def is_compiled(self, name: str, *args: Any) -> bool:
         """Whether `name` can run on `args`, whose last is the configuration, without a wait."""
@@ -84,7 +89,7 @@ class Programs:
     def _begin(self, name: str, *args: Any) -> Future[Any]:
         signature = self._signature(name, args)
         if signature not in self._compiled:
-            self._compiled[signature] = _in_background(
+            self._compiled[signature] = in_background(
                 lambda: self._jitted[name].lower(*args).compile()
             )
         return self._compiled[signature]
@@ -96,14 +101,14 @@ class Programs:
 
 def in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:
     """function(), computed in a thread that a second Ctrl-C leaves behind."""
-    future = _in_background(function)
+    future = in_background(function)
     while not future.done():
         wait([future], timeout=0.25)
         tick()
     return future.result()
 
 
-def _in_background(function: Callable[[], Any]) -> Future[Any]:
+def in_background(function: Callable[[], Any]) -> Future[Any]:
     """function(), begun in a thread that does not keep the process alive."""
     future: Future[Any] = Future()
 

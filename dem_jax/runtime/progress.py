@@ -22,10 +22,15 @@ class Progress:
         """A new photo with `total` EM iterations ahead."""
         self._label, self._total = label, total
         self._stage = self._detail = ""
-        self._done = 0
+        self._done = self._before = 0  # of which `_before` by an earlier run
         self._em_seconds = 0.0  # spent in EM before the present stage; compiling is not counted
         self._last_iteration = 0.0  # value of the EM clock when the last iteration ended
         self._since = time.monotonic()
+
+    def go_on(self, done: int) -> None:
+        """`done` EM iterations were finished by an earlier run."""
+        self._done = self._before = done
+        self.say(f"{self._label}: going on after EM iteration {done} of {self._total}")
 
     def stage(self, name: str) -> None:
         """Names what is being done now."""
@@ -73,9 +78,9 @@ class Progress:
         return self._em_seconds + running
 
     def _left(self) -> str:
-        if self._stage != EM or not 0 < self._done < self._total:
+        if self._stage != EM or not self._before < self._done < self._total:
             return ""
-        each = self._last_iteration / self._done
+        each = self._last_iteration / (self._done - self._before)
         gone = self._em_clock() - self._last_iteration
         left = int(max(0.0, each * (self._total - self._done) - gone))
         return f"{left // 60}:{left % 60:02d} left"

@@ -45,6 +45,11 @@ class RunFolder:
         """Whether this run has begun to compute."""
         return bool(self._record)
 
+    @property
+    def checkpoint(self) -> pathlib.Path:
+        """Where checkpoints are while the photo is not done."""
+        return self.path / "checkpoint"
+
     def start(self, record: Mapping[str, Any]) -> None:
         """Makes the folder, removes an earlier run's files, and writes `run.json` as running."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -57,6 +62,11 @@ class RunFolder:
         """Adds entries to `run.json`."""
         self._record |= entries
         self._write_record()
+
+    def write_metrics(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Writes `metrics.jsonl` anew, one line an entry."""
+        lines = "".join(json.dumps(dict(entry)) + "\n" for entry in entries)
+        files.write_bytes(self.path / "metrics.jsonl", lines.encode())
 
     def log_metrics(self, entry: Mapping[str, Any]) -> None:
         """Appends one line to `metrics.jsonl`."""
@@ -149,6 +159,9 @@ def write_summary(output_dir: pathlib.Path) -> None:
                     "status": record.get("status"),
                     "error": record.get("why") or None,
                     "seconds": record.get("timings_seconds", {}).get("total"),
+                    "em_iterations": record.get("em_iterations_done"),
+                    "resumed_from": record.get("resumed_from"),
+                    "peak_memory_mb": record.get("peak_memory_mb"),
                 }
             )
     counts = collections.Counter(photo["status"] for photo in photos)
