@@ -24,9 +24,10 @@ def read(image: Image.Image) -> tuple[bytes | None, int]:
     try:
         if image.format == "TIFF":
             exif = _descriptive(exif)
-        camera = exif.get_ifd(ExifTags.IFD.Exif)
-        for tag in _SIZES:
-            camera.pop(tag, None)
+        if ExifTags.IFD.Exif in exif:
+            camera = exif.get_ifd(ExifTags.IFD.Exif)
+            for tag in _SIZES:
+                camera.pop(tag, None)
         block = exif.tobytes() if len(exif) else None
     except Exception:
         block = None
@@ -60,7 +61,6 @@ def _descriptive(exif: Image.Exif) -> Image.Exif:
         if tag in exif:
             kept[tag] = exif[tag]
     for block in _BLOCKS:
-        if content := exif.get_ifd(block):
-            kept.get_ifd(block).update(content)
-            kept[block] = dict(content)
+        if block in exif:
+            kept[block] = exif.get_ifd(block)
     return kept
