@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.inference import mcem
+from dem_jax.inference import mcem, spectral
 from dem_jax.inference.warm_start import restore, warm_start
 from dem_jax.model import blur, kernel_network, likelihood
 from dem_jax.types import EMInfo, Model, Problem, Result
@@ -54,10 +54,32 @@ def deblur(
 
 
 def prepare(
-    key: jax.Array, photo: jax.Array, config: DeblurConfig, *, kernels: jax.Array | None = None
+    key: jax.Array,
+    photo: jax.Array,
+    config: DeblurConfig,
+    *,
+    kernels: jax.Array | None = None,
+    size: jax.Array | None = None,
 ) -> Problem:
-    """The warm start, from somebody's `kernels` if given, and the inputs of both networks."""
+    """The warm start, from somebody's `kernels` if given, and the inputs of both networks.
+
+    Photos of near sizes can share one compiled program: padded to one shape [H, W], with `size`
+    telling how much of it is photo. What the padding holds does not matter: the photo's edge is
+    continued into it, and its weight is zero.
+
+    Args:
+      key: random key, consumed.
+      photo: g, [H, W, C].
+      config: kernel size, patch grid (over all of [H, W]) and everything else.
+      kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      size: [2] rows and columns of the photo, the rest being padding; None is all.
+
+    Raises:
+      ValueError: as `deblur`.
+    """
     _check(photo, config, kernels)
+    if size is not None:
+        photo = _continue_edge(photo, size)
     k, grid = config.kernel_size, config.patch_grid
     patches = grid[0] * grid[1]
     shape = (photo.shape[0] + k - 1, photo.shape[1] + k - 1)
@@ -71,25 +93,28 @@ def prepare(
         kernels = jnp.asarray(kernels, photo.dtype)
         kernels = kernels / jnp.sum(kernels, axis=(1, 2), keepdims=True)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        latent = restore(photo, kernels, config)
+        latent = restore(photo, kernels, config, size=size)
     else:
-        kernel, latent = warm_start(photo, config)
+        kernel, latent = warm_start(photo, config, size=size)
         kernels = kernel[None]
     if config.warm_start:
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
         if config.kernels == "estimated":
             kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
+    weight = likelihood.trusted(photo)
+    if size is not None:
+        weight = weight * spectral.inside(size, weight.shape)
     m = kernel_network.input_size(k)
     return Problem(
         photo=photo,
-        weight=likelihood.trusted(photo),
+        weight=weight,
         image_input=image_input,
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
         start_latent=latent,
         start_kernels=jnp.broadcast_to(kernels, (patches, k, k)),
         noise_std=jnp.asarray(config.noise_std, photo.dtype)
         if config.noise_std
-        else likelihood.estimate_noise_std(photo),
+        else likelihood.estimate_noise_std(photo, size=size),
     )
 
 
@@ -118,6 +143,14 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
         std=jnp.sqrt(crop(state.variance)),
         info=info,
     )
+
+
+def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
+    """The photo's last row and column, `size` [2] giving their numbers, repeated to the end."""
+    for axis in (0, 1):
+        places = jnp.minimum(jnp.arange(photo.shape[axis]), size[axis] - 1)
+        photo = jnp.take(photo, places, axis=axis)
+    return photo
 
 
 def _check(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:

@@ -11,7 +11,12 @@ _EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
 
 
 def hyper_laplacian(
-    photo: jax.Array, kernel: jax.Array, weight: jax.Array | float, *, iterations: int = 40
+    photo: jax.Array,
+    kernel: jax.Array,
+    weight: jax.Array | float,
+    *,
+    iterations: int = 40,
+    size: jax.Array | None = None,
 ) -> jax.Array:
     """argmin_f |k * f - g|^2 / 2 + weight sum |grad f|^0.8 over the pixels of the photo.
 
@@ -23,15 +28,16 @@ def hyper_laplacian(
       kernel: [k, k], sum one.
       weight: prior weight, in squared image units; about 8 times the noise variance.
       iterations: alternations.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
       f, [H+k-1, W+k-1], not clipped.
 
     Source: Krishnan and Fergus: Fast image deconvolution using hyper-Laplacian priors, NIPS 2009.
     """
-    (rows, cols), size = photo.shape, kernel.shape[0]
-    shape = spectral.canvas_shape(photo.shape, size)
-    known = spectral.inside(photo.shape, shape) > 0
+    (rows, cols), k = photo.shape, kernel.shape[0]
+    shape = spectral.canvas_shape(photo.shape, k)
+    known = spectral.inside(photo.shape if size is None else size, shape) > 0
     canvas = spectral.extend(photo, shape)
     transfer = spectral.transfer_function(kernel, shape)
     gradient = spectral.difference_transfer(shape)
@@ -53,8 +59,8 @@ def hyper_laplacian(
 
     start = (spectral.differences(canvas), canvas, jnp.zeros(shape), canvas)
     *_, latent = lax.scan(alternate, start, jnp.arange(float(iterations)))[0]
-    half = size // 2
-    return jnp.roll(latent, (half, half), (0, 1))[: rows + size - 1, : cols + size - 1]
+    half = k // 2
+    return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
 
 
 def _shrink(edges: jax.Array, threshold: jax.Array | float) -> jax.Array:

@@ -30,6 +30,7 @@ def coarse_to_fine(
     *,
     kernel_size: int,
     config: WarmStartConfig,
+    size: jax.Array | None = None,
 ) -> jax.Array:
     """One kernel for the whole photo.
 
@@ -40,6 +41,7 @@ def coarse_to_fine(
         the same static size.
       kernel_size: k, odd.
       config: the rest.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
       [k, k], non-negative, of sum one, its centre of mass near the middle.
@@ -47,14 +49,16 @@ def coarse_to_fine(
     sizes = pyramid(kernel_size)
     middle = sizes[0] // 2
     kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
-    for size in sizes:
-        level = photo
-        if size != kernel_size:
-            scale = size / kernel_size
-            side = [max(round(n * scale), min(n, _LEAST_SIDE), size) for n in photo.shape]
+    for k in sizes:
+        level, level_size = photo, size
+        if k != kernel_size:
+            scale = k / kernel_size
+            side = [max(round(n * scale), min(n, _LEAST_SIDE), k) for n in photo.shape]
             level = jax.image.resize(photo, side, "linear")
-        kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (size, size), "cubic"), 0))
-        kernel, sparsity = _one_level(level, kernel, sparsity, reach, config)
+            if size is not None:
+                level_size = size * jnp.asarray(side) // jnp.asarray(photo.shape)
+        kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (k, k), "cubic"), 0))
+        kernel, sparsity = _one_level(level, level_size, kernel, sparsity, reach, config)
     return kernel
 
 
@@ -69,18 +73,19 @@ def pyramid(kernel_size: int) -> list[int]:
 
 def _one_level(
     photo: jax.Array,
+    size: jax.Array | None,
     kernel: jax.Array,
     sparsity: jax.Array | float,
     reach: jax.Array | float,
     config: WarmStartConfig,
 ) -> tuple[jax.Array, jax.Array]:
-    size = kernel.shape[0]
-    shape = spectral.canvas_shape(photo.shape, size)
-    mask = spectral.inside(photo.shape, shape)[None]
+    k = kernel.shape[0]
+    shape = spectral.canvas_shape(photo.shape, k)
+    mask = spectral.inside(photo.shape if size is None else size, shape)[None]
     canvas = spectral.extend(photo, shape)
     edges = spectral.differences(canvas) * mask
-    half = size // 2
-    near = jnp.abs(jnp.arange(size) - half) <= jnp.maximum(jnp.round(reach * half), 1)
+    half = k // 2
+    near = jnp.abs(jnp.arange(k) - half) <= jnp.maximum(jnp.round(reach * half), 1)
     support = (near[:, None] & near[None]).astype(photo.dtype)
 
     def alternate(carry, _):

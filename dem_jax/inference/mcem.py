@@ -8,6 +8,10 @@
 travel from the E-step to the M-step, so the M-step never differentiates T_f. Shapes: H, W photo, C
 channels, P patches, k kernel size, S chains, n = n_s; the latent image is [H+k-1, W+k-1, C].
 
+Chains may lie on several devices: where `axis_name` names a mapped axis (jax.shard_map, jax.pmap,
+jax.vmap), every member of it holds an equal share of the S chains and the means over samples are
+means over the axis too. `inference.sharded` does this; the numbers are those of one device.
+
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
 Maximization, CVPR 2023.
 """
@@ -80,6 +84,7 @@ def step(
     config: DeblurConfig,
     *,
     model: Model | None = None,
+    axis_name: str | None = None,
 ) -> tuple[MCEMState, EMInfo]:
     """One EM iteration: E-step at the present kernels, then M-step.
 
@@ -89,22 +94,26 @@ def step(
       problem: the photo and what stays fixed.
       config: static under jit.
       model: the image and kernel networks and the blur; None: the paper's.
+      axis_name: mapped axis that the chains are divided over, if any; all else is alike on it.
 
     Returns:
       The next state, and what the iteration reports.
     """
     model = model or paper_model(config)
-    chains, samples = e_step(key, state, problem, config, model=model)
+    chains, samples = e_step(key, state, problem, config, model=model, axis_name=axis_name)
     residuals = jax.vmap(lambda f: problem.photo - model.blur(state.kernels, f))(samples.latents)
     count = jnp.maximum(jnp.sum(problem.weight) * problem.photo.shape[-1], 1)
     power = jnp.sum(problem.weight[..., None] * jnp.mean(residuals**2, 0)) / count
+    power = _axis_mean(power, axis_name)
     noise_std = state.noise_std
     if not config.noise_std:
         # The M-step's own optimum for s: samples carry the posterior's spread, so it is not biased.
         noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
     theta_k, kernels = state.theta_k, state.kernels
     if config.kernels == "estimated":
-        theta_k = m_step(theta_k, samples.latents, problem, config, model=model)
+        theta_k = m_step(
+            theta_k, samples.latents, problem, config, model=model, axis_name=axis_name
+        )
         kernels = model.kernels(theta_k, problem)
     info = EMInfo(
         negative_log_likelihood=0.5 * power / state.noise_std**2
@@ -125,11 +134,12 @@ def e_step(
     config: DeblurConfig,
     *,
     model: Model | None = None,
+    axis_name: str | None = None,
 ) -> tuple[Any, Samples]:
     """Draws n_s latent images from p(f | g; K) and streams T_f's posterior mean, eqs (1) and (4).
 
     Returns:
-      The chains' new states, and `Samples`.
+      The chains' new states, and `Samples`; with `axis_name`, the latents of this member's chains.
     """
     model = model or paper_model(config)
     chain_key, detail_key = jax.random.split(key)
@@ -137,12 +147,13 @@ def e_step(
     def chain(pair):
         return _run_chain(pair[0], pair[1], state, problem, config, model)
 
-    keys = jax.random.split(chain_key, config.num_chains)
+    keys = _own_share(jax.random.split(chain_key, config.num_chains), axis_name)
     over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
     chains, latents, means = over_chains((keys, state.chains))
     latents = latents.reshape(-1, *latents.shape[2:])
-    mean = jnp.mean(means, 0)
-    return chains, _with_detail(detail_key, latents, mean, state, problem, config, model)
+    mean = _axis_mean(jnp.mean(means, 0), axis_name)
+    samples = _with_detail(detail_key, latents, mean, state, problem, config, model, axis_name)
+    return chains, samples
 
 
 def m_step(
@@ -152,6 +163,7 @@ def m_step(
     config: DeblurConfig,
     *,
     model: Model | None = None,
+    axis_name: str | None = None,
 ) -> PyTree:
     """theta_K^t = argmax (1/n_s) sum_i log p(g | f^i; theta_K) by Adam, eqs (2) and (3).
 
@@ -162,6 +174,8 @@ def m_step(
       config: m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo or on its
         derivatives.
       model: its kernels and blur are used, the blur being linear in the kernels; None: the paper's.
+      axis_name: mapped axis whose members hold a share of the samples each; Adam then descends
+        along the mean of their gradients, the only thing that they exchange.
 
     Returns:
       theta_K^t.
@@ -190,7 +204,8 @@ def m_step(
 
     def descend(carry, _):
         vector, moments = carry
-        updates, moments = adam.update(jax.grad(energy)(vector), moments)
+        gradient = _axis_mean(jax.grad(energy)(vector), axis_name)
+        updates, moments = adam.update(gradient, moments)
         return (vector + updates, moments), None
 
     start = (vector, adam.init(vector))
@@ -327,6 +342,7 @@ def _with_detail(
     problem: Problem,
     config: DeblurConfig,
     model: Model,
+    axis_name: str | None,
 ) -> Samples:
     """Adds the detail's posterior: a draw to every sample, its mean to the mean.
 
@@ -341,14 +357,28 @@ def _with_detail(
             config.detail_std,
             config.detail_iterations,
         )
-        keys = jax.random.split(key, latents.shape[0])
+        keys = jax.random.split(key, config.num_chains * config.samples_per_chain)
+        keys = _own_share(keys, axis_name)
         mean = mean + detail.mean(posterior, problem.photo, mean)
         latents = lax.map(
             lambda pair: pair[1] + detail.draw(pair[0], posterior, problem.photo, pair[1]),
             (keys, latents),
         )
-    variance = jnp.mean((latents - mean[None]) ** 2, 0)
+    variance = _axis_mean(jnp.mean((latents - mean[None]) ** 2, 0), axis_name)
     return Samples(latents, mean, _local_mean(variance) if config.detail_std else variance)
+
+
+def _axis_mean(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """Mean over the members of a mapped axis; x itself where there is none."""
+    return lax.pmean(x, axis_name) if axis_name else x
+
+
+def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:
+    """This member's equal share of the rows of x."""
+    if not axis_name:
+        return x
+    rows = x.shape[0] // lax.axis_size(axis_name)
+    return lax.dynamic_slice_in_dim(x, lax.axis_index(axis_name) * rows, rows)
 
 
 def _local_mean(variance: jax.Array) -> jax.Array:

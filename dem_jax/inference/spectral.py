@@ -47,6 +47,7 @@ def extend(photo: jax.Array, shape: Shape) -> jax.Array:
     return photo
 
 
-def inside(photo: Shape, shape: Shape) -> jax.Array:
-    """1 where the canvas holds the photo, 0 elsewhere."""
-    return jnp.zeros(shape).at[: photo[0], : photo[1]].set(1.0)
+def inside(size: Shape | jax.Array, shape: Shape) -> jax.Array:
+    """1 where the canvas holds the photo's `size` of rows and columns, 0 elsewhere."""
+    rows, cols = (jnp.arange(n) < size[axis] for axis, n in enumerate(shape))
+    return (rows[:, None] & cols[None]).astype(float)

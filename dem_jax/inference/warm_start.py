@@ -6,6 +6,7 @@ import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
+from dem_jax.inference import spectral
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
 from dem_jax.model import blur
@@ -20,7 +21,9 @@ def luma(photo: jax.Array) -> jax.Array:
     return photo[..., 0] if photo.shape[-1] == 1 else photo @ jnp.asarray(_LUMA, photo.dtype)
 
 
-def warm_start(photo: jax.Array, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
+def warm_start(
+    photo: jax.Array, config: DeblurConfig, *, size: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
     """A first kernel and image.
 
     Every pair (sparsity, reach) of `config.start` gives a kernel; each kernel's deconvolution is
@@ -29,32 +32,39 @@ def warm_start(photo: jax.Array, config: DeblurConfig) -> tuple[jax.Array, jax.A
     Args:
       photo: g, [H, W, C] in [0, 1].
       config: kernel_size and start are used.
+      size: [2] rows and columns of the photo where what follows them continues its edge: that
+        enters neither the fit of the kernel, nor the data that f must explain, nor the scores.
 
     Returns:
       kernel: [k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
     start, plane = config.start, luma(photo)
-    weight = _prior_weight(plane, config)
+    weight = _prior_weight(plane, config, size)
+    latent_size = None if size is None else size + config.kernel_size - 1
 
     def attempt(sparsity, reach):
         kernel = coarse_to_fine(
-            plane, sparsity, reach, kernel_size=config.kernel_size, config=start
+            plane, sparsity, reach, kernel_size=config.kernel_size, config=start, size=size
         )
-        return kernel, blurriness(hyper_laplacian(plane, kernel, weight))
+        latent = hyper_laplacian(plane, kernel, weight, size=size)
+        return kernel, blurriness(latent, size=latent_size)
 
     kernels, scores = jax.vmap(attempt)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
     kernel = kernels[jnp.argmin(scores)]
-    return kernel, _deconvolve(photo, kernel, weight)
+    return kernel, _deconvolve(photo, kernel, weight, size)
 
 
-def restore(photo: jax.Array, kernels: jax.Array, config: DeblurConfig) -> jax.Array:
+def restore(
+    photo: jax.Array, kernels: jax.Array, config: DeblurConfig, *, size: jax.Array | None = None
+) -> jax.Array:
     """The image [H+k-1, W+k-1, C] that known kernels [P, k, k] make of a photo [H, W, C].
 
-    Each kernel's deconvolution of the whole photo, weighted by the window of its patch.
+    Each kernel's deconvolution of the whole photo, weighted by the window of its patch. `size` is
+    that of `warm_start`.
     """
-    weight = _prior_weight(luma(photo), config)
+    weight = _prior_weight(luma(photo), config, size)
     if config.patch_grid == (1, 1):
-        return _deconvolve(photo, kernels[0], weight)
+        return _deconvolve(photo, kernels[0], weight, size)
     k = config.kernel_size
     rows, cols = blur.windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), config.patch_grid)
     rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
@@ -62,35 +72,42 @@ def restore(photo: jax.Array, kernels: jax.Array, config: DeblurConfig) -> jax.A
     def add(total, patch):
         kernel, row, col = patch
         window = row[:, None, None] * col[None, :, None]
-        return total + window * _deconvolve(photo, kernel, weight), None
+        return total + window * _deconvolve(photo, kernel, weight, size), None
 
     patches = (kernels, jnp.asarray(rows, photo.dtype), jnp.asarray(cols, photo.dtype))
     nothing = jnp.zeros((rows.shape[1], cols.shape[1], photo.shape[-1]), photo.dtype)
     return lax.scan(add, nothing, patches)[0]
 
 
-def blurriness(latent: jax.Array) -> jax.Array:
+def blurriness(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """How little a plane [H, W] looks like a sharp photo; a number near one half.
 
     The L1 norm of the gradient over its L2 norm and the root of its size: small where few edges
     hold the contrast. Unlike a sparse prior's energy it does not favour the blurred photo itself.
     A wrong kernel may pass by ringing, so leaving [0, 1] counts too, in mean excess.
 
+    Only the first `size` [2] rows and columns count, where it is given.
+
     Source: Krishnan, Tay, Fergus: Blind deconvolution using a normalized sparsity measure, 2011.
     """
-    rows, cols = latent[1:] - latent[:-1], latent[:, 1:] - latent[:, :-1]
+    mask = spectral.inside(latent.shape if size is None else size, latent.shape)
+    rows = (latent[1:] - latent[:-1]) * mask[1:]
+    cols = (latent[:, 1:] - latent[:, :-1]) * mask[:, 1:]
+    count = jnp.sum(mask[1:]) + jnp.sum(mask[:, 1:])
     l1 = jnp.sum(jnp.abs(rows)) + jnp.sum(jnp.abs(cols))
     l2 = jnp.sqrt(jnp.sum(rows**2) + jnp.sum(cols**2) + 1e-12)
-    excess = jnp.mean(jnp.abs(latent - jnp.clip(latent, 0, 1)))
-    return l1 / l2 / (rows.size + cols.size) ** 0.5 + _EXCESS_WEIGHT * excess
+    excess = jnp.sum(mask * jnp.abs(latent - jnp.clip(latent, 0, 1))) / jnp.sum(mask)
+    return l1 / l2 / jnp.sqrt(count) + _EXCESS_WEIGHT * excess
 
 
-def _prior_weight(plane: jax.Array, config: DeblurConfig) -> jax.Array:
+def _prior_weight(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
     """Of `hyper_laplacian`, for the noise of a plane [H, W]."""
-    noise_std = estimate_noise_std(plane[..., None])
+    noise_std = estimate_noise_std(plane[..., None], size=size)
     return config.start.smoothness * (noise_std**2 + config.start.model_std**2)
 
 
-def _deconvolve(photo: jax.Array, kernel: jax.Array, weight: jax.Array) -> jax.Array:
+def _deconvolve(
+    photo: jax.Array, kernel: jax.Array, weight: jax.Array, size: jax.Array | None
+) -> jax.Array:
     """`hyper_laplacian` of every channel, [H+k-1, W+k-1, C]."""
-    return jax.vmap(lambda channel: hyper_laplacian(channel, kernel, weight), -1, -1)(photo)
+    return jax.vmap(lambda x: hyper_laplacian(x, kernel, weight, size=size), -1, -1)(photo)

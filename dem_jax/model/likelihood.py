@@ -46,13 +46,14 @@ def derivatives(image: jax.Array) -> jax.Array:
     return jnp.stack([image[1:, :-1] - inner, image[:-1, 1:] - inner])
 
 
-def estimate_noise_std(photo: jax.Array) -> jax.Array:
+def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """Standard deviation of the noise, from the median of a second-order mixed difference.
 
     [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] blurs away what a blurred photo holds and has norm 6.
 
     Args:
       photo: [H, W, C].
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
       [], at least `QUANTISATION_STD`.
@@ -63,7 +64,15 @@ def estimate_noise_std(photo: jax.Array) -> jax.Array:
         n = photo.shape[axis]
         a, b, c = (jax.lax.slice_in_dim(photo, i, n - 2 + i, axis=axis) for i in range(3))
         photo = a - 2 * b + c
-    return jnp.maximum(jnp.median(jnp.abs(photo)) / (6 * 0.6745), QUANTISATION_STD)
+    if size is None:
+        median = jnp.median(jnp.abs(photo))
+    else:  # of the smallest values, those of the padding being larger than any
+        known = [jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(photo.shape[:2])]
+        known = (known[0][:, None] & known[1][None])[..., None]
+        values = jnp.sort(jnp.where(known, jnp.abs(photo), jnp.inf), axis=None)
+        count = jnp.sum(known) * photo.shape[-1]
+        median = (values[(count - 1) // 2] + values[count // 2]) / 2
+    return jnp.maximum(median / (6 * 0.6745), QUANTISATION_STD)
 
 
 def trusted(photo: jax.Array) -> jax.Array:
