@@ -67,8 +67,8 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
     if size is None:
         median = jnp.median(jnp.abs(photo))
     else:  # of the smallest values, those of the padding being larger than any
-        known = [jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(photo.shape[:2])]
-        known = (known[0][:, None] & known[1][None])[..., None]
+        rows, cols = (jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(photo.shape[:2]))
+        known = (rows[:, None] & cols[None])[..., None]
         values = jnp.sort(jnp.where(known, jnp.abs(photo), jnp.inf), axis=None)
         count = jnp.sum(known) * photo.shape[-1]
         median = (values[(count - 1) // 2] + values[count // 2]) / 2
