@@ -23,7 +23,9 @@ from dem_jax.runtime import (
     driver,
     given_kernels,
     history,
+    hosts,
     inputs,
+    plan,
     programs,
     samples,
     sizes,
@@ -56,11 +58,19 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
                 f"Unexpected argument {extra[0]}; photos are given as --input={extra[0]}."
             )
         options = make_options(values)
+        wanted = hosts.parse(
+            str(values["distributed"].value),
+            values["coordinator_address"].value,
+            values["num_processes"].value,
+            values["process_id"].value,
+        )
         sources = inputs.find_sources(values["input"].value or ())
         if text := values["ground_truth"].value:
             truths = truth.find_truths(text, sources)
             options = dataclasses.replace(options, truths=truths)
         _make_folder(options.output_dir)
+        process = hosts.join(wanted)  # before anything touches a device
+        options = dataclasses.replace(options, process=process)
     except (flags.Error, ValueError) as error:
         print(f"dem_jax: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -71,6 +81,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         if status == driver.PREEMPTED:
             sys.stderr.flush()
             os._exit(status)  # as below; Python's own exit would wait
+        hosts.leave(wanted)
         return status
     except KeyboardInterrupt:
         print("dem_jax: stopped at once; finished photos are kept.", file=sys.stderr, flush=True)
@@ -140,6 +151,7 @@ def define_flags() -> flags.FlagValues:
         **own,
     )
     _define_darkroom_flags(values)
+    _define_scale_flags(values)
     flags.DEFINE_boolean("help", False, "This text.", short_name="h", **own)
     for name, default, text in _config_fields(DeblurConfig()):
         _define_config_flag(name, default, text, values)
@@ -168,6 +180,46 @@ def _define_darkroom_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_boolean(
         "sharpening", False, "Write sharpening.webp, an animation of the EM iterations.", **own
+    )
+
+
+def _define_scale_flags(values: flags.FlagValues) -> None:
+    """Flags of many photos, large photos, many devices and many hosts."""
+    own: dict[str, Any] = {"flag_values": values}
+    flags.DEFINE_string(
+        "batch_size",
+        "auto",
+        "Photos of one shape computed side by side on a device; auto: 1 on CPU, else by memory.",
+        **own,
+    )
+    flags.DEFINE_boolean(
+        "buckets",
+        False,
+        "Pad photos of near sizes to one size, so that they share compiled programs and batches.",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "shard",
+        "auto",
+        ["auto", "none", "chains", "photos"],
+        "What is divided over this process's devices.",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "distributed",
+        "none",
+        ["none", "auto"],
+        "auto: join the other processes of a Slurm, Kubernetes, Open MPI or TPU job.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "coordinator_address", None, "HOST:PORT of process 0, where nothing tells it.", **own
+    )
+    flags.DEFINE_integer(
+        "num_processes", None, "Processes that share the photos.", lower_bound=1, **own
+    )
+    flags.DEFINE_integer(
+        "process_id", None, "Which of the processes this one is, from 0.", lower_bound=0, **own
     )
 
 
@@ -212,6 +264,8 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         kernels=kernels,
         preview_every=given["preview_every"],
         sharpening=given["sharpening"],
+        batching=plan.parse_batching(given["batch_size"], given["buckets"]),
+        shard=given["shard"],
     )
 
 

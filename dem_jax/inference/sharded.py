@@ -77,10 +77,18 @@ def over_photos(function: Callable[..., Any], mesh: Mesh | None = None) -> Calla
 
     def batched(*args: Any) -> Any:
         *arrays, config = args
-        run = jax.vmap(lambda *one: function(*one, config))
+
+        def run(*rows: Any) -> Any:
+            if jax.tree.leaves(rows)[0].shape[0] > 1:
+                return jax.vmap(lambda *one: function(*one, config))(*rows)
+            one = jax.tree.map(lambda x: x[0], rows)  # convolutions stay ungrouped, that is fast
+            return jax.tree.map(lambda x: x[None], function(*one, config))
+
         if mesh is not None:
-            rows = PartitionSpec(PHOTOS)
-            run = jax.shard_map(run, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False)
+            photos = PartitionSpec(PHOTOS)
+            return jax.shard_map(
+                run, mesh=mesh, in_specs=photos, out_specs=photos, check_vma=False
+            )(*arrays)
         return run(*arrays)
 
     return batched

@@ -1,12 +1,19 @@
-"""The outer loop: photos one after the other; what goes wrong with one does not stop the others."""
+"""The outer loop over photos: what goes wrong with one does not stop the others.
+
+Photos of one shape may be computed side by side (`batches`), on one device or several.
+"""
 
 import contextlib
+import functools
 import os
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from dem_jax.runtime import checkpoints, run_folder
+from jax.sharding import Mesh
+
+from dem_jax.inference import sharded
+from dem_jax.runtime import batches, buckets, checkpoints, devices, plan, run_folder
 from dem_jax.runtime.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Job, Options, Outcome, Session
@@ -33,18 +40,21 @@ def run(
       75 after SIGTERM, when a computation may still be under way in a thread: leave the process.
     """
     progress = progress or Progress()
-    programs = Programs(solver or default_solver(options.kernels))
-    profiler = Profiler(options.profile_dir)
+    solver = solver or default_solver(options.kernels)
+    if options.batching.buckets:
+        solver = buckets.padding_solver(solver)
+    index, count = options.process
+    sources = sources[index::count]
+    groups, mesh = _arrange(options, sources)
+    single, batched = _programs(options, solver, mesh)
     bad = []
     with Interrupt(progress.say) as interrupt:
-        for source in sources:
-            try:
-                outcome = _one(source, Session(options, programs, progress, interrupt, profiler))
-            finally:
-                with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
-                    run_folder.write_summary(options.output_dir)
-            if outcome.status != run_folder.DONE:
-                bad.append(f"{source.label}: {outcome.status}: {outcome.why}")
+        session = Session(options, single, progress, interrupt, Profiler(options.profile_dir))
+        for group in groups:
+            outcomes = _together(group, session, batched)
+            for source, outcome in zip(group.sources, outcomes, strict=True):
+                if outcome.status != run_folder.DONE:
+                    bad.append(f"{source.label}: {outcome.status}: {outcome.why}")
             if interrupt.requested or interrupt.preempted:
                 break
     if interrupt.preempted:
@@ -56,6 +66,62 @@ def run(
     if interrupt.requested and len(sources) > 1:
         progress.say("Interrupted; run the same command again for the photos that are left.")
     return 1 if bad or interrupt.requested else 0
+
+
+def _arrange(options: Options, sources: Sequence[Source]) -> tuple[list[plan.Group], Mesh | None]:
+    """The photos in groups, finished ones first, and the mesh that they lie on."""
+    finished = [s for s in sources if not options.overwrite and _is_finished(options, s)]
+    left = [source for source in sources if source not in finished]
+    shard = devices.choose_shard(options.shard, len(left), options.config.num_chains)
+    mesh = None if shard == "none" else devices.local_mesh(shard)
+    groups = plan.groups(
+        left,
+        options.config,
+        options.sizes,
+        options.batching,
+        crop=options.crop,
+        devices=mesh.size if mesh and shard == sharded.PHOTOS else None,
+    )
+    return [*[plan.Group([source], 0) for source in finished], *groups], mesh
+
+
+def _is_finished(options: Options, source: Source) -> bool:
+    record = run_folder.RunFolder(options.output_dir / source.name).read()
+    return record.get("status") == run_folder.DONE
+
+
+def _programs(options: Options, solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
+    """The programs for single photos, and those for batches."""
+    if mesh and sharded.CHAINS in mesh.shape:
+        step = functools.partial(sharded.step_over_chains, mesh=mesh)
+        single = Programs(solver._replace(step=step), devices.chain_shardings(mesh))
+        return single, Programs(batches.batched_solver(solver))
+    return Programs(solver), Programs(batches.batched_solver(solver, mesh))
+
+
+def _together(group: plan.Group, session: Session, batched: Programs) -> list[Outcome]:
+    """Deblurs the photos of a group side by side."""
+    if not group.width:
+        return [_one_of_all(group.sources[0], session)]
+    batch = batches.Batch(batched, group.width, len(group.sources))
+
+    def job(source: Source, progress: Progress) -> Outcome:
+        with batch.seat() as seat:
+            return _one_of_all(source, session._replace(programs=seat, progress=progress))
+
+    shown = [session.progress, *[session.progress.companion() for _ in group.sources[1:]]]
+    return batches.run_side_by_side(
+        [functools.partial(job, *pair) for pair in zip(group.sources, shown, strict=True)]
+    )
+
+
+def _one_of_all(source: Source, session: Session) -> Outcome:
+    """`_one`, and the summary brought up to date."""
+    try:
+        return _one(source, session)
+    finally:
+        with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
+            run_folder.write_summary(session.options.output_dir)
 
 
 def _one(source: Source, session: Session) -> Outcome:
@@ -103,7 +169,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
         return (
             "the memory is too small for this photo; use a smaller photo, fewer chains "
-            "(--num_chains) or --chain_axis=map."
+            "(--num_chains), --chain_axis=map or --batch_size=1."
         )
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'} could not be written: {error.strerror}."

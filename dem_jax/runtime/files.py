@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ def write_bytes(path: str | os.PathLike, data: bytes) -> None:
       OSError: when it cannot be written; whatever was at `path` before is then still whole.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not the process's id: on a shared folder, containers of several hosts have equal ones.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "wb") as file:
             file.write(data)

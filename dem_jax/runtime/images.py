@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from dem_jax.runtime import exif, files, png
 
@@ -314,3 +314,16 @@ def _encode_float_tiff(samples: np.ndarray, like: Photo) -> bytes:
         metadata=None,
     )
     return buffer.getvalue()
+
+
+def shape_of(path: str | os.PathLike) -> tuple[int, int, int] | None:
+    """Rows, columns and channels of a picture, by its header alone; None where it does not tell."""
+    try:
+        with _quiet_decoders(), Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
+                width, height = height, width
+            grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
+            return height, width, 1 if grey else 3
+    except Exception:  # whatever is wrong is told when the photo is read
+        return None

@@ -12,15 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import (
+    batches,
+    buckets,
     checkpoints,
     darkroom,
     devices,
     images,
+    plan,
     preview,
     run_folder,
     sizes,
@@ -59,6 +61,9 @@ class Options:
     kernels: np.ndarray | None = None  # [P, k, k] to start from
     preview_every: int = 0  # EM iterations between previews; 0 for none
     sharpening: bool = False  # whether to write an animation
+    batching: plan.Batching = plan.ONE_BY_ONE
+    shard: str = "none"  # what lies along this process's devices: photos, chains, none or auto
+    process: tuple[int, int] = (0, 1)  # this one of so many that share the photos
 
 
 class Outcome(NamedTuple):
@@ -72,7 +77,7 @@ class Session(NamedTuple):
     """What all photos of a run share."""
 
     options: Options
-    programs: Programs
+    programs: Programs | batches.Seat
     progress: Progress
     interrupt: Interrupt
     profiler: Profiler
@@ -91,6 +96,7 @@ class Job:
         )
         self._truth: truth.Truth | None = None
         self._psnr: dict[str, float] = {}
+        self._size = (0, 0)  # rows and columns of the photo
         self._watch = preview.Watch(
             folder.path, self._options.preview_every, self._options.sharpening
         )
@@ -107,9 +113,10 @@ class Job:
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
             linear = self._options.linear_light
-            pixels = jnp.asarray(darkroom.to_light(photo.pixels) if linear else photo.pixels)
+            light = darkroom.to_light(photo.pixels) if linear else photo.pixels
+            pixels = buckets.pad(light) if self._options.batching.buckets else light
             state, problem = self._start(key, pixels, config, saved)
-            start = self._encoded(_warm_start_result(problem, config))
+            start = self._encoded(self._warm_start_result(problem, config))
             self._measure("warm_start", start)
             self._watch.show(start, "start")
         with self._timed("em"):
@@ -143,9 +150,14 @@ class Job:
 
     def _read(self) -> tuple[images.Photo, DeblurConfig]:
         photo = darkroom.cut(images.read_photo(self._source.path), self._options.crop)
-        height, width, _ = photo.pixels.shape
-        options = self._options
-        config = sizes.resolve(options.config, options.sizes, height, width, self._source.path.stem)
+        options, self._size = self._options, photo.pixels.shape[:2]
+        config = plan.resolve(
+            options.config,
+            options.sizes,
+            photo.pixels.shape,
+            self._source.path.stem,
+            padded=options.batching.buckets,
+        )
         if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
             raise ValueError(
                 f"{self._source.label} is one constant colour; there is no blur in it."
@@ -165,6 +177,7 @@ class Job:
             seed=options.seed,
             precision=options.precision,
             linear_light=options.linear_light,
+            padded=options.batching.buckets,
             init_kernels=kernels and checkpoints.digest(kernels),
         )
         resume = options.resume and folder.read().get("status") != run_folder.DONE
@@ -183,7 +196,7 @@ class Job:
         return saved
 
     def _start(
-        self, key: jax.Array, pixels: jax.Array, config: DeblurConfig, saved: Any
+        self, key: jax.Array, pixels: Any, config: DeblurConfig, saved: Any
     ) -> tuple[Any, Any]:
         """(state, problem) that EM begins with: the warm start's, or those of a checkpoint."""
         prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
@@ -240,7 +253,8 @@ class Job:
             log = self._history.is_logged(iteration)
             shown = self._watch.wants(iteration)
             if finite and (shown or (log and self._truth)):
-                latent = self._encoded(self._call("finish", state, problem, config).latent)
+                result = self._call("finish", state, problem, config)
+                latent = self._encoded(self._cut(result.latent))
                 if log and self._truth:
                     entry["psnr"] = self._truth.psnr(latent)
                 if shown:
@@ -256,10 +270,15 @@ class Job:
 
     def _write(self, photo: images.Photo, state: Any, problem: Any, config: DeblurConfig) -> None:
         if state is None or not len(self._history):
-            light, kernels, std = _warm_start_result(problem, config), problem.start_kernels, None
+            light, kernels, std = (
+                self._warm_start_result(problem, config),
+                problem.start_kernels,
+                None,
+            )
         else:
             result = self._call("finish", state, problem, config)
-            light, kernels, std = result.latent, result.kernels, np.asarray(result.std)
+            light, kernels = self._cut(result.latent), result.kernels
+            std = np.asarray(self._cut(result.std))
         if std is not None and self._options.linear_light:
             std = darkroom.spread_from_light(std, np.asarray(light))
         kernels = np.asarray(kernels)
@@ -313,6 +332,16 @@ class Job:
     def _rounded_timings(self) -> dict[str, float]:
         return {name: round(value, 3) for name, value in self._timings.items()}
 
+    def _warm_start_result(self, problem: Any, config: DeblurConfig) -> Any:
+        """The warm start's deconvolved image [H, W, C], cropped to the photo."""
+        margin = config.kernel_size // 2
+        return self._cut(problem.start_latent[margin:-margin, margin:-margin])
+
+    def _cut(self, picture: Any) -> Any:
+        """A picture without the padding of the photo's bucket."""
+        height, width = self._size
+        return picture[:height, :width]
+
     def _encoded(self, latent: Any) -> np.ndarray:
         """A latent image in the photo's own values."""
         latent = np.asarray(latent)
@@ -329,10 +358,3 @@ class Job:
         yield
         spent = time.monotonic() - began
         self._timings[stage] = spent - (self._programs.compile_seconds - compiled)
-
-
-def _warm_start_result(problem: Any, config: DeblurConfig) -> jax.Array:
-    """The warm start's deconvolved image [H, W, C], cropped to the photo."""
-    margin = config.kernel_size // 2
-    height, width, _ = problem.photo.shape
-    return problem.start_latent[margin : margin + height, margin : margin + width]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
 
@@ -28,25 +28,33 @@ def default_solver(kernels: np.ndarray | None = None) -> Solver:
     """Monte Carlo EM, as in the paper, from somebody's `kernels` [P, k, k] if given."""
     from dem_jax.inference import deblur, mcem
 
-    def prepare(key: Any, photo: Any, config: DeblurConfig) -> Problem:
+    def prepare(key: Any, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
         if kernels is None:
-            return deblur.prepare(key, photo, config)
+            return deblur.prepare(key, photo, config, size=size)
         fitted = given_kernels.fit(kernels, config.kernel_size, config.patch_grid)
-        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted))
+        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted), size=size)
 
     return Solver(prepare, mcem.init, mcem.step, deblur.finish)
 
 
 class Programs:
-    """The solver's functions, each compiled once per shape and configuration."""
+    """The solver's functions, each compiled once per shape and configuration.
 
-    def __init__(self, solver: Solver) -> None:
+    `shardings` holds, by a function's name, where its arguments and results lie: `in_shardings` and
+    `out_shardings` of jax.jit. Nothing given is one device.
+    """
+
+    def __init__(
+        self, solver: Solver, shardings: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        place = shardings or {name: {} for name in Solver._fields}
         self._jitted = {
-            "prepare": jax.jit(solver.prepare, static_argnums=2),
-            "init": jax.jit(solver.init, static_argnums=2),
-            "step": jax.jit(solver.step, static_argnums=3, donate_argnums=1),
-            "finish": jax.jit(solver.finish, static_argnums=2),
+            "prepare": jax.jit(solver.prepare, static_argnums=2, **place["prepare"]),
+            "init": jax.jit(solver.init, static_argnums=2, **place["init"]),
+            "step": jax.jit(solver.step, static_argnums=3, donate_argnums=1, **place["step"]),
+            "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
         }
+        self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for
 
@@ -72,7 +80,7 @@ class Programs:
 
     def is_compiled(self, name: str, *args: Any) -> bool:
         """Whether `name` can run on `args`, whose last is the configuration, without a wait."""
-        future = self._compiled.get(self._signature(name, args))
+        future = self._compiled.get(self.signature(name, args))
         return future is not None and future.done()
 
     def wait(self, name: str, *args: Any) -> Any:
@@ -87,14 +95,16 @@ class Programs:
         return jax.block_until_ready(self.wait(name, *args)(*args[:-1]))
 
     def _begin(self, name: str, *args: Any) -> Future[Any]:
-        signature = self._signature(name, args)
-        if signature not in self._compiled:
-            self._compiled[signature] = in_background(
-                lambda: self._jitted[name].lower(*args).compile()
-            )
-        return self._compiled[signature]
+        signature = self.signature(name, args)
+        with self._lock:
+            if signature not in self._compiled:
+                self._compiled[signature] = in_background(
+                    lambda: self._jitted[name].lower(*args).compile()
+                )
+            return self._compiled[signature]
 
-    def _signature(self, name: str, args: tuple[Any, ...]) -> Any:
+    def signature(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Calls of equal signatures run the same compiled program."""
         leaves, structure = jax.tree.flatten(args[:-1])
         return name, args[-1], structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
 

@@ -73,6 +73,10 @@ class Progress:
         self._stream.write(text + "\n")
         self._stream.flush()
 
+    def companion(self) -> "Progress":
+        """For a photo that is deblurred beside this one: its lines, without a bar of its own."""
+        return _Companion(self)
+
     def _em_clock(self) -> float:
         running = time.monotonic() - self._since if self._stage == EM else 0.0
         return self._em_seconds + running
@@ -84,3 +88,21 @@ class Progress:
         gone = self._em_clock() - self._last_iteration
         left = int(max(0.0, each * (self._total - self._done) - gone))
         return f"{left // 60}:{left % 60:02d} left"
+
+
+class _Companion(Progress):
+    """On a terminal, whose bar is another photo's, only `say` is seen; elsewhere all lines."""
+
+    def __init__(self, shown: Progress) -> None:
+        super().__init__(shown._stream)
+        self._shown, self._quiet, self._live = shown, self._live, False
+
+    def stage(self, name: str) -> None:
+        if not self._quiet:
+            super().stage(name)
+
+    def iteration(self, done: int, negative_log_likelihood: float, *, log: bool) -> None:
+        super().iteration(done, negative_log_likelihood, log=log and not self._quiet)
+
+    def say(self, text: str) -> None:
+        self._shown.say(text)

@@ -148,7 +148,18 @@ class RunFolder:
 
 
 def write_summary(output_dir: pathlib.Path) -> None:
-    """Writes `summary.json` from the `run.json` of every photo, so that no run's entry is lost."""
+    """Writes `summary.json` from the `run.json` of every photo, so that no run's entry is lost.
+
+    Several processes may do so at once. Each looks again after it wrote, so whoever writes last
+    has written what the files say.
+    """
+    written = None
+    while written != (content := _summary(output_dir)):
+        files.write_json(output_dir / "summary.json", content)
+        written = content
+
+
+def _summary(output_dir: pathlib.Path) -> dict[str, Any]:
     photos = []
     for path in sorted(output_dir.iterdir()):
         if record := _read_record(path):
@@ -165,7 +176,7 @@ def write_summary(output_dir: pathlib.Path) -> None:
                 }
             )
     counts = collections.Counter(photo["status"] for photo in photos)
-    files.write_json(output_dir / "summary.json", {"counts": counts, "photos": photos})
+    return {"counts": dict(counts), "photos": photos}
 
 
 def _read_record(folder: pathlib.Path) -> dict[str, Any]:
