@@ -29,6 +29,7 @@ from dem_jax.runtime import (
     programs,
     samples,
     sizes,
+    tiles,
     truth,
 )
 
@@ -198,6 +199,13 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
         "Pad photos of near sizes to one size, so that they share compiled programs and batches.",
         **own,
     )
+    flags.DEFINE_string(
+        "tile_size",
+        "auto",
+        "Pixels along each side of a tile of a large photo; auto: tiles where the memory asks for "
+        "them; 0: never.",
+        **own,
+    )
     flags.DEFINE_enum(
         "shard",
         "auto",
@@ -266,6 +274,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         sharpening=given["sharpening"],
         batching=plan.parse_batching(given["batch_size"], given["buckets"]),
         shard=given["shard"],
+        tile_size=tiles.parse_size(given["tile_size"]),
     )
 
 

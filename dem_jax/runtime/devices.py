@@ -52,19 +52,6 @@ def choose_shard(wanted: str, photos: int, num_chains: int) -> str:
     return sharded.CHAINS if num_chains % count == 0 else "none"
 
 
-def require_divisible(num_chains: int, mesh: Mesh) -> None:
-    """Refuses chains that the mesh's devices cannot share evenly.
-
-    Raises:
-      ValueError: with what to give.
-    """
-    if num_chains % mesh.size:
-        raise ValueError(
-            f"--shard=chains divides num_chains={num_chains} over {mesh.size} devices; give a "
-            f"multiple of {mesh.size}, or --shard=photos."
-        )
-
-
 def chain_shardings(mesh: Mesh) -> Mapping[str, Mapping[str, Any]]:
     """For `Programs`: chains divided over the mesh's axis "chains", all else on every device."""
     everywhere = NamedSharding(mesh, PartitionSpec())

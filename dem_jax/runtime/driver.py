@@ -1,6 +1,7 @@
 """The outer loop over photos: what goes wrong with one does not stop the others.
 
-Photos of one shape may be computed side by side (`batches`), on one device or several.
+Photos of one shape may be computed side by side (`batches`), on one device or several; large ones
+are taken apart (`large`).
 """
 
 import contextlib
@@ -13,10 +14,10 @@ from typing import Any
 from jax.sharding import Mesh
 
 from dem_jax.inference import sharded
-from dem_jax.runtime import batches, buckets, checkpoints, devices, plan, run_folder
+from dem_jax.runtime import batches, buckets, checkpoints, devices, large, plan, run_folder
 from dem_jax.runtime.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
-from dem_jax.runtime.job import Job, Options, Outcome, Session
+from dem_jax.runtime.job import Options, Outcome, Session
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, Solver, default_solver
 from dem_jax.runtime.progress import Progress
@@ -142,7 +143,7 @@ def _one(source: Source, session: Session) -> Outcome:
         return Outcome(run_folder.FAILED, why)
     extra: dict[str, Any] = {}
     outcome = Outcome(run_folder.FAILED, "stopped at once by a second Ctrl-C; nothing was kept.")
-    job = Job(source, folder, session)
+    job = large.make_job(source, folder, session)
     try:
         outcome = job.run()
     except Preempted:

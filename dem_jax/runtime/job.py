@@ -22,6 +22,7 @@ from dem_jax.runtime import (
     darkroom,
     devices,
     images,
+    memory,
     plan,
     preview,
     run_folder,
@@ -64,6 +65,7 @@ class Options:
     batching: plan.Batching = plan.ONE_BY_ONE
     shard: str = "none"  # what lies along this process's devices: photos, chains, none or auto
     process: tuple[int, int] = (0, 1)  # this one of so many that share the photos
+    tile_size: int | None = None  # pixels; None: tiles where the memory asks for them; 0: never
 
 
 class Outcome(NamedTuple):
@@ -105,6 +107,7 @@ class Job:
         began, compiled = time.monotonic(), self._programs.compile_seconds
         with self._timed("start"):
             photo, config = self._read()
+            memory.require_fit(self._source.label, photo.pixels.shape, config)
             if path := self._options.truths.get(self._source.name):
                 self._truth = truth.Truth(path, photo.pixels.shape)
             self._measure("blurred", photo.pixels)

@@ -68,7 +68,7 @@ def photos_at_once(height: int, width: int, channels: int, config: DeblurConfig)
     return max(1, min(fitting, _MOST_PHOTOS))
 
 
-def require_fit(label: str, shape: tuple[int, int, int], config: DeblurConfig) -> None:
+def require_fit(label: str, shape: tuple[int, ...], config: DeblurConfig) -> None:
     """Refuses a photo whose EM does not fit.
 
     Raises:
@@ -86,7 +86,7 @@ def require_fit(label: str, shape: tuple[int, int, int], config: DeblurConfig) -
     )
 
 
-def require_host_fit(label: str, shape: tuple[int, int, int]) -> None:
+def require_host_fit(label: str, shape: tuple[int, ...]) -> None:
     """Refuses a photo that the host cannot hold even where it is restored in tiles.
 
     Raises:

@@ -83,7 +83,7 @@ def groups(
     most: dict[object, int] = {}
     for source in sources:
         key: object = source.path
-        if shape := _shape(source.path, crop):
+        if shape := shape_of(source.path, crop):
             try:
                 own = resolve(config, sizes, shape, source.path.stem, batching.buckets)
             except ValueError:
@@ -107,9 +107,10 @@ def groups(
     return found
 
 
-def _shape(
+def shape_of(
     path: pathlib.Path, crop: tuple[int, int, int, int] | None
 ) -> tuple[int, int, int] | None:
+    """Rows, columns and channels of what is deblurred; None where the header does not tell."""
     shape = images.shape_of(path)
     if shape is None or crop is None:
         return shape

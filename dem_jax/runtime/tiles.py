@@ -5,7 +5,7 @@ next to a border inside the photo is dropped, since the blur carries unknown lig
 next `ramp` pixels fade into the neighbouring tile. Fading windows are normalised to sum to one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +25,19 @@ class Tile(NamedTuple):
     rows: slice
     cols: slice
     window: np.ndarray  # [tile rows, tile columns] float32 in [0, 1]
+
+
+def parse_size(text: str) -> int | None:
+    """Reads `auto` (None) or a number of pixels, 0 for no tiles.
+
+    Raises:
+      ValueError: for anything else.
+    """
+    if text == "auto":
+        return None
+    if not text.isdigit():
+        raise ValueError(f"--tile_size={text} must be auto, 0 or a number of pixels.")
+    return int(text)
 
 
 def make_tiling(size: int, kernel_size: int) -> Tiling:
@@ -56,16 +69,13 @@ def blend(
     photo: np.ndarray,
     tiles: list[Tile],
     restore: Callable[[np.ndarray, Tile], np.ndarray],
-) -> Iterator[np.ndarray]:
-    """Restores tile after tile.
+) -> np.ndarray:
+    """The whole picture [H, W, C] float32, restored tile after tile.
 
     Args:
       photo: [H, W, C].
       tiles: from `cut`.
       restore: (a tile of the photo [h, w, C], where it is) -> its restored picture [h, w, C].
-
-    Yields:
-      The whole picture [H, W, C] so far, float32, once per tile; the last is complete.
     """
     total = np.zeros(photo.shape[:2], np.float32)
     for tile in tiles:
@@ -75,7 +85,7 @@ def blend(
         share = tile.window / total[tile.rows, tile.cols]
         restored = restore(photo[tile.rows, tile.cols], tile)
         picture[tile.rows, tile.cols] += share[..., None] * restored
-        yield picture
+    return picture
 
 
 def _overlap(tiling: Tiling) -> int:

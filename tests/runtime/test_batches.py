@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import batches, buckets, driver, inputs, plan, programs, progress, sizes
+from dem_jax.runtime import batches, buckets, driver, images, inputs, plan, programs, progress, sizes
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -125,7 +125,7 @@ def test_a_photo_that_diverges_leaves_the_others_alone(tmp_path):
         return state, info._replace(finite=~bad)
 
     source = inputs.find_sources([str(tmp_path / "p1.png")])[0]
-    first = driver.images.read_photo(source.path).pixels[0, 0, 0]
+    first = images.read_photo(source.path).pixels[0, 0, 0]
     status, _ = run(tmp_path, solver=FAKE._replace(step=diverge), batching=plan.Batching(3))
     assert status == 1
     assert [record(tmp_path, f"p{i}")["status"] for i in range(3)] == ["done", "diverged", "done"]
