@@ -13,7 +13,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
 SCRIPTS = sorted(
     path
     for path in [*(ROOT / "bin").iterdir(), ROOT / ".ci" / "run"]
-    if path.is_file() and path.suffix in ("", ".sh")
+    if path.suffix in ("", ".sh") and path.is_file() and path.name != "Dockerfile"
 )
 
 

@@ -41,8 +41,8 @@ TILE = 1024  # pixels along each side, where nothing else is asked for
 _LEAST_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
 _ITERATIONS = 40  # of the deconvolution
-_TRANSFORMS = 10.0  # time of one iteration for one channel, in transforms of its canvas
-_CONVOLUTIONS = 12.0  # time of one step of T_f, in convolutions of the finest level
+_TRANSFORMS = 40.0  # time of one iteration for one channel, in transforms of its canvas: powers
+_CONVOLUTIONS = 13.0  # time of one step of T_f, in convolutions of the finest level
 _PROBE = 256  # pixels along each side of what the machine's speed is measured on
 
 

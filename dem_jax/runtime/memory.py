@@ -78,11 +78,11 @@ def require_fit(label: str, shape: tuple[int, ...], config: DeblurConfig) -> Non
     need, there = em_bytes(height, width, channels, config), int(USABLE * device_bytes())
     if need <= there:
         return
-    scale = (there / need) ** 0.5
+    scale, border = (there / need) ** 0.5, config.kernel_size - 1
+    fitting = "x".join(str(int((n + border) * scale) - border) for n in (width, height))
     raise TooLarge(
         f"{label} is {width}x{height} pixels and would need about {_gb(need)} of memory in one "
-        f"piece, of {_gb(there)} that can be used; {int(width * scale)}x{int(height * scale)} "
-        "pixels fit, or use --tile_size=auto."
+        f"piece, of {_gb(there)} that can be used; {fitting} pixels fit, or use --tile_size=auto."
     )
 
 

@@ -41,12 +41,12 @@ def parse_size(text: str) -> int | None:
 
 
 def make_tiling(size: int, kernel_size: int) -> Tiling:
-    """Margins of one kernel, and ramps of half a kernel, at least 16 pixels.
+    """Margins and ramps of one kernel, ramps of 16 pixels at least.
 
     Raises:
       ValueError: if so small a tile leaves nothing inside its margins.
     """
-    tiling = Tiling(size, kernel_size, max(16, kernel_size // 2))
+    tiling = Tiling(size, kernel_size, max(16, kernel_size))
     least = 2 * _overlap(tiling)
     if size < least:
         raise ValueError(

@@ -70,7 +70,7 @@ def chains():
 def many_photos():
     single = dataclasses.replace(config_cold, num_chains=2)
     mesh = jax.sharding.Mesh(jax.local_devices(), (sharded.PHOTOS,))
-    problem, state = jax.vmap(lambda p: start(p, single))(photos)
+    problem, state = jit(lambda p: jax.vmap(lambda x: start(x, single))(p), ())(photos)
     keys = jnp.stack([key] * 8)
     one = jit(mcem.step, 3)
     rows = [jax.tree.map(lambda x: x[i], (state, problem)) for i in range(8)]

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import batches, buckets, driver, images, inputs, plan, programs, progress, sizes
+from dem_jax.runtime import (
+    batches,
+    buckets,
+    driver,
+    images,
+    inputs,
+    plan,
+    programs,
+    progress,
+    sizes,
+)
 from dem_jax.types import EMInfo, Problem, Result
 
 
