@@ -41,6 +41,13 @@ def deblur(
       ValueError: if the photo's shape does not allow this.
 
     Source: Li et al., CVPR 2023; what is added to it is named in the modules that add it.
+
+    >>> config = DeblurConfig(kernel_size=5, patch_grid=(2, 3))
+    >>> photo = jnp.full((32, 40, 3), 0.5)
+    >>> run = jax.jit(deblur, static_argnums=2)
+    >>> result = jax.eval_shape(lambda k, g: run(k, g, config), jax.random.key(0), photo)
+    >>> result.latent.shape, result.kernels.shape, result.std.shape
+    ((32, 40, 3), (6, 5, 5), (32, 40, 3))
     """
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
     problem = prepare(start_key, photo, config, kernels=kernels)

@@ -92,6 +92,13 @@ def sgld(
         ValueError: a step size or temperature out of range.
 
     Source: Li et al., CVPR 2023, eq. (4); Welling and Teh, ICML 2011 (whose epsilon is 2 a).
+
+    >>> sampler = sgld(0.1, temperature=0.0)  # without noise: uphill to the most likely place
+    >>> state = sampler.init(jnp.float32(1.0))
+    >>> for t in range(100):
+    ...     state, info = sampler.step(jax.random.key(t), state, lambda x: -0.5 * (x - 3) ** 2)
+    >>> round(float(state.position), 2)
+    3.0
     """
     _check(step_size, temperature)
 
@@ -142,6 +149,12 @@ def psgld(
 
     Source: Li, Chen, Carlson, Carin: Preconditioned stochastic gradient Langevin dynamics for deep
     neural networks, AAAI 2016, Algorithm 1 (whose epsilon_t is 2 a, and lambda is epsilon).
+
+    >>> sampler = psgld(0.1, temperature=0.0)
+    >>> state = sampler.init({"x": jnp.zeros(2)})
+    >>> state, info = sampler.step(jax.random.key(0), state, lambda p: 5 * p["x"].sum())
+    >>> [round(float(x), 2) for x in state.position["x"]]  # whatever the scale
+    [0.1, 0.1]
     """
     _check(step_size, temperature)
     require(0 < decay <= 1, f"decay={decay} must be in (0, 1].")
@@ -195,6 +208,12 @@ def noisy_adam(
 
     Source: the repositories of Ji Li (ASGLD_PR), which add noise to 4-D parameters after
     torch.optim.Adam; Kingma and Ba, ICLR 2015.
+
+    >>> sampler = noisy_adam(0.01, noise_scale=0.0)
+    >>> state = sampler.init(jnp.zeros(()))
+    >>> state, info = sampler.step(jax.random.key(0), state, lambda x: 100 * x)
+    >>> round(float(state.position), 3)
+    0.01
     """
     _check(learning_rate, noise_scale, ("learning_rate", "noise_scale"))
     adam = optax.scale_by_adam(b1=b1, b2=b2, eps=epsilon)

@@ -56,7 +56,24 @@ class Samples(NamedTuple):
 def init(
     key: jax.Array, problem: Problem, config: DeblurConfig, *, model: Model | None = None
 ) -> MCEMState:
-    """Draws theta_f for every chain, and theta_K so that T_K gives the start's kernels."""
+    """Draws theta_f for every chain, and theta_K so that T_K gives the start's kernels.
+
+    Args:
+      key: random key, consumed.
+      problem: the photo [H, W, C] and what stays fixed, from `deblur.prepare`.
+      config: static under jit.
+      model: the image and kernel networks and the blur; None: the paper's.
+
+    Returns:
+      The state before the first iteration.
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> jax.eval_shape(lambda k, p: init(k, p, config), key, problem).kernels.shape
+    (1, 5, 5)
+    """
     own, model = model is not None, model or paper_model(config)
     image_key, kernel_key = jax.random.split(key)
 
@@ -98,6 +115,15 @@ def step(
 
     Returns:
       The next state, and what the iteration reports.
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
+    >>> state, info = jax.eval_shape(lambda k, s, p: step(k, s, p, config), key, state, problem)
+    >>> state.mean.shape, info.residual_std.shape
+    ((36, 44, 3), ())
     """
     model = model or paper_model(config)
     chains, samples = e_step(key, state, problem, config, model=model, axis_name=axis_name)
@@ -140,6 +166,15 @@ def e_step(
 
     Returns:
       The chains' new states, and `Samples`; with `axis_name`, the latents of this member's chains.
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
+    >>> _, samples = jax.eval_shape(lambda k, s, p: e_step(k, s, p, config), key, state, problem)
+    >>> samples.latents.shape
+    (6, 36, 44, 3)
     """
     model = model or paper_model(config)
     chain_key, detail_key = jax.random.split(key)
@@ -179,6 +214,17 @@ def m_step(
 
     Returns:
       theta_K^t.
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
+    >>> images = jax.ShapeDtypeStruct((6, 36, 44, 3), jnp.float32)
+    >>> theta_k = state.theta_k
+    >>> new = jax.eval_shape(lambda t, f, p: m_step(t, f, p, config), theta_k, images, problem)
+    >>> jax.tree.structure(new) == jax.tree.structure(theta_k)
+    True
     """
     model = model or paper_model(config)
     adam = optax.adam(config.m_learning_rate)
@@ -213,7 +259,11 @@ def m_step(
 
 
 def sampler(config: DeblurConfig) -> langevin.Sampler:
-    """The Langevin sampler that `config` names; its step size decays by a cosine over the run."""
+    """The Langevin sampler that `config` names; its step size decays by a cosine over the run.
+
+    >>> sampler(DeblurConfig(sampler="sgld")).init(jnp.zeros(3)).position.shape
+    (3,)
+    """
     per_iteration = config.burn_in + config.samples_per_chain * config.thinning
     step_size = optax.schedules.cosine_decay_schedule(
         config.step_size, config.em_iterations * per_iteration, alpha=0.05
@@ -235,7 +285,20 @@ def log_posterior(
     dropout_key: jax.Array | None = None,
     model: Model | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image."""
+    """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image.
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
+    >>> theta_f = jax.eval_shape(lambda c: jax.tree.map(lambda x: x[0], c.position), state.chains)
+    >>> value, latent = jax.eval_shape(
+    ...     lambda t, k, p: log_posterior(t, k, 0.01, p, config), theta_f, state.kernels, problem
+    ... )
+    >>> value.shape, latent.shape
+    ((), (36, 44, 3))
+    """
     model = model or paper_model(config)
     latent = model.image(theta_f, problem, dropout_key)
     residual = problem.photo - model.blur(kernels, latent)
@@ -244,7 +307,16 @@ def log_posterior(
 
 
 def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.Array:
-    """K = T_K(theta_K, z~) as a correction of the start's kernels, [P, k, k]."""
+    """K = T_K(theta_K, z~) as a correction of the start's kernels, [P, k, k].
+
+    >>> from dem_jax.inference import deblur
+    >>> config = DeblurConfig(kernel_size=5, patch_grid=(2, 3))
+    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
+    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
+    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
+    >>> jax.eval_shape(lambda t, p: kernel_set(t, p, config), state.theta_k, problem).shape
+    (6, 5, 5)
+    """
     return kernel_network.apply(
         theta_k,
         problem.kernel_input,
@@ -259,6 +331,11 @@ def paper_model(config: DeblurConfig) -> Model:
 
     Exchange any of them: `paper_model(config)._replace(blur=...)`, given as `model` to `init`,
     `step` and the others.
+
+    >>> model = paper_model(DeblurConfig(patch_grid=(2, 3)))
+    >>> model.blur(jnp.full((6, 5, 5), 1 / 25), jnp.ones((34, 44, 3))).shape
+    (30, 40, 3)
+    >>> twice_as_bright = model._replace(blur=lambda kernels, f: 2 * model.blur(kernels, f))
     """
 
     def init_image(key: jax.Array, problem: Problem) -> PyTree:

@@ -36,6 +36,11 @@ def uniform(kernels: jax.Array, latent: jax.Array) -> jax.Array:
 
     Raises:
         ValueError: shapes other than these, an even k, or a latent image smaller than the kernel.
+
+    >>> kernel = jnp.zeros((1, 3, 3)).at[0, 1].set(1 / 3)
+    >>> bright_column = jnp.zeros((4, 7, 1)).at[:, 3].set(1.0)
+    >>> [abs(round(3 * float(x))) for x in uniform(kernel, bright_column)[0, :, 0]]
+    [0, 1, 1, 1, 0]
     """
     kernels = kernels[None] if kernels.ndim == 2 else kernels
     _check(kernels, latent, (1, 1))
@@ -72,6 +77,12 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
 
     Source: Hirsch, Sra, Schoelkopf, Harmeling: Efficient filter flow for space-variant multiframe
     blind deconvolution, CVPR 2010.
+
+    >>> kernels = jnp.zeros((6, 5, 5)).at[:, 2, 2].set(1.0)  # points: nothing is blurred
+    >>> latent = jax.random.uniform(jax.random.key(0), (34, 44, 3))
+    >>> photo = filter_flow(kernels, latent, grid=(2, 3))
+    >>> bool(jnp.allclose(photo, latent[2:-2, 2:-2], atol=1e-5))
+    True
     """
     _check(kernels, latent, grid)
     if grid == (1, 1):
@@ -95,7 +106,12 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
 
 
 def blur_operator(grid: tuple[int, int]) -> BlurOperator:
-    """The operator (kernels [P, k, k], latent) -> photo for a patch grid; (1, 1) is `uniform`."""
+    """The operator (kernels [P, k, k], latent) -> photo for a patch grid; (1, 1) is `uniform`.
+
+    >>> operator = blur_operator((2, 3))
+    >>> operator(jnp.full((6, 5, 5), 1 / 25), jnp.ones((34, 44, 3))).shape
+    (30, 40, 3)
+    """
     return functools.partial(filter_flow, grid=grid)
 
 
@@ -116,6 +132,10 @@ def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, 
 
     Raises:
         ValueError: a grid so fine that a patch would lie outside the image.
+
+    >>> rows, cols = windows((34, 44), (2, 3))
+    >>> rows.shape, cols.shape, bool(np.allclose(rows.sum(axis=0), 1))
+    ((2, 34), (3, 44), True)
     """
     axes = []
     for n, count in zip(shape, grid, strict=True):
@@ -128,7 +148,11 @@ def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, 
 
 
 def patch_centres(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
-    """[P, 2] centres of the windows on a latent image of that shape; ValueError as `windows`."""
+    """[P, 2] centres of the windows on a latent image of that shape; ValueError as `windows`.
+
+    >>> patch_centres((30, 40), (1, 3)).tolist()
+    [[14.5, 9.5], [14.5, 19.5], [14.5, 29.5]]
+    """
     axes = []
     for n, count in zip(shape, grid, strict=True):
         hop, before = _tiling(n, count)
@@ -137,7 +161,11 @@ def patch_centres(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
 
 
 def good_size(n: int) -> int:
-    """The smallest integer >= n without a prime factor above 7: sizes that transform fast."""
+    """The smallest integer >= n without a prime factor above 7: sizes that transform fast.
+
+    >>> [good_size(n) for n in (97, 121, 256)]
+    [98, 125, 256]
+    """
     size = n
     while not _is_smooth(size):
         size += 1
@@ -145,7 +173,11 @@ def good_size(n: int) -> int:
 
 
 def centre_of_mass(kernels: jax.Array) -> jax.Array:
-    """[..., 2] centres of mass of kernels [..., k, k], (row, column) from the middle pixel."""
+    """[..., 2] centres of mass of kernels [..., k, k], (row, column) from the middle pixel.
+
+    >>> centre_of_mass(jnp.zeros((1, 5, 5)).at[0, 3, 1].set(1.0)).tolist()
+    [[1.0, -1.0]]
+    """
     k = kernels.shape[-1]
     offset = jnp.arange(k, dtype=kernels.dtype) - (k - 1) // 2
     mass = jnp.sum(kernels, axis=(-2, -1))
@@ -168,6 +200,10 @@ def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array,
         kernels: [P, k, k], and
         shift: [2] int32, (row, column) by which they moved; `translate(latent, -shift)` moves the
             latent image so that the photo stays explained.
+
+    >>> kernels, shift = recentre(jnp.zeros((1, 5, 5)).at[0, 3, 1].set(1.0))
+    >>> shift.tolist(), float(kernels[0, 2, 2])
+    ([-1, 1], 1.0)
     """
     shift = jnp.round(-jnp.mean(centre_of_mass(kernels), axis=0)).astype(jnp.int32)
     room = [_empty_margins(jnp.sum(kernels, axis=axis), tolerance) for axis in (2, 1)]
@@ -180,7 +216,11 @@ def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array,
 
 
 def translate(image: jax.Array, shift: jax.Array) -> jax.Array:
-    """Moves an image [H, W, C] by shift [2] whole pixels (down, right), repeating its border."""
+    """Moves an image [H, W, C] by shift [2] whole pixels (down, right), repeating its border.
+
+    >>> translate(jnp.arange(4.0).reshape(1, 4, 1), jnp.array([0, 1]))[0, :, 0].tolist()
+    [0.0, 0.0, 1.0, 2.0]
+    """
     rows, cols = image.shape[:2]
     image = jnp.take(image, jnp.clip(jnp.arange(rows) - shift[0], 0, rows - 1), axis=0)
     return jnp.take(image, jnp.clip(jnp.arange(cols) - shift[1], 0, cols - 1), axis=1)

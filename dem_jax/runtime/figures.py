@@ -38,7 +38,7 @@ def shrink(picture: np.ndarray, longest: int) -> Image.Image:
 
 
 def gains(
-    before: np.ndarray, after: np.ndarray, *, count: int = 3, side: int | None = None
+    before: np.ndarray, after: np.ndarray, *, count: int = 4, side: int | None = None
 ) -> list[tuple[slice, slice]]:
     """The `count` squares, apart from each other, whose fine contrast grew most.
 
@@ -47,7 +47,7 @@ def gains(
     Args:
       before: [H, W, C].
       after: [H, W, C].
-      count: fewer are returned where the photo has no room for them.
+      count: fewer are returned where nothing was gained, or no room is left.
       side: of a square in pixels; None: a sixth of the photo's shorter side, 48 to 160.
     """
     from scipy import ndimage
@@ -69,7 +69,7 @@ def gains(
     found = []
     for _ in range(count):
         top, left = np.unravel_index(np.argmax(gain), gain.shape)
-        if not np.isfinite(gain[top, left]):
+        if not gain[top, left] > 0:
             break
         found.append((slice(int(top), int(top) + side), slice(int(left), int(left) + side)))
         gain[max(0, top - side) : top + side, max(0, left - side) : left + side] = -np.inf

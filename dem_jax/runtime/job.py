@@ -287,9 +287,7 @@ class Job:
         kernels = np.asarray(kernels)
         entries = self._history.entries
         evidence = verdict.weigh(photo.pixels, problem, kernels, entries)
-        latent, std, warnings = verdict.decide(
-            evidence, photo.pixels, self._encoded(light), std, config
-        )
+        latent, warnings = verdict.decide(evidence, photo.pixels, self._encoded(light), config)
         self._measure("result", latent)
         self._watch.finish(latent)
         self._folder.note(

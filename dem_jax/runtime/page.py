@@ -24,6 +24,7 @@ _SETTINGS = (
     *("kernel_size", "patch_grid", "kernels", "em_iterations", "num_chains", "samples_per_chain"),
     *("burn_in", "thinning", "sampler", "grain"),
 )
+_LEAST_WIDTH = 720  # of the compared pictures on a screen: small photos are enlarged
 _WIDTH, _HEIGHT = 340, 200  # of a chart
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 34  # its margins
 
@@ -63,6 +64,7 @@ def html_page(content: Content) -> str:
         after=after,
         width=width,
         height=height,
+        shown=max(width, _LEAST_WIDTH),
         scaled="Scaled down to fit; deblurred.png has every pixel." if scaled else "",
         crops=_crops(content, photo, sharp),
         kernels=figures.data_uri(overlay)[0],
@@ -96,7 +98,12 @@ def _crops(content: Content, photo: np.ndarray, sharp: np.ndarray) -> str:
         )
         where = f"<figcaption>From pixel {left}, {top} (right, down)</figcaption>"
         shown.append(f'<figure><div class="pair">{pair}</div>{where}</figure>')
-    return "".join(shown)
+    if not shown:
+        return "<p>No place gained fine contrast.</p>"
+    return (
+        '<p class="soft">Enlarged, before on the left, after on the right: the places whose fine '
+        f'contrast grew most.</p><div class="row">{"".join(shown)}</div>'
+    )
 
 
 def _uncertainty(std: np.ndarray | None) -> str:

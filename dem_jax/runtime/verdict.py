@@ -86,21 +86,16 @@ def weigh(
 
 
 def decide(
-    evidence: Evidence,
-    photo: np.ndarray,
-    latent: np.ndarray,
-    std: np.ndarray | None,
-    config: DeblurConfig,
-) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The image and its deviation, [H, W, C], as far as they can be trusted, and the warnings.
+    evidence: Evidence, photo: np.ndarray, latent: np.ndarray, config: DeblurConfig
+) -> tuple[np.ndarray, list[str]]:
+    """The image [H, W, C] as far as it can be trusted, and the warnings.
 
     What cannot be trusted is replaced by the photo, unless the user has fixed the kernels.
     """
     share = 1.0 if config.kernels == "fixed" else trust(evidence.kernel_extent)
     if share < 1:
         latent = (share * latent + (1 - share) * photo).astype(latent.dtype)
-        std = None if std is None else share * std
-    return latent, std, warnings(evidence, config)
+    return latent, warnings(evidence, config)
 
 
 def trust(extent: float) -> float:

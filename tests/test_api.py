@@ -1,0 +1,62 @@
+"""The public names keep their promises: keys first, options by name, shapes and examples told."""
+
+import doctest
+import inspect
+import re
+
+import pytest
+
+import dem_jax
+from dem_jax import blur, langevin, mcem
+from dem_jax.inference import deblur as deblur_module
+
+MODULES = [blur, langevin, mcem, deblur_module]
+FUNCTIONS = {
+    f"{module.__name__}.{name}": function
+    for module in MODULES
+    for name, function in vars(module).items()
+    if inspect.isfunction(function)
+    and function.__module__ == module.__name__
+    and not name.startswith("_")
+}
+
+
+def test_what_is_public():
+    assert set(dem_jax.__all__) <= set(vars(dem_jax))
+    assert len(FUNCTIONS) > 20
+    for name in dem_jax.__all__:
+        value = getattr(dem_jax, name)
+        if not name.startswith("__"):
+            assert inspect.getdoc(value), name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_keys_come_first_and_options_by_name(name):
+    parameters = list(inspect.signature(FUNCTIONS[name]).parameters.values())
+    names = [parameter.name for parameter in parameters]
+    assert "rng" not in names
+    assert "seed" not in names
+    if "key" in names:
+        assert names[0] == "key"
+    for parameter in parameters:
+        assert parameter.annotation is not inspect.Parameter.empty, parameter.name
+        if parameter.default is not inspect.Parameter.empty:
+            assert parameter.kind is inspect.Parameter.KEYWORD_ONLY, parameter.name
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_say_what_they_take_and_give(name):
+    text = inspect.getdoc(FUNCTIONS[name])
+    assert text.split("\n")[0].endswith((".", ":")), "one sentence first"
+    returns = inspect.signature(FUNCTIONS[name]).return_annotation
+    if "jax.Array" in str(returns) or "np.ndarray" in str(returns):
+        assert re.search(r"\[[A-Za-z0-9_+\-, .]*\]", text), "shapes"
+    if "finish" not in name and "prepare" not in name:
+        assert ">>>" in text, "an example"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
+def test_examples_of_docstrings_run(module):
+    failed, tried = doctest.testmod(module)
+    assert tried > 2
+    assert failed == 0

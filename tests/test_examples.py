@@ -1,0 +1,115 @@
+"""Every example runs, tiny, and does what it says."""
+
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
+
+FOLDER = pathlib.Path(__file__).parents[1] / "examples"
+TINY = {
+    "kernel_size": 5,
+    "em_iterations": 1,
+    "samples_per_chain": 2,
+    "burn_in": 2,
+    "thinning": 1,
+    "m_steps": 2,
+    "detail_iterations": 3,
+    "image_network": ImageNetworkConfig(channels=4, levels=1, noise_channels=2),
+    "kernel_network": KernelNetworkConfig(channels=(4,)),
+}
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return str(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_examples_are_short_and_say_how_to_run_them(path):
+    text = path.read_text()
+    assert text.count("\n") < 80
+    assert f"python examples/{path.name}" in load(path.stem).__doc__
+    assert f"def test_{path.stem}" in pathlib.Path(__file__).read_text()
+
+
+@pytest.mark.parametrize("name", ["deblur_in_five_lines", "own_image_network"])
+def test_files(name, photo, tmp_path):
+    result = load(name).main(photo, str(tmp_path / "sharp.png"), **TINY)
+    with Image.open(tmp_path / "sharp.png") as written:
+        assert written.size == (24, 20)
+        shown = np.asarray(written) / 255
+    np.testing.assert_allclose(shown, result.latent[..., 0], atol=0.5 / 255 + 1e-6)
+
+
+def test_deblur_in_five_lines():
+    text = (FOLDER / "deblur_in_five_lines.py").read_text()
+    body = text.split('configuration."""\n')[1].split("    return")[0]
+    assert body.count("\n") == 5
+
+
+def test_own_image_network():
+    """Its parameters are those of three convolutions, not of a U-Net."""
+    module = load("own_image_network")
+    problem = type("P", (), {"image_input": jnp.zeros((6, 7, 4))})
+    from dem_jax import DeblurConfig
+
+    theta = module.small_model(DeblurConfig(), 3).init_image(jax.random.key(0), problem)
+    assert set(theta) == {"Conv_0", "Conv_1", "Conv_2"}
+
+
+def test_batch_under_vmap():
+    result = load("batch_under_vmap").main(count=2, size=16, **TINY)
+    assert result.latent.shape == (2, 16, 16, 1)
+    assert (result.kernels[0] != result.kernels[1]).any()
+
+
+def test_chains_on_devices():
+    mean, std = load("chains_on_devices").main(chains_per_device=16, steps=3000)
+    np.testing.assert_allclose(mean, [0, 1], atol=0.1)
+    np.testing.assert_allclose(std, [1, np.sqrt(0.25 + 0.09)], rtol=0.1)
+
+
+def test_defocus_disc():
+    module = load("defocus_disc")
+    changes = {**TINY, "kernel_size": 7, "m_steps": 60, "m_learning_rate": 0.02}
+    found = module.main(size=48, radius=2.6, **changes, kernels="estimated")
+    assert found > 2.1  # on its way from 2.0, with hardly any sampling
+
+
+def test_langevin_on_any_density():
+    path, exact, deviation = load("langevin_on_any_density").main(steps=8000)
+    for i, name in enumerate(("slope", "offset")):
+        assert abs(path[name].mean() - exact[i]) < 0.5 * deviation[i]
+        np.testing.assert_allclose(path[name].std(), deviation[i], rtol=0.25)
+
+
+def test_gradient_through_em():
+    """The derivative agrees with a difference quotient."""
+    settings = {**TINY, "m_steps": 5, "m_learning_rate": 1e-3}
+    evaluate, rest = load("gradient_through_em").main(size=16, **settings)
+    step = 2e-3
+    above, below = (evaluate(jnp.float32(0.02 + s), *rest)[0] for s in (step, -step))
+    slope = evaluate(jnp.float32(0.02), *rest)[1]
+    assert np.isfinite(slope)
+    np.testing.assert_allclose((above - below) / (2 * step), slope, rtol=0.2, atol=1e-4)
+
+
+def test_posterior_samples():
+    samples = load("posterior_samples").main(size=24, **TINY)
+    assert samples.shape == (2, 24, 24, 1)
+    assert (samples[0] != samples[1]).any()
