@@ -24,7 +24,7 @@ import jax
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import devices, files
+from dem_jax.runtime import devices, files, local_arrays
 from dem_jax.runtime.programs import in_background
 from dem_jax.types import PyTree
 
@@ -126,8 +126,7 @@ class Checkpoints:
         """
         shapes = {"problem": problem, f"state_{saved.iteration}": state}
         try:
-            with _checkpointer() as checkpointer:
-                trees = [checkpointer.restore(self._path / name, t) for name, t in shapes.items()]
+            trees = [local_arrays.restore(self._path / name, t) for name, t in shapes.items()]
         except Exception as error:  # Orbax does not promise which
             raise CheckpointError(
                 f"The checkpoint in {self._path} does not fit this program; {_ANEW}"
@@ -212,11 +211,9 @@ class Checkpoints:
     def _write_trees(self, trees: Mapping[str, PyTree]) -> dict[str, str]:
         """Writes every tree into its folder; the checksums of all files."""
         self._path.mkdir(parents=True, exist_ok=True)
-        with _checkpointer() as checkpointer:
-            for name, tree in trees.items():
-                self._clear(name)
-                checkpointer.save(self._path / name, tree)
-                checkpointer.wait_until_finished()
+        for name, tree in trees.items():
+            self._clear(name)
+            local_arrays.save(self._path / name, tree)
         paths = [path for name in trees for path in _files_below(self._path / name)]
         return {
             path.relative_to(self._path).as_posix(): _checksum(path, durable=True) for path in paths
@@ -239,20 +236,6 @@ def remove(path: pathlib.Path) -> None:
     for seal in path.glob("*.json"):  # first: without it the rest does not count
         seal.unlink()
     shutil.rmtree(path, ignore_errors=True)
-
-
-def _checkpointer() -> Any:
-    """Orbax's checkpointer for trees of arrays; it waits for no other process."""
-    import orbax.checkpoint as ocp
-
-    process = jax.process_index()
-    return ocp.StandardCheckpointer(
-        multiprocessing_options=ocp.options.MultiprocessingOptions(
-            primary_host=process,
-            active_processes={process},
-            barrier_sync_key_prefix=f"process_{process}",
-        )
-    )
 
 
 def _read_seal(path: pathlib.Path) -> dict[str, Any]:
@@ -292,7 +275,8 @@ def _damaged(path: pathlib.Path) -> CheckpointError:
 def _unwritten(path: pathlib.Path, error: Exception) -> str:
     text = " ".join(str(error).split())[:200]
     advice = "the one before it is whole."
-    if "No space left" in text or "Errno 28" in text:
+    # NumPy tells of a full disk by what it could not write.
+    if "No space left" in text or ("requested and" in text and "written" in text):
         text = "No space left on device"
         advice = "make room and run the same command again, which goes on from the one before."
     return f"The checkpoint in {path} could not be written ({text}); {advice}"

@@ -36,8 +36,11 @@ class History:
         if tensorboard:
             from tensorboardX import SummaryWriter
 
-            # What a killed run wrote beyond its checkpoint is hidden.
-            self._writer = SummaryWriter(str(tensorboard), purge_step=len(self.entries) + 1)
+            done = len(self.entries)
+            # A file of its own, which hides what a killed run wrote beyond its checkpoint.
+            self._writer = SummaryWriter(
+                str(tensorboard), purge_step=done + 1, filename_suffix=f".after_{done}"
+            )
 
     def __len__(self) -> int:
         return len(self.entries)
