@@ -274,11 +274,11 @@ def _damaged(path: pathlib.Path) -> CheckpointError:
 
 def _unwritten(path: pathlib.Path, error: Exception) -> str:
     text = " ".join(str(error).split())[:200]
-    advice = "the one before it is whole."
+    advice = "one written before it is whole."
     # NumPy tells of a full disk by what it could not write.
     if "No space left" in text or ("requested and" in text and "written" in text):
         text = "No space left on device"
-        advice = "make room and run the same command again, which goes on from the one before."
+        advice = f"make room and run the same command again; {advice}"
     return f"The checkpoint in {path} could not be written ({text}); {advice}"
 
 

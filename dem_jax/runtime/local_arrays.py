@@ -58,16 +58,16 @@ def _checkpointer() -> Iterator[Any]:
         active_processes={process},
         barrier_sync_key_prefix=f"process_{process}",
     )
-    handler = ocp.PyTreeCheckpointHandler(
-        use_ocdbt=False,
-        multiprocessing_options=alone,
-        type_handler_registry=ocp.type_handlers.create_type_handler_registry(
-            (np.ndarray, _leaf_handler())
-        ),
-    )
     logger = logging.getLogger("absl")
     logger.addFilter(_is_not_of_orbax)
     try:
+        handler = ocp.PyTreeCheckpointHandler(
+            use_ocdbt=False,
+            multiprocessing_options=alone,
+            type_handler_registry=ocp.type_handlers.create_type_handler_registry(
+                (np.ndarray, _leaf_handler())
+            ),
+        )
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             yield checkpointer
     finally:
@@ -75,7 +75,7 @@ def _checkpointer() -> Iterator[Any]:
 
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:
-    """Orbax warns of every save that its own handlers had nothing to do."""
+    """Orbax warns at every save that its own handlers have nothing to do."""
     return record.levelno > logging.WARNING or "orbax" not in record.pathname
 
 
