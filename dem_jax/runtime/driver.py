@@ -150,8 +150,8 @@ def _one(source: Source, session: Session) -> Outcome:
         outcome = Outcome(run_folder.FAILED, job.save_last())
     except Exception as error:
         outcome = Outcome(run_folder.FAILED, _sentence(error))
-        known = isinstance(error, checkpoints.CheckpointError)
-        if folder.started and not known:  # before, it is the photo or a flag, and the sentence says it all
+        # Before the start it is the photo or a flag, and the sentence says it all.
+        if folder.started and not isinstance(error, checkpoints.CheckpointError):
             extra["traceback"] = traceback.format_exc()
     finally:
         if outcome.status == run_folder.FAILED:

@@ -148,7 +148,7 @@ class Job:
         except checkpoints.CheckpointError as error:
             return f"stopped by SIGTERM; {error}"
         if iteration is None:
-            return "stopped by SIGTERM before EM began; the same command starts anew."
+            return "stopped by SIGTERM before anything was saved; the same command starts anew."
         return f"stopped by SIGTERM; the same command goes on after EM iteration {iteration}."
 
     def _read(self) -> tuple[images.Photo, DeblurConfig]:

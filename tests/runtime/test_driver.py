@@ -23,8 +23,8 @@ def prepare(key, photo, config):
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     rows, cols = config.patch_grid
     size = config.kernel_size
-    across = slice(margin - 2, margin + 3)  # a blur that is worth undoing
-    kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, across].set(0.2)
+    across = slice(margin - 3, margin + 4)  # a blur that is worth undoing
+    kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, across].set(1 / 7)
     noise = jax.random.normal(key, latent.shape)
     weight = jnp.ones(photo.shape[:2])
     return Problem(photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01))
