@@ -64,8 +64,12 @@ def photos_at_once(height: int, width: int, channels: int, config: DeblurConfig)
     """
     if jax.local_devices()[0].platform == "cpu":
         return 1
-    fitting = int(USABLE * device_bytes() / em_bytes(height, width, channels, config))
-    return max(1, min(fitting, _MOST_PHOTOS))
+    return min(photos_that_fit(height, width, channels, config), _MOST_PHOTOS)
+
+
+def photos_that_fit(height: int, width: int, channels: int, config: DeblurConfig) -> int:
+    """How many photos the memory of one device holds side by side; 1 at least."""
+    return max(1, int(USABLE * device_bytes() / em_bytes(height, width, channels, config)))
 
 
 def require_fit(label: str, shape: tuple[int, ...], config: DeblurConfig) -> None:

@@ -94,7 +94,11 @@ def groups(
                     shape = height, width, shape[2]
                 key = shape, own
                 if key not in most:
-                    most[key] = batching.size or memory.photos_at_once(*shape, own)
+                    most[key] = (
+                        min(batching.size, memory.photos_that_fit(*shape, own))
+                        if batching.size
+                        else memory.photos_at_once(*shape, own)
+                    )
         alike.setdefault(key, []).append(source)
     found = []
     for key, members in alike.items():

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import cv2
 import jax
@@ -16,6 +18,7 @@ from dem_jax.runtime import (
     driver,
     images,
     inputs,
+    memory,
     plan,
     programs,
     progress,
@@ -163,6 +166,56 @@ def test_even_parts(count, most, multiple, width, parts):
     assert found == width
     assert [len(part) for part in lists] == parts
     assert [item for part in lists for item in part] == list(range(count))
+
+
+def test_what_the_memory_does_not_hold_is_not_put_side_by_side(tmp_path, monkeypatch):
+    for i in range(4):
+        make_photo(tmp_path / f"p{i}.png", seed=i)
+    sources = inputs.find_sources([str(tmp_path)])
+    config, wanted = DeblurConfig(kernel_size=9), sizes.Sizes("uniform", 9, None)
+    found = plan.groups(sources, config, wanted, plan.Batching(4))
+    assert [(len(group.sources), group.width) for group in found] == [(4, 4)]
+    need = memory.em_bytes(40, 48, 3, config)
+    monkeypatch.setattr(memory, "device_bytes", lambda: int(2.5 * need / memory.USABLE))
+    found = plan.groups(sources, config, wanted, plan.Batching(4))
+    assert [(len(group.sources), group.width) for group in found] == [(2, 2), (2, 2)]
+    found = plan.groups(sources, config, wanted, plan.Batching(None))
+    assert [(len(group.sources), group.width) for group in found] == [(1, 0)] * 4  # on CPU
+
+
+OVER_DEVICES = """
+import importlib.util, pathlib, sys
+import jax
+jax.config.update("jax_num_cpu_devices", 4)
+jax.config.update("jax_platforms", "cpu")
+spec = importlib.util.spec_from_file_location("fakes", sys.argv[1])
+fakes = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fakes)
+status, said = fakes.run(pathlib.Path(sys.argv[2]), shard="photos", out="out4")
+print(said)
+sys.exit(status)
+"""
+
+
+def test_photos_over_devices_leave_the_same_results(tmp_path):
+    for i in range(5):  # on four devices: the second round has three empty seats
+        make_photo(tmp_path / f"p{i}.png", seed=i)
+    status, _ = run(tmp_path)
+    assert status == 0
+    ran = subprocess.run(
+        [sys.executable, "-c", OVER_DEVICES, __file__, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    for i in range(5):
+        one, many = (
+            np.load(tmp_path / out / f"p{i}" / "uncertainty.npy") for out in ("out", "out4")
+        )
+        np.testing.assert_allclose(one, many, atol=1e-6)
+        info = json.loads((tmp_path / "out4" / f"p{i}" / "run.json").read_text())
+        assert info["device"]["count"] == 4
 
 
 def test_bucket_sides():
