@@ -287,10 +287,9 @@ class LargeJob(Job):
     ) -> None:
         self._progress.stage("writing")
         evidence = verdict.weigh(photo.pixels, problem, kernels, history)
-        latent, _, warnings = verdict.decide(
-            evidence, photo.pixels, self._encoded(picture), None, config
-        )
+        latent, warnings = verdict.decide(evidence, photo.pixels, self._encoded(picture), config)
         self._measure("result", latent)
+        self._watch.finish(latent)
         self._folder.note(
             warnings=warnings, evidence=evidence._asdict(), timings_seconds=self._rounded_timings()
         )
