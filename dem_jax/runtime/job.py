@@ -108,9 +108,7 @@ class Job:
         with self._timed("start"):
             photo, config = self._read()
             memory.require_fit(self._source.label, photo.pixels.shape, config)
-            if path := self._options.truths.get(self._source.name):
-                self._truth = truth.Truth(path, photo.pixels.shape)
-            self._measure("blurred", photo.pixels)
+            self._open_truth(photo)
             saved = self._open(photo, config)
             self._watch.show(photo.pixels, "before")
         key = jax.random.key(self._options.seed)
@@ -347,6 +345,12 @@ class Job:
         """A latent image in the photo's own values."""
         latent = np.asarray(latent)
         return darkroom.from_light(latent) if self._options.linear_light else latent
+
+    def _open_truth(self, photo: images.Photo) -> None:
+        """Reads the sharp photo, where it is given, and measures the blurred one."""
+        if path := self._options.truths.get(self._source.name):
+            self._truth = truth.Truth(path, photo.pixels.shape)
+        self._measure("blurred", photo.pixels)
 
     def _measure(self, what: str, picture: Any) -> None:
         """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""

@@ -23,6 +23,7 @@ from dem_jax.inference import spectral
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.model import blur
 from dem_jax.runtime import (
+    buckets,
     crops,
     darkroom,
     devices,
@@ -166,6 +167,7 @@ class LargeJob(Job):
             crop_shape = (taken.crop_size, taken.crop_size, photo.pixels.shape[2])
             memory.require_fit(f"A crop of {self._source.label}", crop_shape, _for_crop(config))
             self._announce(photo, config, taken)
+            self._open_truth(photo)
             self._folder.start(
                 self._record(photo, config)
                 | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
@@ -218,7 +220,9 @@ class LargeJob(Job):
         outcome = Outcome(run_folder.DONE)
         for number, crop in enumerate(chosen):
             rows, cols = (slice(at, at + taken.crop_size) for at in (crop.top, crop.left))
-            pixels = np.ascontiguousarray(light[rows, cols])
+            pixels: Any = np.ascontiguousarray(light[rows, cols])
+            if self._options.batching.buckets:
+                pixels = buckets.pad(pixels)
             kernel, problem = self._kernel_of(pixels, number, _for_crop(config), history)
             found.append(kernel)
             problems.append(problem)
@@ -232,7 +236,7 @@ class LargeJob(Job):
         return crops.align(kernels, best), problems[min(best, len(problems) - 1)], history, outcome
 
     def _kernel_of(
-        self, pixels: np.ndarray, number: int, config: DeblurConfig, history: list[dict[str, Any]]
+        self, pixels: Any, number: int, config: DeblurConfig, history: list[dict[str, Any]]
     ) -> tuple[np.ndarray, Any]:
         """EM on one crop: its kernel [1, k, k] and problem; its iterations go to `history`."""
         key = jax.random.fold_in(jax.random.key(self._options.seed), number)

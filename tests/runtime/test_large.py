@@ -185,7 +185,9 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     sharp = scene((400, 460))
     photo = np.clip(blurred(sharp, TRUE), 0, 1)
     assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
-    status, said, record = run(tmp_path, blur_, grid, tile_size=256)
+    assert cv2.imwrite(str(tmp_path / "sharp.png"), np.rint(255 * sharp).astype(np.uint8))
+    truths = {"a": tmp_path / "sharp.png"}
+    status, said, record = run(tmp_path, blur_, grid, tile_size=256, truths=truths)
     assert status == 0, said
     announced = said.index("about ")
     assert announced < said.index("compiling")
@@ -201,6 +203,7 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     inner = np.s_[20:-20, 20:-20]
     before, after = (np.sqrt(np.mean((x - sharp)[inner] ** 2)) for x in (photo, result))
     assert after < 0.5 * before
+    assert record["psnr"]["result"] > record["psnr"]["blurred"] + 5
 
 
 def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
