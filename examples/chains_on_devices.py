@@ -33,7 +33,8 @@ def mean_and_std(key: jax.Array, mesh: jax.sharding.Mesh, *, chains: int, steps:
             state, _ = sampler.step(jax.random.fold_in(key, t), state, log_density)
             return state, state.position
 
-        _, path = jax.lax.scan(step, sampler.init(jnp.zeros(2)), jnp.arange(steps))
+        start = jax.random.normal(jax.random.fold_in(key, steps), (2,))
+        _, path = jax.lax.scan(step, sampler.init(start), jnp.arange(steps))
         return path[steps // 2 :]
 
     over_chains = PartitionSpec("chains")
@@ -51,7 +52,7 @@ def mean_and_std(key: jax.Array, mesh: jax.sharding.Mesh, *, chains: int, steps:
 def main(chains_per_device: int = 8, steps: int = 4000):
     """Runs on all devices of this host."""
     count = jax.device_count()
-    mesh = jax.make_mesh((count,), ("chains",))
+    mesh = jax.make_mesh((count,), ("chains",), axis_types=(jax.sharding.AxisType.Auto,))
     mean, std = mean_and_std(jax.random.key(0), mesh, chains=chains_per_device * count, steps=steps)
     print(f"{count} devices: mean {mean}, standard deviation {std}; true: [0 1], [1 0.583]")
     return mean, std
