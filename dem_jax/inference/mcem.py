@@ -12,11 +12,18 @@ Chains may lie on several devices: where `axis_name` names a mapped axis (jax.sh
 jax.vmap), every member of it holds an equal share of the S chains and the means over samples are
 means over the axis too. `inference.sharded` does this; the numbers are those of one device.
 
+The functions' examples tell shapes, of a `problem` and a `state` made like this:
+
+    from dem_jax.inference import deblur
+    config = DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
+    key, photo = jax.random.key(0), jnp.zeros((32, 40, 3))
+    problem = deblur.prepare(key, photo, config)
+    state = init(key, problem, config)
+
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
 Maximization, CVPR 2023.
 """
 
-import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -28,7 +35,8 @@ from jax.flatten_util import ravel_pytree
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import detail, langevin
-from dem_jax.model import blur, image_network, kernel_network, likelihood
+from dem_jax.inference.paper_model import paper_model
+from dem_jax.model import likelihood
 from dem_jax.types import EMInfo, Model, Problem, PyTree
 
 _VARIANCE_WINDOW = 7  # pixels
@@ -67,10 +75,6 @@ def init(
     Returns:
       The state before the first iteration.
 
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
     >>> jax.eval_shape(lambda k, p: init(k, p, config), key, problem).kernels.shape
     (1, 5, 5)
     """
@@ -116,11 +120,6 @@ def step(
     Returns:
       The next state, and what the iteration reports.
 
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
-    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
     >>> state, info = jax.eval_shape(lambda k, s, p: step(k, s, p, config), key, state, problem)
     >>> state.mean.shape, info.residual_std.shape
     ((36, 44, 3), ())
@@ -167,11 +166,6 @@ def e_step(
     Returns:
       The chains' new states, and `Samples`; with `axis_name`, the latents of this member's chains.
 
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
-    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
     >>> _, samples = jax.eval_shape(lambda k, s, p: e_step(k, s, p, config), key, state, problem)
     >>> samples.latents.shape
     (6, 36, 44, 3)
@@ -215,11 +209,6 @@ def m_step(
     Returns:
       theta_K^t.
 
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
-    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
     >>> images = jax.ShapeDtypeStruct((6, 36, 44, 3), jnp.float32)
     >>> theta_k = state.theta_k
     >>> new = jax.eval_shape(lambda t, f, p: m_step(t, f, p, config), theta_k, images, problem)
@@ -287,11 +276,6 @@ def log_posterior(
 ) -> tuple[jax.Array, jax.Array]:
     """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image.
 
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
-    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
     >>> theta_f = jax.eval_shape(lambda c: jax.tree.map(lambda x: x[0], c.position), state.chains)
     >>> value, latent = jax.eval_shape(
     ...     lambda t, k, p: log_posterior(t, k, 0.01, p, config), theta_f, state.kernels, problem
@@ -304,62 +288,6 @@ def log_posterior(
     residual = problem.photo - model.blur(kernels, latent)
     value = likelihood.log_likelihood(residual, problem.weight, noise_std)
     return value + likelihood.log_prior(theta_f, config.weight_std), latent
-
-
-def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.Array:
-    """K = T_K(theta_K, z~) as a correction of the start's kernels, [P, k, k].
-
-    >>> from dem_jax.inference import deblur
-    >>> config = DeblurConfig(kernel_size=5, patch_grid=(2, 3))
-    >>> key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    >>> problem = jax.eval_shape(lambda k, g: deblur.prepare(k, g, config), key, photo)
-    >>> state = jax.eval_shape(lambda k, p: init(k, p, config), key, problem)
-    >>> jax.eval_shape(lambda t, p: kernel_set(t, p, config), state.theta_k, problem).shape
-    (6, 5, 5)
-    """
-    return kernel_network.apply(
-        theta_k,
-        problem.kernel_input,
-        kernel_size=config.kernel_size,
-        config=config.kernel_network,
-        logit_offset=jnp.log(problem.start_kernels),
-    )
-
-
-def paper_model(config: DeblurConfig) -> Model:
-    """T_f, T_K and filter flow, as `config` describes them.
-
-    Exchange any of them: `paper_model(config)._replace(blur=...)`, given as `model` to `init`,
-    `step` and the others.
-
-    >>> model = paper_model(DeblurConfig(patch_grid=(2, 3)))
-    >>> model.blur(jnp.full((6, 5, 5), 1 / 25), jnp.ones((34, 44, 3))).shape
-    (30, 40, 3)
-    >>> twice_as_bright = model._replace(blur=lambda kernels, f: 2 * model.blur(kernels, f))
-    """
-
-    def init_image(key: jax.Array, problem: Problem) -> PyTree:
-        channels = problem.photo.shape[-1]
-        return image_network.init(
-            key, problem.image_input, out_channels=channels, config=config.image_network
-        )
-
-    def image(theta_f: PyTree, problem: Problem, dropout_key: jax.Array | None) -> jax.Array:
-        return image_network.apply(
-            theta_f, problem.image_input, config=config.image_network, dropout_key=dropout_key
-        )
-
-    def init_kernels(key: jax.Array, problem: Problem) -> PyTree:
-        return kernel_network.init(
-            key,
-            problem.kernel_input,
-            num_kernels=problem.start_kernels.shape[0],
-            config=config.kernel_network,
-            zero_logits=config.warm_start,
-        )
-
-    kernels = functools.partial(kernel_set, config=config)
-    return Model(init_image, image, init_kernels, kernels, blur.blur_operator(config.patch_grid))
 
 
 def _run_chain(
