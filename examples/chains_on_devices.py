@@ -43,7 +43,7 @@ def mean_and_std(key: jax.Array, mesh: jax.sharding.Mesh, *, chains: int, steps:
     def on_each_device(keys):
         samples = jax.vmap(chain)(keys).reshape(-1, 2)
         mean = jax.lax.pmean(samples.mean(0), "chains")
-        variance = jax.lax.pmean(((samples - mean) ** 2).mean(0), "chains")
+        variance = jax.lax.pmean(((samples - mean[None]) ** 2).mean(0), "chains")
         return mean, jnp.sqrt(variance)
 
     return jax.jit(on_each_device)(jax.random.split(key, chains))

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
@@ -272,3 +274,65 @@ def test_mutated_files_read_or_explain(tmp_path, ending):
         except images.PhotoError:
             continue
         assert np.isfinite(photo.pixels).all()
+
+
+FUZZ = """
+import pathlib, resource, sys, time
+import numpy as np
+from dem_jax.runtime import images
+resource.setrlimit(resource.RLIMIT_AS, (RESERVED, RESERVED))
+read = refused = 0
+slowest = 0.0
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    began = time.monotonic()
+    try:
+        photo = images.read_photo(path)
+        assert np.isfinite(photo.pixels).all() and photo.pixels.shape[-1] in (1, 3)
+        read += 1
+    except images.PhotoError as error:
+        text = str(error)
+        assert text.startswith(str(path)) and text.endswith(".") and "\\n" not in text, text
+        refused += 1
+    slowest = max(slowest, time.monotonic() - began)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(read, refused, slowest, peak)
+""".replace("RESERVED", str(16 * 2**30))
+
+
+@pytest.mark.slow
+def test_2000_mutated_files_read_or_explain_in_time_and_memory(tmp_path):
+    """In a process of its own, whose memory is measured; nothing is printed but the count."""
+    rng = np.random.default_rng(2)
+    seeds = []
+    for dtype in (np.uint8, np.uint16):
+        for shape in ((24, 32, 3), (24, 32)):
+            picture = random_samples(shape, dtype)
+            for ending in (".png", ".tiff", ".jpg"):
+                if ending != ".jpg" or dtype == np.uint8:
+                    seeds.append((ending, cv2.imencode(ending, picture)[1].tobytes()))
+    for compression in ("zlib", "lzma", None):
+        floats = RNG.random((24, 32, 3)).astype(np.float32)
+        seeds.append((".tiff", tiff_of(floats, photometric="rgb", compression=compression)))
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "a camera", 6
+    buffer = io.BytesIO()
+    Image.fromarray(random_samples((24, 32, 3), np.uint8)).save(buffer, "JPEG", exif=exif)
+    seeds.append((".jpg", buffer.getvalue()))
+    (tmp_path / "files").mkdir()
+    for i in range(2000):
+        ending, data = seeds[i % len(seeds)]
+        (tmp_path / "files" / f"{i:04}{ending}").write_bytes(mutate(data, rng))
+    ran = subprocess.run(
+        [sys.executable, "-c", FUZZ, str(tmp_path / "files")],
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stderr == ""
+    read, refused, slowest, peak = map(float, ran.stdout.split())
+    assert read + refused == 2000
+    assert read > 100
+    assert refused > 100
+    assert slowest < 20
+    assert peak < 2
