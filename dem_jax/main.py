@@ -125,7 +125,11 @@ def define_flags() -> flags.FlagValues:
         "checkpoint_every", 30.0, "Least seconds between two checkpoints.", lower_bound=0.0, **own
     )
     flags.DEFINE_enum(
-        "precision", "float32", list(devices.PRECISIONS), "Precision of matrix products.", **own
+        "precision",
+        "float32",
+        list(devices.PRECISIONS),
+        "Of products: tf32 acts on GPUs, bfloat16 everywhere.",
+        **own,
     )
     flags.DEFINE_integer(
         "log_every", 1, "EM iterations between two lines of metrics.", lower_bound=1, **own
@@ -244,6 +248,9 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     if given["tensorboard_dir"]:
         history.require_tensorboard()
     config = _replace(DeblurConfig(), given)
+    if given["precision"] == "bfloat16":
+        network = dataclasses.replace(config.image_network, bfloat16=True)
+        config = dataclasses.replace(config, image_network=network)
     kernel_size = sizes.parse_kernel_size(given["kernel_size"])
     patch_grid = sizes.parse_patch_grid(given["patch_grid"])
     blur = given["blur"]

@@ -21,10 +21,11 @@ class ImageNetwork(nn.Module):
     channels: int = 64
     levels: int = 5
     dropout: float = 0.0
+    bfloat16: bool = False
 
     @nn.compact
     def __call__(self, image_input: jax.Array, *, deterministic: bool = True) -> jax.Array:
-        unet = UNet((self.channels,) * self.levels, dropout=self.dropout)
+        unet = UNet((self.channels,) * self.levels, dropout=self.dropout, bfloat16=self.bfloat16)
         features = unet(image_input, deterministic=deterministic)
         logits = Conv(self.out_channels, size=1, use_bias=True, name="logits")(features)
         return nn.sigmoid(logits)
@@ -39,7 +40,7 @@ def init(
       key: random key.
       image_input: z, [H, W, N]; only its shape matters.
       out_channels: 1 for grey, 3 for colour.
-      config: channels, levels, dropout.
+      config: channels, levels, dropout, bfloat16.
 
     Returns:
       theta_f, a dict of arrays in float32.
@@ -77,4 +78,6 @@ def apply(
 
 
 def _network(out_channels: int, config: ImageNetworkConfig) -> ImageNetwork:
-    return ImageNetwork(out_channels, config.channels, config.levels, config.dropout)
+    return ImageNetwork(
+        out_channels, config.channels, config.levels, config.dropout, config.bfloat16
+    )

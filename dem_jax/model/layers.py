@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 NEGATIVE_SLOPE = 0.2  # of the leaky rectifier, as in deep image prior
 EPSILON = 1e-5  # added to variances
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+_BAND = 1024  # pixels that are multiplied at a time
 
 
 def conv2d_plain(x: jax.Array, kernel: jax.Array, *, stride: int = 1) -> jax.Array:
@@ -78,15 +79,21 @@ def _conv2d_forward(
 def _conv2d_backward(
     stride: int, residuals: tuple[jax.Array, jax.Array], g: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    def plain(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
-        return jax.vjp(partial(conv2d_plain, stride=stride), x, kernel)[1](g)
+    fast, plain = (partial(f, stride) for f in (_fast_derivatives, _plain_derivatives))
+    return lax.platform_dependent(*residuals, g, cpu=fast, default=plain)
 
-    def canonical(x: jax.Array, kernel: jax.Array, g: jax.Array) -> tuple[jax.Array, jax.Array]:
-        n = kernel.shape[0]
-        by_picture = _gradient_by_picture(kernel, g, x.shape[:2], stride)
-        return by_picture, _gradient_by_kernel(x, g, n, stride)
 
-    return lax.platform_dependent(*residuals, g, cpu=canonical, default=plain)
+def _plain_derivatives(
+    stride: int, x: jax.Array, kernel: jax.Array, g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    return jax.vjp(partial(conv2d_plain, stride=stride), x, kernel)[1](g)
+
+
+def _fast_derivatives(
+    stride: int, x: jax.Array, kernel: jax.Array, g: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    by_picture = _gradient_by_picture(kernel, g, x.shape[:2], stride)
+    return by_picture, _gradient_by_kernel(x, g, kernel.shape[0], stride)
 
 
 _conv2d.defvjp(_conv2d_forward, _conv2d_backward)
@@ -113,34 +120,40 @@ def _gradient_by_picture(
 
 
 def _gradient_by_kernel(x: jax.Array, g: jax.Array, n: int, stride: int) -> jax.Array:
-    """sum_{i, j} x[i s + a - pad, j s + b - pad, c] g[i, j, o], as one matrix product.
+    """sum_{i, j} x[i s + a - pad, j s + b - pad, c] g[i, j, o], band of rows after band.
 
-    Stride 1: the n horizontal shifts of x against the n vertical shifts of g give all n x n
-    kernel pixels from 2 n copies instead of n x n.
+    XLA:CPU multiplies fast what lies as [M, K] and [K, N] and what its caches hold: so x gets its
+    channels in front, and a band is about a thousand pixels. No shifted copy of a whole picture is
+    ever made.
     """
     pad = (n - 1) // 2
-    height, width = x.shape[:2]
-    channels = n, x.shape[-1], n, g.shape[-1]
-    if n == 1:
-        return _product(x[::stride, ::stride], g).reshape(1, 1, channels[1], channels[3])
-    if stride == 1:
-        x = jnp.pad(x, ((0, 0), (pad, pad), (0, 0)))
-        xs = jnp.concatenate([x[:, b : b + width] for b in range(n)], -1)
-        g = jnp.pad(g, ((pad, pad), (0, 0), (0, 0)))
-        gs = jnp.concatenate([g[n - 1 - a : n - 1 - a + height] for a in range(n)], -1)
-        return _product(xs, gs).reshape(channels).transpose(2, 0, 1, 3)
-    x = jnp.pad(x, ((pad, pad + stride), (pad, pad + stride), (0, 0)))
-    rows, cols = (stride * m for m in g.shape[:2])
-    shifts = [x[a : a + rows : stride, b : b + cols : stride] for a in range(n) for b in range(n)]
-    return _product(jnp.concatenate(shifts, -1), g).reshape(n, n, channels[1], channels[3])
+    height, width, outputs = g.shape
+    rows = max(1, min(height, _BAND // width))
+    bands = -(-height // rows)
+    last = (bands * rows - 1) * stride + n, (width - 1) * stride + n
+    padding = [(pad, size - pad - m, 0) for size, m in zip(last, x.shape, strict=False)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [*padding, (0, 0, 0)])
+    g = jnp.pad(g, ((0, bands * rows - height), (0, 0), (0, 0)))
 
+    def add_band(total: jax.Array, i: jax.Array | int) -> tuple[jax.Array, None]:
+        reach, across = (rows - 1) * stride + 1, (width - 1) * stride + 1
+        xs = lax.dynamic_slice_in_dim(x, i * rows * stride, reach + n - 1, 0).transpose(2, 0, 1)
+        shifts = [
+            xs[:, a : a + reach : stride, b : b + across : stride]
+            for a in range(n)
+            for b in range(n)
+        ]
+        gs = lax.dynamic_slice_in_dim(g, i * rows, rows, 0).reshape(rows * width, outputs)
+        xs = jnp.concatenate(shifts).reshape(-1, rows * width)
+        return total + jnp.matmul(xs, gs, preferred_element_type=total.dtype), None
 
-def _product(x: jax.Array, g: jax.Array) -> jax.Array:
-    """sum_{i, j} x[i, j, c] g[i, j, o]. XLA:CPU copies the first factor: the smaller, here."""
-    pixels = (((0, 1), (0, 1)), ((), ()))
-    if x.shape[-1] <= g.shape[-1]:
-        return lax.dot_general(x, g, pixels)
-    return lax.dot_general(g, x, pixels).T
+    wide = jnp.promote_types(g.dtype, jnp.float32)
+    total = jnp.zeros((n * n * x.shape[-1], outputs), wide)
+    if bands == 1:
+        total, _ = add_band(total, 0)
+    else:
+        total, _ = lax.scan(add_band, total, jnp.arange(bands))
+    return total.reshape(n, n, x.shape[-1], outputs).astype(g.dtype)
 
 
 def normalised_activation(x: jax.Array, scale: jax.Array, bias: jax.Array) -> jax.Array:
@@ -184,7 +197,8 @@ def _normalised_activation_backward(
     x, slope, offset, mean, inverse_std = residuals
     g = jnp.where(x * slope + offset > 0, g, NEGATIVE_SLOPE * g)
     by_bias = jnp.sum(g, (0, 1), keepdims=True)
-    by_scale = jnp.sum(g * (x - mean), (0, 1), keepdims=True) * inverse_std
+    # Not sum g (x - mean): XLA would keep that difference from the forward pass, beside x.
+    by_scale = (jnp.sum(g * x, (0, 1), keepdims=True) - mean * by_bias) * inverse_std
     pixels = x.shape[0] * x.shape[1]
     linear = slope * inverse_std * by_scale / pixels
     linear, constant = _computed_once(linear, slope * by_bias / pixels - linear * mean)
@@ -261,18 +275,26 @@ def _extend(x: jax.Array, rows: int, columns: int) -> jax.Array:
 class Conv(nn.Module):
     """`conv2d` with its kernel, and a bias where asked: [H, W, I] -> [ceil(H/s), ceil(W/s), O].
 
-    Draw the weights by `init` below; the module's own gives every kernel its largest value.
+    Draw the weights by `init` below; the module's own gives every kernel its largest value. With
+    bfloat16 the factors, the result and the derivatives of `conv2d` are rounded to it (sums are
+    still formed in float32); the kernel itself, the features and what is left stay in float32.
     """
 
     features: int
     size: int = 3
     stride: int = 1
     use_bias: bool = False
+    bfloat16: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        y = conv2d(x, self.param("kernel", _bound, shape), stride=self.stride)
+        kernel = self.param("kernel", _bound, shape)
+        if self.bfloat16:
+            low = (a.astype(jnp.bfloat16) for a in (x, kernel))
+            y = conv2d(*low, stride=self.stride).astype(x.dtype)
+        else:
+            y = conv2d(x, kernel, stride=self.stride)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,))[None, None]
         return y
@@ -304,30 +326,33 @@ class UNet(nn.Module):
       channels: width of every level, the finest first.
       skip_channels: width of the skip connections.
       dropout: probability with which a feature is dropped on the way up, below the finest level.
+      bfloat16: see `Conv`.
     """
 
     channels: tuple[int, ...]
     skip_channels: int = 16
     dropout: float = 0.0
+    bfloat16: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
+        convolution = partial(Conv, bfloat16=self.bfloat16)
         height, width = x.shape[:2]
         smallest = 2 ** (len(self.channels) + 1)
         x = _extend(x, max(0, smallest - height), max(0, smallest - width))
         skips = []
         for features in self.channels:
-            skips.append(Activation()(Conv(self.skip_channels, size=1)(x)))
-            x = Activation()(Conv(features)(halve(x)))
-            x = Activation()(Conv(features)(x))
+            skips.append(Activation()(convolution(self.skip_channels, size=1)(x)))
+            x = Activation()(convolution(features)(halve(x)))
+            x = Activation()(convolution(features)(x))
         for level in reversed(range(len(self.channels))):
             features, skip = self.channels[level], skips[level]
             if level > 0:
                 x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
                 skip = nn.Dropout(self.dropout)(skip, deterministic=deterministic)
-            x = upsample(Conv(features)(x))[: skip.shape[0], : skip.shape[1]]
-            x = Activation()(x + Conv(features)(skip))
-            x = Activation()(Conv(features, size=1)(x))
+            x = upsample(convolution(features)(x))[: skip.shape[0], : skip.shape[1]]
+            x = Activation()(x + convolution(features)(skip))
+            x = Activation()(convolution(features, size=1)(x))
         return x[:height, :width]
 
 

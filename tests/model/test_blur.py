@@ -1,5 +1,7 @@
 """The blur operators against SciPy's direct convolution, and the identities they must obey."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -167,6 +169,31 @@ def test_works_under_jit_vmap_grad_and_jvp(grid):
     forward = jax.jit(lambda p, t: jax.jvp(operator, p, t)[1])(primals, tangents)
     expected = operator(tangents[0], primals[1]) + operator(primals[0], tangents[1])
     np.testing.assert_allclose(forward, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 3)])
+def test_transforms_are_real_and_done_once(grid):
+    """Kernels, latent image and derivative one transform each, and one back for every result."""
+    kernels, latent, photo = random_problem((24, 25, 1), grid, 5, dtype=np.float32)
+
+    def loss(kernels, latent):
+        return jnp.sum((blur.blur_operator(grid)(kernels, latent) - photo) ** 2)
+
+    compiled = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(kernels, latent).compile()
+    kinds = re.findall(r"fft_type=(\w+)", compiled.as_text())
+    assert sorted(kinds) == ["IRFFT"] * 3 + ["RFFT"] * 3
+
+
+def test_memory_grows_with_the_photo_and_not_with_the_patches():
+    def memory(grid):
+        kernels, latent, photo = random_problem((256, 256, 1), grid, 15, dtype=np.float32)
+        loss = lambda k, f: jnp.sum((blur.blur_operator(grid)(k, f) - photo) ** 2)  # noqa: E731
+        gradient = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(kernels, latent).compile()
+        return gradient.memory_analysis().temp_size_in_bytes / photo.nbytes
+
+    few, many = memory((2, 2)), memory((6, 6))
+    assert many < 3 * few  # nine times as many patches; their margins of k - 1 pixels overlap
+    assert many < 60
 
 
 def test_half_precision_is_computed_in_float32():

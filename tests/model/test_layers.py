@@ -44,6 +44,10 @@ def assert_close(actual, expected, tolerance=2e-6):
         (2, 1, (7, 8), (2, 5)),
         (1, 5, (1, 6), (3, 5)),
         (2, 5, (2, 1), (5, 2)),
+        (1, 3, (37, 70), (3, 4)),  # more than one band
+        (1, 1, (33, 65), (4, 3)),
+        (2, 3, (75, 111), (2, 3)),
+        (1, 3, (3, 1500), (2, 2)),  # a row longer than a band
     ],
 )
 def test_conv2d_gradients_equal_the_plain_ones(stride, size, shape, channels):
@@ -142,6 +146,46 @@ def test_conv2d_gradient_lowers_for_every_platform(platform, stride, mapped):
     text = lowered.lower(lowering_platforms=(platform,)).as_text()
     products = text.count("stablehlo.dot_general")
     assert (products > 0) == (platform == "cpu")  # the fast form on CPU and nowhere else
+
+
+def test_gradient_by_kernel_copies_no_picture():
+    """Nine shifts of a picture would be nine times its size; a band of them is not."""
+    shape = (256, 256, 16)
+    x, g = (jax.ShapeDtypeStruct(shape, jnp.float32) for _ in range(2))
+    gradient = partial(layers._gradient_by_kernel, n=3, stride=1)
+    memory = jax.jit(gradient).lower(x, g).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 2.5 * 4 * np.prod(shape)
+
+
+def test_bfloat16_rounds_the_convolution_and_nothing_else():
+    (x,) = pictures((9, 8, 16))
+    plain, low = (layers.Conv(4, bfloat16=b) for b in (False, True))
+    (kernel,) = pictures((3, 3, 16, 4))
+
+    @partial(jax.jit, static_argnums=0)
+    def gradient(conv, kernel):
+        def loss(kernel):
+            return jnp.sum(jnp.square(conv.apply({"params": {"kernel": kernel}}, x)))
+
+        return jax.grad(loss)(kernel)
+
+    exact, rounded = (gradient(conv, kernel) for conv in (plain, low))
+    assert rounded.dtype == jnp.float32
+    relative = jnp.linalg.norm(rounded - exact) / jnp.linalg.norm(exact)
+    assert 1e-4 < relative < 1e-2  # 8 bits: 2^-9 = 2e-3 each time
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda"])
+def test_bfloat16_reaches_the_compiler(platform):
+    (x,) = pictures((8, 8, 3))
+    conv = layers.Conv(4, bfloat16=True)
+    params = jax.eval_shape(conv.init, jax.random.key(0), x)
+    gradient = jax.jit(jax.grad(lambda p: jnp.square(conv.apply(p, x)).sum()))
+    text = gradient.trace(params).lower(lowering_platforms=(platform,)).as_text()
+    products = "stablehlo.convolution", "stablehlo.dot_general"
+    lines = [line for line in text.splitlines() if any(p in line for p in products)]
+    assert len(lines) == 2  # the value, and its derivative by the kernel
+    assert all("bf16" in line for line in lines)
 
 
 def test_unet_uses_every_parameter_and_passes_odd_sizes():
