@@ -86,9 +86,9 @@ def test_chains_on_devices():
 
 def test_defocus_disc():
     module = load("defocus_disc")
-    changes = {**TINY, "kernel_size": 7, "m_steps": 60, "m_learning_rate": 0.02}
-    found = module.main(size=48, radius=2.6, **changes, kernels="estimated")
-    assert found > 2.1  # on its way from 2.0, with hardly any sampling
+    changes = {**TINY, "kernel_size": 9, "m_steps": 40, "burn_in": 40, "em_iterations": 2}
+    found = module.main(size=40, radius=2.2, start=3.6, **changes)
+    assert 2.0 < found < 3.4  # on its way
 
 
 def test_langevin_on_any_density():

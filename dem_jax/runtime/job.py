@@ -150,6 +150,8 @@ class Job:
         return f"stopped by SIGTERM; the same command goes on after EM iteration {iteration}."
 
     def _read(self) -> tuple[images.Photo, DeblurConfig]:
+        self._progress.begin(self._source.label, 0)
+        self._progress.stage("starting")
         photo = darkroom.cut(images.read_photo(self._source.path), self._options.crop)
         options, self._size = self._options, photo.pixels.shape[:2]
         config = plan.resolve(

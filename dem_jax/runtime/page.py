@@ -184,5 +184,5 @@ def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, tuple | list):
-        return html.escape(" x ".join(map(str, value)))
+        return html.escape((" x " if len(value) == 2 else ", ").join(map(str, value)))
     return html.escape("" if value is None else str(value))
