@@ -48,9 +48,20 @@ class _Call(NamedTuple):
 
 
 class Batch:
-    """Calls of `count` jobs, run together, `width` at a time, by programs of a batched solver."""
+    """Calls of `count` jobs, run together, `width` at a time, by programs of a batched solver.
 
-    def __init__(self, programs: Programs, width: int, count: int) -> None:
+    Once `stopped`, nothing more is begun: who leaves must not compute for those who leave next.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        width: int,
+        count: int,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._stopped = stopped
         self._programs, self._width, self._taken = programs, width, count
         self._lock = threading.Lock()
         self._waiting: list[_Call] = []
@@ -74,7 +85,7 @@ class Batch:
         with self._lock:
             self._taken -= left
             self._waiting += [call] if call else []
-            if not self._waiting or len(self._waiting) < self._taken:
+            if self._stopped() or not self._waiting or len(self._waiting) < self._taken:
                 return
             round_, self._waiting = self._waiting, []
         groups: dict[Any, list[_Call]] = {}

@@ -104,7 +104,12 @@ def _together(group: plan.Group, session: Session, batched: Programs) -> list[Ou
     """Deblurs the photos of a group side by side."""
     if not group.width:
         return [_one_of_all(group.sources[0], session)]
-    batch = batches.Batch(batched, group.width, len(group.sources))
+    batch = batches.Batch(
+        batched,
+        group.width,
+        len(group.sources),
+        stopped=lambda: session.interrupt.preempted,
+    )
 
     def job(source: Source, progress: Progress) -> Outcome:
         with batch.seat() as seat:

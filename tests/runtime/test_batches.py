@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from concurrent import futures
 
 import cv2
 import jax
@@ -238,3 +239,13 @@ def test_seats_wait_for_each_other_and_for_nobody_who_left():
 
     found = batches.run_side_by_side([lambda n=n: job(n, n) for n in range(1, 4)])
     assert found == [[2.0], [4.0, 4.0], [6.0, 6.0, 6.0]]
+
+
+def test_who_leaves_a_stopped_batch_computes_nothing():
+    never = programs.Solver(*[lambda *_: pytest.fail("the machine is being taken away")] * 4)
+    batch = batches.Batch(programs.Programs(never), 2, 2, stopped=lambda: True)
+    with batch.seat() as seat:
+        call = programs.in_background(lambda: seat("init", jnp.float32(0), jnp.float32(1), 2))
+    with batch.seat():
+        pass
+    assert futures.wait([call], timeout=0.3).not_done

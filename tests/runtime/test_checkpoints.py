@@ -22,7 +22,17 @@ import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import checkpoints, devices, driver, inputs, job, programs, progress, sizes
+from dem_jax.runtime import (
+    checkpoints,
+    devices,
+    driver,
+    inputs,
+    job,
+    plan,
+    programs,
+    progress,
+    sizes,
+)
 from dem_jax.types import EMInfo, Problem, Result
 
 ITERATIONS = 4
@@ -82,13 +92,15 @@ class Stop(progress.Progress):
             os.kill(os.getpid(), self._number)
 
 
-def run(photo, out, *, stop=None, number=signal.SIGTERM, iterations=ITERATIONS, **changes):
+def run(photos, out, *, stop=None, number=signal.SIGTERM, iterations=ITERATIONS, **changes):
     config = DeblurConfig(em_iterations=iterations, kernel_size=9)
     changes = {"seed": 0, "checkpoint_every": 0.0, **changes}
     options = driver.Options(out, config, sizes.Sizes("uniform", 9, None), **changes)
     out.mkdir(exist_ok=True)
+    photos = photos if isinstance(photos, list) else [photos]
+    sources = inputs.find_sources([str(path) for path in photos])
     said = Stop(stop, number)
-    status = driver.run(options, inputs.find_sources([str(photo)]), solver=FAKE, progress=said)
+    status = driver.run(options, sources, solver=FAKE, progress=said)
     return status, said._stream.getvalue()
 
 
@@ -159,6 +171,18 @@ def test_sigterm_saves_and_the_rerun_equals_an_uninterrupted_run(
     assert record(out)["em_iterations_done"] == ITERATIONS
     assert results(out) == whole
     assert not (out / "a" / "checkpoint").exists()
+
+
+def test_sigterm_stops_photos_side_by_side(photo, tmp_path):
+    other = tmp_path / "b.png"
+    assert cv2.imwrite(str(other), cv2.imread(str(photo))[::-1])
+    together = {"batching": plan.Batching(size=2)}
+    assert run([photo, other], tmp_path / "whole", **together)[0] == 0
+    assert run([photo, other], tmp_path / "out", stop=2, **together)[0] == 75
+    assert run([photo, other], tmp_path / "out", **together)[0] == 0
+    for name in ("a", "b"):
+        assert record(tmp_path / "out", name)["resumed_from"] >= 1
+        assert results(tmp_path / "out", name) == results(tmp_path / "whole", name)
 
 
 def test_ctrl_c_leaves_a_result_and_a_checkpoint(photo, whole, tmp_path):
