@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import pathlib
 import re
 
 import jax
@@ -72,3 +73,16 @@ def test_examples_of_docstrings_run(module):
     failed, tried = doctest.testmod(module, extraglobs=shapes_of_a_run() if module is mcem else {})
     assert tried > 1
     assert failed == 0
+
+
+def test_every_public_name_is_in_the_documentation():
+    text = (pathlib.Path(__file__).parents[1] / "docs" / "api.md").read_text()
+    named = set(re.findall(r"[A-Za-z_]+", " ".join(re.findall(r"`([^`]*)`", text))))
+    public = {name for name in dem_jax.__all__ if not name.startswith("__")}
+    for module in (blur, langevin, mcem):
+        public |= {
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", "") == module.__name__ and not name.startswith("_")
+        }
+    assert public - named == set()

@@ -133,7 +133,8 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
         found.append(
             f"The result does not explain the photo well (misfit {ratio:.0f} times the noise): "
             "the blur may differ across the photo (try --blur=nonuniform), things may have moved, "
-            "or the kernel is wrong (try another --kernel_size)."
+            "the kernel may be wrong (try another --kernel_size), or the run was too short (try "
+            "more --em_iterations)."
         )
     if evidence.excess > _EXCESS:
         found.append(
