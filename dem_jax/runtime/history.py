@@ -67,6 +67,7 @@ class History:
             for name, value in entry.items():
                 if name != "iteration" and value is not None:
                     self._writer.add_scalar(name, value, entry["iteration"])
+            self._writer.flush()  # a checkpoint must not know more than the event files
 
     def close(self) -> None:
         """Writes what TensorBoard's writer still holds."""
