@@ -102,8 +102,7 @@ def prepare(
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
         latent = restore(photo, kernels, config, size=size)
     else:
-        kernel, latent = warm_start(photo, config, size=size)
-        kernels = kernel[None]
+        kernels, latent = warm_start(photo, config, size=size)
     if config.warm_start:
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
         if config.kernels == "estimated":

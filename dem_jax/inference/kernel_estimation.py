@@ -11,6 +11,8 @@ Photos are planes [H, W] in [0, 1], kernels [k, k]. All shapes are fixed by the 
 that the whole estimate works under jit and, over starts, under vmap.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -19,7 +21,9 @@ from dem_jax.config import WarmStartConfig
 from dem_jax.inference import spectral
 from dem_jax.model.blur import good_size, recentre
 
+DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
+_LEAST_SPARSITY = 1e-4  # squared image units
 _LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
 
 
@@ -50,13 +54,7 @@ def coarse_to_fine(
     middle = sizes[0] // 2
     kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
     for k in sizes:
-        level, level_size = photo, size
-        if k != kernel_size:
-            scale = k / kernel_size
-            side = [max(round(n * scale), min(n, _LEAST_SIDE), k) for n in photo.shape]
-            level = jax.image.resize(photo, side, "linear")
-            if size is not None:
-                level_size = size * jnp.asarray(side) // jnp.asarray(photo.shape)
+        level, level_size = pyramid_level(photo, k / kernel_size, k, size)
         kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (k, k), "cubic"), 0))
         kernel, sparsity = _one_level(level, level_size, kernel, sparsity, reach, config)
     return kernel
@@ -69,6 +67,18 @@ def pyramid(kernel_size: int) -> list[int]:
         size *= 0.5**0.5
         sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
     return sizes[::-1]
+
+
+def pyramid_level(
+    photo: jax.Array, scale: float, kernel_size: int, size: jax.Array | None
+) -> tuple[jax.Array, jax.Array | None]:
+    """The photo [H, W] (and the `size` of it that is no padding), made smaller by `scale`."""
+    if scale == 1:
+        return photo, size
+    side = [max(round(n * scale), min(n, _LEAST_SIDE), kernel_size) for n in photo.shape]
+    if size is not None:
+        size = size * jnp.asarray(side) // jnp.asarray(photo.shape)
+    return jax.image.resize(photo, side, "linear"), size
 
 
 def _one_level(
@@ -90,16 +100,21 @@ def _one_level(
 
     def alternate(carry, _):
         kernel, sparsity = carry
-        latent = _l0_latent(canvas, kernel, sparsity, config.splittings)
+        latent = l0_latent(canvas, kernel, sparsity, config.splittings)
         kernel = fit_kernel(spectral.differences(latent) * mask, edges, support, config.ridge)
         kernel = clean(kernel, config.least_entry, config.least_island)
-        return (kernel, jnp.maximum(sparsity / 1.1, 1e-4)), None
+        return (kernel, next_sparsity(sparsity)), None
 
     start = (kernel, jnp.asarray(sparsity, photo.dtype))
     return lax.scan(alternate, start, length=config.alternations)[0]
 
 
-def _l0_latent(
+def next_sparsity(sparsity: jax.Array) -> jax.Array:
+    """Lambda of the next alternation."""
+    return jnp.maximum(DECAY * sparsity, _LEAST_SPARSITY)
+
+
+def l0_latent(
     photo: jax.Array, kernel: jax.Array, sparsity: jax.Array, splittings: int
 ) -> jax.Array:
     """The image of few edges that explains the photo; both on the canvas."""
@@ -144,34 +159,81 @@ def fit_kernel(
 
     Returns:
       [k, k] of sum one.
-
-    Source: Beck and Teboulle: A fast iterative shrinkage-thresholding algorithm, 2009.
     """
-    shape, size = latent_edges.shape[1:], support.shape[0]
+    size = support.shape[0]
+    auto, cross = correlations(latent_edges, photo_edges, size)
+    energy = jnp.maximum(auto[size - 1, size - 1], 1e-12)
+    transfer = autocorrelation_transfer(auto / energy)
+    kernel = non_negative_least_squares(
+        lambda kernel: convolve(kernel, transfer) + ridge * kernel,
+        cross / energy,
+        cross / energy * support,
+        steepness=jnp.max(jnp.abs(transfer)) + ridge,
+        iterations=iterations,
+        support=support,
+    )
+    return _normalised(kernel)
+
+
+def correlations(
+    latent_edges: jax.Array, photo_edges: jax.Array, size: int
+) -> tuple[jax.Array, jax.Array]:
+    """What the least squares need to know of gradient planes e and h, [D, ...] on a canvas.
+
+    Returns:
+      The autocorrelation of e, [2 size - 1, 2 size - 1], and its correlation with h, [size, size],
+      no motion in the middle of both.
+    """
+    shape = latent_edges.shape[1:]
     latent, photo = jnp.fft.rfft2(latent_edges), jnp.fft.rfft2(photo_edges)
     auto = jnp.fft.irfft2(jnp.sum(jnp.abs(latent) ** 2, 0), s=shape)
     cross = jnp.fft.irfft2(jnp.sum(jnp.conj(latent) * photo, 0), s=shape)
     cross = jnp.roll(cross, (size // 2, size // 2), (0, 1))[:size, :size]
     auto = jnp.roll(auto, (size - 1, size - 1), (0, 1))[: 2 * size - 1, : 2 * size - 1]
-    energy = jnp.maximum(auto[size - 1, size - 1], 1e-12)
-    small = (good_size(2 * (2 * size - 1)),) * 2
-    transfer = spectral.transfer_function(auto / energy, small)
-    steepness = jnp.max(jnp.abs(transfer)) + ridge
+    return auto, cross
 
-    def correlate(kernel):
-        spectrum = jnp.fft.rfft2(kernel, s=small) * transfer
-        return jnp.fft.irfft2(spectrum, s=small)[:size, :size]
+
+def autocorrelation_transfer(auto: jax.Array) -> jax.Array:
+    """The transfer function of an autocorrelation, on a canvas that `convolve` needs."""
+    return spectral.transfer_function(auto, (good_size(2 * auto.shape[0]),) * 2)
+
+
+def convolve(kernel: jax.Array, transfer: jax.Array) -> jax.Array:
+    """An autocorrelation (by its transfer function) times a kernel, on the kernel's pixels."""
+    size, canvas = kernel.shape[0], (transfer.shape[0],) * 2
+    return jnp.fft.irfft2(jnp.fft.rfft2(kernel, s=canvas) * transfer, s=canvas)[:size, :size]
+
+
+def non_negative_least_squares(
+    normal: Callable[[jax.Array], jax.Array],
+    right: jax.Array,
+    start: jax.Array,
+    *,
+    steepness: jax.Array,
+    iterations: int,
+    support: jax.Array | float = 1.0,
+) -> jax.Array:
+    """argmin_{x >= 0} x^T normal(x) / 2 - right^T x by FISTA.
+
+    Args:
+      normal: a symmetric positive operator, linear.
+      right: of the shape of x.
+      start: the first x.
+      steepness: at least the largest eigenvalue of `normal`.
+      iterations: steps.
+      support: 1 where x may be positive, 0 elsewhere.
+
+    Source: Beck and Teboulle: A fast iterative shrinkage-thresholding algorithm, 2009.
+    """
 
     def descend(carry, _):
-        kernel, ahead, t = carry
-        slope = correlate(ahead) - cross / energy + ridge * ahead
-        new = jnp.maximum(ahead - slope / steepness, 0) * support
+        x, ahead, t = carry
+        new = jnp.maximum(ahead - (normal(ahead) - right) / steepness, 0) * support
         t_new = (1 + jnp.sqrt(1 + 4 * t * t)) / 2
-        return (new, new + (t - 1) / t_new * (new - kernel), t_new), None
+        return (new, new + (t - 1) / t_new * (new - x), t_new), None
 
-    start = cross / energy * support
-    (kernel, _, _), _ = lax.scan(descend, (start, start, jnp.ones(())), length=iterations)
-    return _normalised(kernel)
+    (x, _, _), _ = lax.scan(descend, (start, start, jnp.ones(())), length=iterations)
+    return x
 
 
 def clean(kernel: jax.Array, least_entry: float, least_island: float) -> jax.Array:
@@ -186,19 +248,28 @@ def clean(kernel: jax.Array, least_entry: float, least_island: float) -> jax.Arr
     Returns:
       [k, k] of sum one.
     """
-    kernel = jnp.where(kernel < least_entry * jnp.max(kernel), 0, kernel)
-    count = kernel.size
-    labels = jnp.arange(1, count + 1).reshape(kernel.shape) * (kernel > 0)
+    kernel = without_islands(
+        jnp.where(kernel < least_entry * jnp.max(kernel), 0, kernel), least_island
+    )
+    return recentre(_normalised(kernel)[None])[0][0]
+
+
+def without_islands(mass: jax.Array, least: float) -> jax.Array:
+    """Sets to zero what hangs together (corners included) with less than `least` of the mass.
+
+    Fixed shapes: every entry takes the largest label around it until nothing changes.
+    """
+    labels = jnp.arange(1, mass.size + 1).reshape(mass.shape) * (mass > 0)
+    window, strides = (3,) * mass.ndim, (1,) * mass.ndim
 
     def spread(carry):
         labels, _ = carry
-        around = lax.reduce_window(labels, 0, lax.max, (3, 3), (1, 1), "SAME") * (kernel > 0)
+        around = lax.reduce_window(labels, 0, lax.max, window, strides, "SAME") * (mass > 0)
         return around, jnp.any(around != labels)
 
     labels, _ = lax.while_loop(lambda carry: carry[1], spread, (labels, jnp.array(True)))
-    mass = jnp.zeros(count + 1).at[labels].add(kernel)
-    kernel = jnp.where(mass[labels] >= least_island * jnp.sum(kernel), kernel, 0)
-    return recentre(_normalised(kernel)[None])[0][0]
+    island = jnp.zeros(mass.size + 1).at[labels].add(mass)
+    return jnp.where(island[labels] >= least * jnp.sum(mass), mass, 0)
 
 
 def _normalised(kernel: jax.Array) -> jax.Array:

@@ -7,6 +7,7 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
+from dem_jax.inference.camera_path import path_kernels
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
 from dem_jax.model import blur
@@ -36,7 +37,7 @@ def warm_start(
         enters neither the fit of the kernel, nor the data that f must explain, nor the scores.
 
     Returns:
-      kernel: [k, k], and latent: [H+k-1, W+k-1, C], not clipped.
+      kernels: [P, k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
     start, plane = config.start, luma(photo)
     weight = _prior_weight(plane, config, size)
@@ -50,8 +51,13 @@ def warm_start(
         return kernel, blurriness(latent, size=latent_size)
 
     kernels, scores = jax.vmap(attempt)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
-    kernel = kernels[jnp.argmin(scores)]
-    return kernel, _deconvolve(photo, kernel, weight, size)
+    chosen = jnp.argmin(scores)
+    kernel = kernels[chosen]
+    if config.patch_grid == (1, 1):
+        return kernel[None], _deconvolve(photo, kernel, weight, size)
+    sparsity = jnp.asarray(start.sparsity)[chosen]
+    path = path_kernels(plane, kernel, sparsity, grid=config.patch_grid, config=start, size=size)
+    return path, restore(photo, path, config, size=size)
 
 
 def restore(

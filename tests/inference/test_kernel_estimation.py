@@ -181,7 +181,7 @@ def test_the_image_of_few_edges_is_the_noisy_picture_without_its_noise():
     kernel = random_kernel(5)
     noise = 0.01 * np.random.default_rng(0).normal(size=sharp.shape)
     photo = jnp.asarray(cyclic_blur(sharp, kernel) + noise, jnp.float32)
-    latent = kernel_estimation._l0_latent(photo, jnp.float32(kernel), jnp.float32(2e-3), 24)
+    latent = kernel_estimation.l0_latent(photo, jnp.float32(kernel), jnp.float32(2e-3), 24)
     errors = [np.sqrt(np.mean((x - sharp) ** 2)) for x in (photo, latent)]
     assert errors[1] < 0.005 < 0.04 < errors[0]
 

@@ -1,0 +1,229 @@
+"""A kernel for every patch from one camera path: how long the camera was shifted and rolled where.
+
+A density w(theta, t) >= 0 over rolls theta and translations t of the picture, sum one, gives the
+kernel of the patch whose centre is c, seen from the picture's centre:
+
+    k_p(x) = sum_theta w(theta, x - theta J c),    J (row, column) = (-column, row)
+
+Every patch votes on the same density, so that patches without texture get kernels too. Starting
+from one kernel for the whole photo (no roll), on the last levels of its pyramid alternately
+
+    f = L0-sharpened photo, patch by patch, blended by the windows
+    w = argmin_{w >= 0} sum_p |v_p (k_p * grad f - grad g)|^2 + ridge |k_p|^2,    v_p^2 the windows
+
+Kernels of pitch and yaw are translations to first order, for which see the sources: Whyte, Sivic,
+Zisserman, Ponce: Non-uniform deblurring for shaken images, CVPR 2010; Gupta, Joshi, Zitnick, Cohen,
+Curless: Single image deblurring using motion density functions, ECCV 2010 (this family of poses);
+Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera shake, ICCV 2011 (fit by
+patches).
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dem_jax.config import WarmStartConfig
+from dem_jax.inference import kernel_estimation, spectral
+from dem_jax.model import blur
+
+_LEVELS = 3  # of the pyramid: the first are too coarse to tell a roll
+_MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch's centre moves
+_LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
+_LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
+_RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
+_ITERATIONS = 50  # of every fit
+
+
+class _Crops(NamedTuple):
+    """Where the windows of a photo [H, W] lie: each on a crop [h, w] of its own."""
+
+    rows: np.ndarray  # [P, h] rows of the photo
+    cols: np.ndarray  # [P, w]
+    windows: np.ndarray  # [P, h, w]
+
+
+def path_kernels(
+    photo: jax.Array,
+    kernel: jax.Array,
+    sparsity: jax.Array | float,
+    *,
+    grid: tuple[int, int],
+    config: WarmStartConfig,
+    size: jax.Array | None = None,
+) -> jax.Array:
+    """A kernel for every patch, refined from one for all.
+
+    Args:
+      photo: [H, W] luma in [0, 1].
+      kernel: [k, k], the start, of sum one.
+      sparsity: lambda that the start was estimated with, see `kernel_estimation`.
+      grid: number of patches along rows and columns.
+      config: the rest.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
+
+    Returns:
+      [P, k, k], non-negative, each of sum one, centred jointly.
+    """
+    k = kernel.shape[0]
+    sizes = kernel_estimation.pyramid(k)
+    levels = sizes[-_LEVELS:]
+    sparsity = sparsity * kernel_estimation.DECAY ** (
+        config.alternations * (len(sizes) - len(levels))
+    )
+    density = jnp.zeros((_rolls(k), k, k), photo.dtype).at[_rolls(k) // 2].set(kernel)
+    for k_level in levels:
+        level, level_size = kernel_estimation.pyramid_level(photo, k_level / k, k_level, size)
+        shape = (_rolls(k_level), k_level, k_level)
+        density = _normalised(jnp.maximum(jax.image.resize(density, shape, "linear"), 0))
+        density, sparsity = _one_level(level, level_size, density, sparsity, grid, config)
+    return _unit_sums(synthesise(density, photo.shape, grid))
+
+
+def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
+    """The kernels [P, k, k] of a density [A, k, k] on a photo of `shape`; linear in the density.
+
+    Rolls are A equal steps, up to the one that moves the farthest patch's centre by half a kernel.
+    Displacements between pixels are split linearly.
+    """
+    rolls, k, _ = density.shape
+    centres = blur.patch_centres((shape[0], shape[1]), grid) - (np.asarray(shape[:2]) - 1) / 2
+    largest = (k // 2) / max(np.hypot(*centres.T).max(), 1.0)
+    angles = largest * np.linspace(-1, 1, rolls)
+    moves = angles[None, :, None] * np.stack([-centres[:, 1], centres[:, 0]], -1)[:, None]
+    places = np.arange(k)
+    distance = places[:, None] - places[None] - moves[..., None, None]  # [P, A, 2, k, k]
+    shift = jnp.asarray(np.maximum(1 - np.abs(distance), 0), density.dtype)
+    return jnp.einsum("payi,aij,paxj->pyx", shift[:, :, 0], density, shift[:, :, 1])
+
+
+def _rolls(k: int) -> int:
+    return min(k, _MOST_ROLLS)
+
+
+def _one_level(
+    photo: jax.Array,
+    size: jax.Array | None,
+    density: jax.Array,
+    sparsity: jax.Array | float,
+    grid: tuple[int, int],
+    config: WarmStartConfig,
+) -> tuple[jax.Array, jax.Array]:
+    crops = _crops(photo.shape, grid)
+    side, k = crops.windows.shape[1:], density.shape[-1]
+    shape = spectral.canvas_shape(side, k)
+    gaps = ((0, 0), *((0, n - m) for n, m in zip(shape, side, strict=True)))
+
+    def cut(image: jax.Array) -> jax.Array:
+        return image[crops.rows[:, :, None], crops.cols[:, None, :]]
+
+    def edges(canvases: jax.Array) -> jax.Array:
+        # The last row and column of a crop have no neighbour of their own.
+        known = spectral.inside((side[0] - 1, side[1] - 1), shape)
+        return jax.vmap(spectral.differences)(canvases) * known
+
+    trust = cut(spectral.inside(photo.shape if size is None else size, photo.shape))
+    weight = jnp.pad(jnp.sqrt(crops.windows) * trust, gaps)[:, None]
+    canvases = jax.vmap(lambda crop: spectral.extend(crop, shape))(cut(photo))
+    photo_edges = edges(canvases) * weight
+
+    def alternate(carry, _):
+        density, sparsity = carry
+        kernels = _unit_sums(synthesise(density, photo.shape, grid))
+        latents = jax.vmap(
+            lambda g, k: kernel_estimation.l0_latent(g, k, sparsity, config.splittings)
+        )(canvases, kernels)
+        blended = (
+            jnp.zeros_like(photo)
+            .at[crops.rows[:, :, None], crops.cols[:, None, :]]
+            .add(crops.windows * latents[:, : side[0], : side[1]])
+        )
+        latent_edges = edges(jnp.pad(cut(blended), gaps, mode="edge")) * weight
+        density = _fit(latent_edges, photo_edges, density, photo.shape, grid, config.ridge)
+        density = kernel_estimation.without_islands(
+            jnp.where(density < _LEAST_DENSITY * jnp.max(density), 0, density), _LEAST_ISLAND
+        )
+        return (_centred(density), kernel_estimation.next_sparsity(sparsity)), None
+
+    start = (density, jnp.asarray(sparsity, photo.dtype))
+    return lax.scan(alternate, start, length=config.alternations)[0]
+
+
+def _fit(
+    latent_edges: jax.Array,
+    photo_edges: jax.Array,
+    density: jax.Array,
+    shape: tuple[int, ...],
+    grid: tuple[int, int],
+    ridge: float,
+) -> jax.Array:
+    """Non-negative least squares for the density between weighted gradients [P, 2, ...]."""
+    k = density.shape[-1]
+    auto, cross = jax.vmap(lambda e, h: kernel_estimation.correlations(e, h, k))(
+        latent_edges, photo_edges
+    )
+    energy = jnp.maximum(jnp.mean(auto[:, k - 1, k - 1]), 1e-12)
+    transfers = jax.vmap(kernel_estimation.autocorrelation_transfer)(auto / energy)
+
+    def kernels(density: jax.Array) -> jax.Array:
+        return synthesise(density, shape, grid)
+
+    to_density = jax.linear_transpose(kernels, density)
+
+    def normal(density: jax.Array) -> jax.Array:
+        blurred = kernels(density)
+        correlated = jax.vmap(kernel_estimation.convolve)(blurred, transfers)
+        return to_density(correlated + ridge * blurred)[0] + _RIDGE * density
+
+    right = to_density(cross / energy)[0]
+    return _normalised(
+        kernel_estimation.non_negative_least_squares(
+            normal, right, density, steepness=_steepness(normal, right), iterations=_ITERATIONS
+        )
+    )
+
+
+def _steepness(normal: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
+    """The largest eigenvalue of `normal` and a little more, by power iteration."""
+
+    def unit(x: jax.Array) -> jax.Array:
+        return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)
+
+    vector = lax.fori_loop(0, 12, lambda _, x: unit(normal(x)), unit(start))
+    return 1.05 * jnp.sum(vector * normal(vector)) + 1e-12
+
+
+def _crops(shape: tuple[int, ...], grid: tuple[int, int]) -> _Crops:
+    """Crops of equal size that hold the windows of `blur.windows`."""
+    axes = []
+    for n, profiles in zip(shape, blur.windows((shape[0], shape[1]), grid), strict=True):
+        first = (profiles > 0).argmax(1)
+        length = int(((profiles > 0).sum(1)).max())
+        places = np.minimum(first, n - length)[:, None] + np.arange(length)
+        axes.append((places, np.take_along_axis(profiles, places, 1)))
+    (rows, row_profiles), (cols, col_profiles) = axes
+    r, c = (i.ravel() for i in np.indices(grid))
+    windows = row_profiles[r][:, :, None] * col_profiles[c][:, None, :]
+    return _Crops(rows[r], cols[c], windows.astype(np.float32))
+
+
+def _centred(density: jax.Array) -> jax.Array:
+    """The density moved by whole entries, so that its mean pose is the middle one."""
+    for axis, n in enumerate(density.shape):
+        mass = jnp.sum(density, [other for other in range(3) if other != axis])
+        move = jnp.round(jnp.sum(mass * jnp.arange(n)) / jnp.sum(mass)).astype(int) - n // 2
+        places = jnp.arange(n) + move
+        known = ((places >= 0) & (places < n)).reshape([-1 if i == axis else 1 for i in range(3)])
+        density = jnp.take(density, jnp.clip(places, 0, n - 1), axis=axis) * known
+    return _normalised(density)
+
+
+def _normalised(density: jax.Array) -> jax.Array:
+    return density / jnp.maximum(jnp.sum(density), 1e-8)
+
+
+def _unit_sums(kernels: jax.Array) -> jax.Array:
+    return kernels / jnp.maximum(jnp.sum(kernels, (1, 2), keepdims=True), 1e-8)
