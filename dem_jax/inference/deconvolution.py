@@ -38,7 +38,7 @@ def hyper_laplacian(
     (rows, cols), k = photo.shape, kernel.shape[0]
     shape = spectral.canvas_shape(photo.shape, k)
     known = spectral.inside(photo.shape if size is None else size, shape) > 0
-    canvas = spectral.extend(photo, shape)
+    canvas = spectral.extend(photo, shape, size)
     transfer = spectral.transfer_function(kernel, shape)
     gradient = spectral.difference_transfer(shape)
     power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)

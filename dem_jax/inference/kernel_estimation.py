@@ -92,7 +92,7 @@ def _one_level(
     k = kernel.shape[0]
     shape = spectral.canvas_shape(photo.shape, k)
     mask = spectral.inside(photo.shape if size is None else size, shape)[None]
-    canvas = spectral.extend(photo, shape)
+    canvas = spectral.extend(photo, shape, size)
     edges = spectral.differences(canvas) * mask
     half = k // 2
     near = jnp.abs(jnp.arange(k) - half) <= jnp.maximum(jnp.round(reach * half), 1)

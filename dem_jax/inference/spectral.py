@@ -35,15 +35,22 @@ def difference_transfer(shape: Shape) -> jax.Array:
     return jnp.fft.rfft2(differences(impulse))
 
 
-def extend(photo: jax.Array, shape: Shape) -> jax.Array:
-    """The photo at the canvas's origin, its opposite borders joined smoothly across the rest."""
+def extend(photo: jax.Array, shape: Shape, size: Shape | jax.Array | None = None) -> jax.Array:
+    """The photo at the canvas's origin, its opposite borders joined smoothly across the rest.
+
+    Only the first `size` rows and columns of the photo count, where it is given.
+    """
+    size = photo.shape if size is None else size
     for axis in (0, 1):
-        gap = shape[axis] - photo.shape[axis]
-        t = jnp.expand_dims(jnp.arange(1, gap + 1) / (gap + 1), 1 - axis)
-        t = t * t * (3 - 2 * t)
+        place, full = jnp.arange(shape[axis]), shape[axis]
+        t = jnp.clip((place - size[axis] + 1) / (full - size[axis] + 1), 0, 1)
+        t = jnp.expand_dims(t * t * (3 - 2 * t), 1 - axis)
         first = jax.lax.slice_in_dim(photo, 0, 1, axis=axis)
-        last = jax.lax.slice_in_dim(photo, photo.shape[axis] - 1, photo.shape[axis], axis=axis)
-        photo = jnp.concatenate([photo, last * (1 - t) + first * t], axis)
+        last = jnp.take(photo, jnp.asarray([size[axis] - 1]), axis=axis)
+        gap = [(0, 0), (0, 0)]
+        gap[axis] = (0, full - photo.shape[axis])
+        known = jnp.expand_dims(place < size[axis], 1 - axis)
+        photo = jnp.where(known, jnp.pad(photo, gap), last * (1 - t) + first * t)
     return photo
 
 

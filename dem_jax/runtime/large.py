@@ -166,11 +166,12 @@ class LargeJob(Job):
             memory.require_host_fit(self._source.label, photo.pixels.shape)
             crop_shape = (taken.crop_size, taken.crop_size, photo.pixels.shape[2])
             memory.require_fit(f"A crop of {self._source.label}", crop_shape, _for_crop(config))
-            self._announce(photo, config, taken)
+            estimate = self._announce(photo, config, taken)
             self._open_truth(photo)
             self._folder.start(
                 self._record(photo, config)
                 | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
+                | {"estimated_seconds": {k: round(v) for k, v in estimate._asdict().items()}}
             )
         linear = self._options.linear_light
         light = darkroom.to_light(photo.pixels) if linear else photo.pixels
@@ -192,8 +193,8 @@ class LargeJob(Job):
         )
         return outcome
 
-    def _announce(self, photo: images.Photo, config: DeblurConfig, taken: LargePlan) -> None:
-        """Says before the work begins how it is done and how long that takes."""
+    def _announce(self, photo: images.Photo, config: DeblurConfig, taken: LargePlan) -> Seconds:
+        """Says before the work begins how it is done, and how long that takes without compiling."""
         shape = photo.pixels.shape
         height, width, channels = shape
         seconds = estimate_seconds((height, width, channels), config, taken)
@@ -205,8 +206,9 @@ class LargeJob(Job):
             f"{len(tiles.cut(height, width, taken.tiling))} tiles of {taken.tiling.size} pixels, "
             f"the kernels come from {count} crops of {taken.crop_size} pixels; about "
             f"{_minutes(seconds.em)} for EM and {_minutes(seconds.restoration)} for the tiles, "
-            f"and {total / 2**30:.1f} GB of memory."
+            f"beside compiling, and {total / 2**30:.1f} GB of memory."
         )
+        return seconds
 
     def _kernels(
         self, light: np.ndarray, config: DeblurConfig, taken: LargePlan

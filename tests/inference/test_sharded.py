@@ -24,7 +24,7 @@ from dem_jax.inference import deblur, mcem, sharded
 config = DeblurConfig(
     kernel_size=5, em_iterations=2, num_chains=8, samples_per_chain=2, burn_in=2, thinning=2,
     m_steps=3, m_learning_rate=1e-2, detail_iterations=3,
-    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
+    image_network=ImageNetworkConfig(channels=4, levels=1, noise_channels=2),
     kernel_network=KernelNetworkConfig(channels=(4,)),
 )
 jit = lambda f, n: jax.jit(f, static_argnums=n, compiler_options=dict(
@@ -106,6 +106,7 @@ def test_chains_over_devices(tmp_path_factory):
     assert 1 <= found["all-reduce"] <= 4  # power, mean, variance, the M-step's gradient
 
 
+@pytest.mark.slow
 def test_photos_over_devices_exchange_nothing(tmp_path_factory):
     found = run("many_photos", tmp_path_factory)
     assert found["difference"] < 1e-4
