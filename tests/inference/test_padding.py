@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig, WarmStartConfig
-from dem_jax.inference import deblur, mcem, sharded
+from dem_jax.inference import deblur, mcem, sharded, spectral
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.warm_start import blurriness
 from dem_jax.model import likelihood
@@ -139,3 +139,15 @@ def test_deconvolution_explains_the_photo_and_not_the_padding():
     difference = np.abs(np.asarray(latent)[inner] - np.asarray(whole)[inner])
     assert difference.max() < 0.02
     assert difference.mean() < 2e-3
+
+
+def test_a_canvas_does_not_tell_padding_from_its_own():
+    photo, (rows, cols) = jnp.asarray(PHOTOS[0][..., 0]), SIZES[0]
+    full = jnp.asarray(padded(PHOTOS[0], 9.0)[..., 0])
+    canvas = spectral.extend(full, (54, 60), jnp.array(SIZES[0]))
+    np.testing.assert_allclose(canvas, spectral.extend(photo, (54, 60)), atol=1e-6)
+    # it is the photo, and joins its opposite borders without a step, over the gap between them
+    np.testing.assert_array_equal(canvas[:rows, :cols], photo)
+    largest = np.abs(np.diff(np.asarray(canvas)[:rows, cols - 1 :], axis=1)).max()
+    jump = np.abs(photo[:, 0] - photo[:, -1]).max()
+    assert largest <= 2 * jump / (60 - cols)
