@@ -78,6 +78,27 @@ def test_flags_reach_the_configuration():
     assert untouched == DeblurConfig()
 
 
+def test_flags_beside_the_configuration(tmp_path):
+    kernels = np.ones((6, 9, 9), np.float32) / 81
+    np.save(tmp_path / "k.npy", kernels)
+    options = options_of(
+        "--crop=1,2,30,40",
+        "--linear_light",
+        f"--init_kernels={tmp_path / 'k.npy'}",
+        "--kernels=fixed",
+        "--grain=0.25",
+        "--preview_every=2",
+        "--sharpening",
+    )
+    assert options.crop == (1, 2, 30, 40)
+    assert options.linear_light
+    assert options.sharpening
+    assert options.preview_every == 2
+    assert (options.config.kernels, options.config.grain) == ("fixed", 0.25)
+    assert options.sizes.kernel_size == 9
+    np.testing.assert_allclose(options.kernels, kernels, rtol=1e-6)
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.flags")), ids=lambda path: path.stem)
 def test_flagfiles_parse_anywhere_and_leave_the_photo_to_the_user(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -130,6 +151,10 @@ BAD_FLAGS = {
     "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
+    "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
+    "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
+    "too grainy": (["--input={photo}", "--grain=2"], "grain=2"),
+    "nothing to fix": (["--input={photo}", "--kernels=fixed", "--nowarm_start"], "warm_start"),
     "stray word": (["{photo}", "--input={photo}"], "--input="),
     "network": (["--input={photo}", "--image_network.channels=0"], "channels=0"),
 }
