@@ -13,7 +13,7 @@ import jax
 from dem_jax.config import DeblurConfig
 
 USABLE = 0.85  # of the memory there is: the rest is the program's, and the estimate's error
-_FLOATS_PER_CHANNEL = 19  # and latent pixel: kept by T_f and its gradient
+_FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
 _HOST_COPIES = 12  # of the photo, in float32, while a result is put together and written
