@@ -71,7 +71,7 @@ def test_what_does_not_fit_is_refused_with_a_size_that_does(monkeypatch):
 
 def test_host_that_cannot_hold_the_photo(monkeypatch):
     monkeypatch.setattr(memory, "total_host_bytes", lambda: 2**30)
-    memory.require_host_fit("a.png", (2000, 3000, 3))
+    memory.require_host_fit("a.png", (1500, 2000, 3))
     with pytest.raises(memory.TooLarge, match="pixels fit"):
         memory.require_host_fit("a.png", (8000, 12000, 3))
 
