@@ -72,6 +72,7 @@ def test_own_image_network():
     assert set(theta) == {"Conv_0", "Conv_1", "Conv_2"}
 
 
+@pytest.mark.slow  # most of it is compilation
 def test_batch_under_vmap():
     result = load("batch_under_vmap").main(count=2, size=16, **TINY)
     assert result.latent.shape == (2, 16, 16, 1)
@@ -84,6 +85,7 @@ def test_chains_on_devices():
     np.testing.assert_allclose(std, [1, np.sqrt(0.25 + 0.09)], rtol=0.1)
 
 
+@pytest.mark.slow  # most of it is compilation
 def test_defocus_disc():
     module = load("defocus_disc")
     changes = {**TINY, "kernel_size": 9, "m_steps": 40, "burn_in": 40, "em_iterations": 2}
@@ -98,6 +100,7 @@ def test_langevin_on_any_density():
         np.testing.assert_allclose(path[name].std(), deviation[i], rtol=0.25)
 
 
+@pytest.mark.slow  # most of it is compilation
 def test_gradient_through_em():
     """The derivative agrees with a difference quotient."""
     settings = {**TINY, "m_steps": 5, "m_learning_rate": 1e-3}
@@ -109,6 +112,7 @@ def test_gradient_through_em():
     np.testing.assert_allclose((above - below) / (2 * step), slope, rtol=0.2, atol=1e-4)
 
 
+@pytest.mark.slow  # most of it is compilation
 def test_posterior_samples():
     samples = load("posterior_samples").main(size=24, **TINY)
     assert samples.shape == (2, 24, 24, 1)
