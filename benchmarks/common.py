@@ -131,7 +131,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def bar(what: str, measured: float, most: float, unit: str = "") -> str:
     """The line that run_all.py collects: what was to be reached, and whether it is."""
     met = "met" if measured <= most else "**missed**"
-    return f"bar: | {what} | {measured:.3g} {unit} | at most {most:g} {unit} | {met} |"
+    unit = unit and f" {unit}"
+    return f"bar: | {what} | {measured:.3g}{unit} | at most {most:g}{unit} | {met} |"
 
 
 def arguments(doc: str, **options: Any) -> argparse.Namespace:

@@ -83,7 +83,8 @@ def main():
             what = "1280x720 colour, non-uniform, peak of the process"
             bars.append(common.bar(what, peak / 1e9, 8, "GB"))
     columns = ["photo", "flags", "warm start s", "waited to compile s", "EM iteration s"]
-    print("\n" + common.table([*columns, "us a pixel", "peak MiB"], rows), *bars, sep="\n")
+    if rows:
+        print("\n" + common.table([*columns, "us a pixel", "peak MiB"], rows), *bars, sep="\n")
 
 
 if __name__ == "__main__":
