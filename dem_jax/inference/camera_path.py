@@ -123,7 +123,7 @@ def _one_level(
     def edges(canvases: jax.Array) -> jax.Array:
         # The last row and column of a crop have no neighbour of their own.
         known = spectral.inside((side[0] - 1, side[1] - 1), shape)
-        return jax.vmap(spectral.differences)(canvases) * known
+        return jax.vmap(spectral.differences)(canvases) * known[None, None]
 
     trust = cut(spectral.inside(photo.shape if size is None else size, photo.shape))
     weight = jnp.pad(jnp.sqrt(crops.windows) * trust, gaps)[:, None]
