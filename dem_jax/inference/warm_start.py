@@ -14,7 +14,7 @@ from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
-_EXCESS_WEIGHT = 5.0  # of leaving [0, 1]: wrong kernels do by 2e-2 on average, right ones by under 4e-3
+_EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 
 
 def luma(photo: jax.Array) -> jax.Array:
