@@ -1,4 +1,4 @@
-"""What the benchmarks share: clock, tables, the machine, T_f's gradient step, whole runs.
+"""What the benchmarks share: clock, tables, kept rows, the machine, T_f's step, whole runs.
 
 python benchmarks/common.py        prints the machine, the versions and the seed
 """
@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,9 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dem_jax import main
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import image_network
-from dem_jax.runtime import devices
+from dem_jax.runtime import devices, driver, files
 
 SEED = 0
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -144,6 +145,47 @@ def arguments(doc: str, **options: Any) -> argparse.Namespace:
         else:
             parser.add_argument(f"--{name}", default=default, type=type(default))
     return parser.parse_args()
+
+
+def arguments_and_flags(doc: str, **options: Any) -> tuple[argparse.Namespace, list[str]]:
+    """The command line up to `--`, of text options, and the flags of dem_jax.main behind it.
+
+    An option whose default is None must be given.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    for name, default in options.items():
+        parser.add_argument(f"--{name}", default=default, required=default is None)
+    known, rest = parser.parse_known_args()
+    return known, [word for word in rest if word != "--"]
+
+
+def options(flags: Sequence[str]) -> driver.Options:
+    """What flags of dem_jax.main mean; sets JAX up as they say."""
+    values = main.define_flags()
+    values(["benchmark", *main._find_flagfiles(list(flags)), "--input=-", "--output_dir=-"])
+    given = main.make_options(values)
+    cache_dir = values["compilation_cache_dir"].value or ""
+    devices.configure(precision=given.precision, cache_dir=cache_dir)
+    return given
+
+
+def kept_rows(
+    file: str | pathlib.Path, tasks: Mapping[str, Callable[[], dict[str, Any]]]
+) -> dict[str, Any]:
+    """The tasks' rows, by name, from a JSON file; a task whose row is missing runs and is stored.
+
+    So a run goes on where it stopped. Rows of the file that no task has stay there.
+    """
+    path = pathlib.Path(file)
+    rows = json.loads(path.read_text()) if path.exists() else {}
+    for name, task in tasks.items():
+        if name not in rows:
+            rows[name] = task()
+            shown = {k: round(v, 3) for k, v in rows[name].items() if isinstance(v, float)}
+            print(name, shown, file=sys.stderr, flush=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_json(path, rows)
+    return {name: rows[name] for name in tasks}
 
 
 def numbers(text: str) -> list[int]:

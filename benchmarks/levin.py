@@ -14,11 +14,11 @@ import json
 import pathlib
 import time
 
+import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dem_jax import main
 from dem_jax.evaluation import metrics, protocols
 from dem_jax.runtime import devices, images, sizes
 from dem_jax.runtime.programs import Programs, default_solver
@@ -82,12 +82,7 @@ def table(rows, command, device):
 
 
 def run(arguments, rest):
-    values = main.define_flags()
-    values(["levin", *main._find_flagfiles(rest), "--input=-", "--output_dir=-"])
-    options = main.make_options(values)
-    devices.configure(
-        precision=options.precision, cache_dir=values["compilation_cache_dir"].value or ""
-    )
+    options = common.options(rest)
     folder, rows_file = pathlib.Path(arguments.data), pathlib.Path(arguments.rows)
     rows = json.loads(rows_file.read_text()) if rows_file.exists() else {}
     programs = Programs(default_solver())
