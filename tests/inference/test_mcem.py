@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage, stats
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
-from dem_jax.inference import mcem
+from dem_jax.inference import mcem, paper_model
 from dem_jax.model import blur, kernel_network, likelihood
 from dem_jax.types import Problem
 
@@ -248,10 +248,10 @@ def test_m_step_finds_the_least_squares_kernel(state, domain):
     config = change(m_steps=300, m_learning_rate=3e-3, m_domain=domain)
     theta_k, energies = state.theta_k, []
     for _ in range(5):
-        kernels = mcem.kernel_set(theta_k, problem, config)
+        kernels = paper_model.kernel_set(theta_k, problem, config)
         energies.append(energy(kernels) / energy(optimum))
         theta_k = m_step(theta_k, latents, problem, config)
-    kernel = mcem.kernel_set(theta_k, problem, config)[0]
+    kernel = paper_model.kernel_set(theta_k, problem, config)[0]
     np.testing.assert_allclose(kernel, optimum, atol=2e-3)
     assert energies[0] > 2
     assert energies[-1] < 1.02
@@ -266,7 +266,7 @@ def test_m_step_stays_at_the_truth(problem, state):
     config = change(m_steps=1)
 
     def energy(theta_k):
-        kernels = mcem.kernel_set(theta_k, exact, config)
+        kernels = paper_model.kernel_set(theta_k, exact, config)
         residual = likelihood.derivatives(exact.photo - blur.uniform(kernels, latents[0]))
         return jnp.sum(residual**2)
 
