@@ -43,11 +43,6 @@ def true_kernel(folder, name, photo):
     return max(truth, truth[::-1, ::-1], key=fits)[None]
 
 
-def blind(programs, folder, name, photo, config, seed):
-    start, start_kernel, result = levin.restore(programs, photo, config, seed)
-    return levin.score(folder, name, photo, start, start_kernel, result)
-
-
 def ceiling(folder, name, photo, config, seed):
     config = dataclasses.replace(config, kernels="fixed")
     kernel = given_kernels.fit(true_kernel(folder, name, photo), config.kernel_size, (1, 1))
@@ -90,7 +85,7 @@ def run(arguments, flags):
         name, photo = path.stem.removesuffix("_img"), images.read_photo(path).pixels
         config = sizes.resolve(options.config, options.sizes, *photo.shape[:2], path.stem)
         for seed in common.numbers(arguments.seeds):
-            task = functools.partial(blind, programs, folder, name, photo, config, seed)
+            task = functools.partial(levin.measure, programs, folder, path, options, seed)
             if seed == 0 and name in given:
                 task = functools.partial(given.get, name)
             tasks[f"blind/{name}/{seed}"] = task
@@ -98,16 +93,8 @@ def run(arguments, flags):
             tasks[f"ceiling/{name}/{seed}"] = task
     rows = common.kept_rows(arguments.rows, tasks)
     command = f"python benchmarks/ceiling.py --data=LEVIN --rows=FILE -- {' '.join(flags)}"
-    text = "\n\n".join(
-        [
-            f"Made by `{command}`, seeds {arguments.seeds}; PSNR in dB after the best shift.",
-            common.machine(),
-            table(rows),
-        ]
-    )
-    print(text)
-    if arguments.table:
-        pathlib.Path(arguments.table).write_text(f"# The ceiling of Levin's photos\n\n{text}\n")
+    about = f"Made by `{command}`, seeds {arguments.seeds}; PSNR in dB after the best shift."
+    common.report(arguments.table, "The ceiling of Levin's photos", about, table(rows))
 
 
 if __name__ == "__main__":

@@ -188,6 +188,14 @@ def kept_rows(
     return {name: rows[name] for name in tasks}
 
 
+def report(file: str, title: str, about: str, table: str) -> None:
+    """Prints a table, how it was made and on what; also as a page, unless `file` is empty."""
+    text = f"{about}\n\n{machine()}\n\n{table}"
+    print(text)
+    if file:
+        pathlib.Path(file).write_text(f"# {title}\n\n{text}\n")
+
+
 def numbers(text: str) -> list[int]:
     """ "1,2,4" -> [1, 2, 4]."""
     return [int(word) for word in text.split(",") if word]

@@ -43,6 +43,17 @@ def restore(programs, photo, config, seed):
     return start, problem.start_kernels[0], programs("finish", state, problem, config)
 
 
+def measure(programs, folder, path, options, seed):
+    """The row of one photo."""
+    name, photo = path.stem.removesuffix("_img"), images.read_photo(path).pixels
+    config = sizes.resolve(options.config, options.sizes, *photo.shape[:2], path.stem)
+    began, compiled = time.monotonic(), programs.compile_seconds
+    start, start_kernel, result = restore(programs, photo, config, seed)
+    spent, compiled = time.monotonic() - began, programs.compile_seconds - compiled
+    row = score(folder, name, photo, start, start_kernel, result)
+    return row | {"seconds": spent - compiled, "compile_seconds": compiled}
+
+
 def score(folder, name, photo, start, start_kernel, result):
     image, kernel = name.split("_")
     sharp = images.read_photo(folder / "sharp" / f"{image}.png").pixels
@@ -90,13 +101,7 @@ def run(arguments, rest):
         name = path.stem.removesuffix("_img")
         if name in rows:
             continue
-        photo = images.read_photo(path).pixels
-        config = sizes.resolve(options.config, options.sizes, *photo.shape[:2], path.stem)
-        began, compiled = time.monotonic(), programs.compile_seconds
-        start, start_kernel, result = restore(programs, photo, config, options.seed)
-        spent, compiled = time.monotonic() - began, programs.compile_seconds - compiled
-        rows[name] = score(folder, name, photo, start, start_kernel, result)
-        rows[name] |= {"seconds": spent - compiled, "compile_seconds": compiled}
+        rows[name] = measure(programs, folder, path, options, options.seed)
         print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
         rows_file.write_text(json.dumps(rows, indent=1) + "\n")
     device = devices.device()

@@ -1,0 +1,76 @@
+"""What does every part contribute? Four of Levin's photos, one line a variant.
+
+    python benchmarks/ablation.py --data=LEVIN --rows=docs/ablation.json --table=docs/ablation.md \\
+        [--variants=baseline,sgld] [--photos=im1_kernel4] [-- FLAGS]
+
+FLAGS come before those of the variant; `baseline` is quickstart. Scores follow Levin's protocol.
+Every finished photo is a row in the file, and a run goes on where it stopped. A chain that diverged
+is told as such. The posterior mean against single samples is in calibration.py.
+"""
+
+import functools
+import math
+import pathlib
+
+import common
+import levin
+import numpy as np
+
+from dem_jax.evaluation import tables
+from dem_jax.runtime.programs import Programs, default_solver
+
+PHOTOS = "im1_kernel1,im1_kernel4,im2_kernel3,im2_kernel7"
+VARIANTS = {
+    "baseline": "",
+    "cold_start": "--warm_start=false",  # nor a guide for T_f: the paper's prior in its purest form
+    "no_detail": "--detail_std=0",
+    "two_chains": "--num_chains=2 --samples_per_chain=2",
+    "sgld": "--sampler=sgld --step_size=1e-9",  # larger ones diverge without preconditioner
+    "noisy_adam": "--sampler=noisy_adam",
+    "m_on_photo": "--m_domain=photo",
+    "no_m_step": "--m_steps=0",
+}
+COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}
+COLUMNS |= {"seconds": "seconds"}
+
+
+@functools.cache
+def programs_of(flags):
+    """A variant's compiled programs and options."""
+    return Programs(default_solver()), common.options(flags)
+
+
+def measure(folder, name, flags):
+    programs, options = programs_of(flags)
+    (path,) = (folder / "blurry").glob(f"{name}_*.png")
+    return levin.measure(programs, folder, path, options, options.seed)
+
+
+def line(rows, variant, photos):
+    """Mean over the photos, and EM's PSNR on each."""
+    own = [rows[f"{variant}/{photo}"] for photo in photos]
+    means = [float(np.mean([row[column] for row in own])) for column in COLUMNS.values()]
+    baseline = float(np.mean([rows[f"baseline/{photo}"]["em"] for photo in photos]))
+    cells = [*means, means[1] - baseline, *(row["em"] for row in own)]
+    cells = [f"{x:.3f}" if math.isfinite(x) else "diverged" for x in cells]
+    return [variant, f"`{VARIANTS[variant]}`" if VARIANTS[variant] else "", *cells]
+
+
+def run(arguments, flags):
+    folder, tasks = pathlib.Path(arguments.data), {}
+    names, photos = arguments.variants.split(","), arguments.photos.split(",")
+    for variant in ["baseline", *(name for name in names if name != "baseline")]:
+        own = ("--flagfile=quickstart", *flags, *VARIANTS[variant].split())
+        for photo in photos:
+            tasks[f"{variant}/{photo}"] = functools.partial(measure, folder, photo, own)
+    rows = common.kept_rows(arguments.rows, tasks)
+    header = ["variant", "flags", *COLUMNS, "against baseline", *photos]
+    table = tables.markdown(header, [line(rows, name, photos) for name in names])
+    command = f"python benchmarks/ablation.py --data=LEVIN --rows=FILE -- {' '.join(flags)}"
+    about = f"Made by `{command}`; PSNR in dB after the best shift, seconds without compilation."
+    common.report(arguments.table, "What every part contributes", about, table)
+
+
+if __name__ == "__main__":
+    defaults = {"table": "", "variants": ",".join(VARIANTS), "photos": PHOTOS}
+    run(*common.arguments_and_flags(__doc__, data=None, rows=None, **defaults))

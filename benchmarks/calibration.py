@@ -1,0 +1,121 @@
+"""Is the posterior's standard deviation right, and its mean better than its best sample?
+
+    python benchmarks/calibration.py --rows=docs/calibration.json --table=docs/calibration.md \\
+        [--pictures=camera,coffee] [--noises=0.003] [--seeds=0] -- --flagfile=quickstart
+
+Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
+Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
+one and two posterior standard deviations (a Gaussian has 68.3 and 95.4 %), the factor on the
+deviation that would make the first fraction right, and the PSNR of the posterior mean and of the
+best and the last single sample of the last E-step. Finished rows are kept in the file.
+"""
+
+import functools
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageOps
+
+from dem_jax.evaluation import camera_shake, metrics, tables
+from dem_jax.inference import deblur, mcem
+from dem_jax.runtime import samples, sizes
+
+CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
+COLUMNS = {
+    "blurred": "blurred",
+    "mean": "posterior mean",
+    "best_sample": "best sample",
+    "last_sample": "last sample",
+    "gain": "mean over best",
+    "one": "within 1 std [%]",
+    "two": "within 2 std [%]",
+    "factor": "factor on std",
+    "std": "std",
+}
+
+
+def simulate(name, noise, seed, side):
+    """(sharp, photo), both [side, side, 1] with values of 8 bits."""
+    with Image.open(samples.sample_path(name)) as picture:
+        picture = ImageOps.fit(picture.convert("L"), (side, side), Image.Resampling.LANCZOS)
+        sharp = np.asarray(picture, np.float32)[..., None] / 255
+    kernel_key, noise_key = jax.random.split(jax.random.key(seed))
+    kernel = camera_shake.random_kernel(kernel_key, KERNEL)
+    photo = camera_shake.blur_uniform(jnp.asarray(sharp), kernel)
+    photo = camera_shake.gaussian_noise(noise_key, photo, noise)
+    return sharp, np.asarray(camera_shake.expose(photo, bits=8))
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def posterior(key, photo, config):
+    """(mean, standard deviation, samples [n, H, W, C]): those of the last E-step of `deblur`.
+
+    The last M-step, which comes after them, is left out: the kernels are not asked for.
+    """
+    start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
+    problem = deblur.prepare(start_key, photo, config)
+    state = mcem.init(init_key, problem, config)
+
+    def iterate(state, t):
+        return mcem.step(jax.random.fold_in(key, t), state, problem, config)
+
+    state, _ = jax.lax.scan(iterate, state, jnp.arange(1, config.em_iterations))
+    last_key = jax.random.fold_in(key, config.em_iterations)
+    _, drawn = mcem.e_step(last_key, state, problem, config)
+
+    def finish(image):
+        last = state._replace(mean=image, variance=drawn.variance)
+        return deblur.finish(last, problem, config)
+
+    result = finish(drawn.mean)
+    return result.latent, result.std, jax.vmap(lambda f: finish(f).latent)(drawn.latents)
+
+
+def measure(options, name, noise, seed, side):
+    sharp, photo = simulate(name, noise, seed, side)
+    config = sizes.resolve(options.config, options.sizes, side, side, name)
+    arrays = posterior(jax.random.key(seed), jnp.asarray(photo), config)
+    mean, std, drawn = (np.asarray(array) for array in arrays)
+
+    def register(picture):
+        return metrics.register_shift(picture, sharp, max_shift=MAX_SHIFT, crop=CROP)
+
+    def psnr(picture):
+        pair = register(picture)
+        return float(metrics.psnr(pair.result, pair.truth))
+
+    pair = register(mean)
+    row, col = (CROP + round(s) for s in pair.shift)  # the deviation is smooth: whole pixels do
+    rows, cols = pair.truth.shape[:2]
+    std = std[row : row + rows, col : col + cols]
+    ratio = np.abs(pair.result - pair.truth) / np.maximum(std, 1e-6)
+    each = [psnr(picture) for picture in drawn]
+    scores = {"blurred": psnr(photo), "mean": psnr(mean)}
+    scores |= {"best_sample": max(each), "last_sample": each[-1]}
+    scores |= {"gain": scores["mean"] - max(each), "samples": len(each)}
+    scores |= {"one": 100 * float(np.mean(ratio <= 1)), "two": 100 * float(np.mean(ratio <= 2))}
+    factor = float(np.quantile(ratio, 0.6827))
+    return {**scores, "factor": factor, "std": float(np.mean(std))}
+
+
+def run(arguments, flags):
+    options, tasks = common.options(flags), {}
+    for name in arguments.pictures.split(","):
+        for noise in arguments.noises.split(","):
+            for seed in common.numbers(arguments.seeds):
+                task = (measure, options, name, float(noise), seed, int(arguments.side))
+                tasks[f"{name}, noise {noise}, seed {seed}"] = functools.partial(*task)
+    rows = common.kept_rows(arguments.rows, tasks)
+    lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
+    means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
+    table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
+    command = f"python benchmarks/calibration.py --rows=FILE -- {' '.join(flags)}"
+    about = f"Made by `{command}`; PSNR in dB; {arguments.side} pixels a side, grey."
+    common.report(arguments.table, "Calibration on simulated photos", about, table)
+
+
+if __name__ == "__main__":
+    defaults = {"pictures": "camera,astronaut,coffee", "noises": "0.003,0.01", "seeds": "0"}
+    run(*common.arguments_and_flags(__doc__, rows=None, table="", side="256", **defaults))
