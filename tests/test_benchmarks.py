@@ -6,7 +6,9 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+import scipy.ndimage
 
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import image_network
@@ -87,3 +89,44 @@ def test_the_gpu_benchmark_runs():
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Where a gradient step's time goes" in done.stdout
+
+
+def test_kept_rows_go_on_where_a_run_stopped(tmp_path, benchmark_module):
+    common, file = benchmark_module("common"), tmp_path / "rows.json"
+
+    def stop():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        common.kept_rows(file, {"first": lambda: {"psnr": 30.0}, "second": stop})
+    rows = common.kept_rows(file, {"first": stop, "second": lambda: {"psnr": 20.0}})
+    assert rows == {"first": {"psnr": 30.0}, "second": {"psnr": 20.0}}
+
+
+def test_ceiling_tells_the_part_of_the_gap_that_is_closed(benchmark_module):
+    ceiling = benchmark_module("ceiling")
+    rows = {}
+    for seed, em in enumerate((32.0, 34.0)):
+        rows[f"blind/im1_kernel1/{seed}"] = {"blurred": 22.0, "warm_start": 30.0, "em": em}
+        rows[f"ceiling/im1_kernel1/{seed}"] = {"psnr": 35.0}
+    line = ceiling.table(rows).splitlines()[2]  # 3 of 5 dB are won; seeds are 2 dB apart
+    cells = [float(cell) for cell in line.split("|")[2:-1]]
+    assert cells == [22.0, 30.0, 33.0, 35.0, 2.0, 60.0, 2.0]
+
+
+def test_true_kernel_is_turned_as_the_blur_was(tmp_path, benchmark_module):
+    from PIL import Image
+
+    ceiling = benchmark_module("ceiling")
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(0, 256, (48, 48), np.uint8)
+    kernel = np.zeros((5, 5), np.uint8)
+    kernel[0, 1:], kernel[1:4, 4] = 255, 120
+    for name, picture in (("sharp/im1", sharp), ("kernels/kernel1", kernel)):
+        (tmp_path / name).parent.mkdir()
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    for blurring in (kernel, kernel[::-1, ::-1]):
+        blurring = blurring / blurring.sum()
+        photo = scipy.ndimage.convolve(sharp / 255, blurring, mode="nearest")[..., None]
+        found = ceiling.true_kernel(tmp_path, "im1_kernel1", photo)
+        np.testing.assert_allclose(found[0], blurring, atol=1e-6)
