@@ -25,7 +25,8 @@ VARIANTS = {
     "cold_start": "--warm_start=false",  # nor a guide for T_f: the paper's prior in its purest form
     "no_detail": "--detail_std=0",
     "two_chains": "--num_chains=2 --samples_per_chain=2",
-    "sgld": "--sampler=sgld --step_size=1e-9",  # larger ones diverge without preconditioner
+    # Unpreconditioned steps must stay below 2 / curvature, of the order of noise^2 / pixels.
+    "sgld": "--sampler=sgld --step_size=1e-11",
     "noisy_adam": "--sampler=noisy_adam",
     "m_on_photo": "--m_domain=photo",
     "no_m_step": "--m_steps=0",
