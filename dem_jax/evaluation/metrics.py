@@ -69,10 +69,13 @@ def scale_intensity(result: npt.ArrayLike, truth: npt.ArrayLike) -> Array:
 
 
 def psnr(result: npt.ArrayLike, truth: npt.ArrayLike) -> float:
-    """Peak signal-to-noise ratio -10 log10(mean squared error) in dB, for a peak of 1."""
+    """Peak signal-to-noise ratio -10 log10(mean squared error) in dB, for a peak of 1.
+
+    Infinite for equal pictures, not a number where a picture is not.
+    """
     result, truth = _pair(result, truth)
     error = np.mean((result - truth) ** 2)
-    return float(-10 * np.log10(error)) if error > 0 else float("inf")
+    return float("inf") if error == 0 else float(-10 * np.log10(error))
 
 
 def ssim(result: npt.ArrayLike, truth: npt.ArrayLike) -> float:

@@ -23,6 +23,12 @@ def noisy(image, std, seed=1):
     return image + std * np.random.default_rng(seed).normal(size=image.shape)
 
 
+def test_psnr_of_equal_pictures_and_of_no_numbers():
+    grey = np.full((8, 8), 0.5)
+    assert metrics.psnr(grey, grey) == np.inf
+    assert np.isnan(metrics.psnr(grey * np.nan, grey))
+
+
 @pytest.mark.parametrize("channels", [None, 1, 3])
 def test_psnr_and_ssim_equal_scikit_image(channels):
     skimage_metrics = pytest.importorskip("skimage.metrics")
