@@ -216,7 +216,8 @@ def m_step(
     True
     """
     model = model or paper_model(config)
-    adam = optax.adam(config.m_learning_rate)
+    # eps_root: a weight without gradient must not make the derivative of the root infinite.
+    adam = optax.adam(config.m_learning_rate, eps_root=1e-16)
     weight = problem.weight[..., None]
     if config.m_domain == "derivatives":
         weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
