@@ -1,0 +1,98 @@
+"""What does it cost to deblur a photo's values where its light was blurred, and the reverse?
+
+    python benchmarks/linear_light.py --rows=out/linear_light.json \\
+        [--pictures=camera,astronaut] [--seeds=0] [--side=160] [-- FLAGS]
+
+Simulated photos: scikit-image's pictures, grey, blurred along a random path of 15 pixels. The shake
+acts on the light (sRGB curve undone, blur, curve applied) or on the curve's values; then noise of
+0.003 and 8 bits, either way. Each photo is deblurred with --linear_light and without, once with
+the true kernel kept (--kernels=fixed: what does the wrong model cost by itself?) and once with a
+found one. PSNR of the curve's values in dB after the best shift. FLAGS, by default quickstart with
+one EM iteration, are those of dem_jax.main. Finished rows are kept in the file.
+"""
+
+import dataclasses
+import functools
+
+import common
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageOps
+
+from dem_jax.evaluation import camera_shake, metrics, tables
+from dem_jax.inference import deblur
+from dem_jax.runtime import darkroom, given_kernels, samples, sizes
+
+FLAGS = ["--flagfile=quickstart", "--em_iterations=1"]
+EXTENT, NOISE, MAX_SHIFT = 15, 0.003, 10
+DEBLUR = jax.jit(deblur.deblur, static_argnums=2)
+
+
+def simulate(name, seed, side, in_light):
+    """(sharp, photo, kernel): [side, side, 1] twice, gamma-encoded values of 8 bits, and [k, k]."""
+    with Image.open(samples.sample_path(name)) as picture:
+        picture = ImageOps.fit(picture.convert("L"), (side, side), Image.Resampling.LANCZOS)
+        sharp = np.asarray(picture, np.float32)[..., None] / 255
+    kernel_key, noise_key = jax.random.split(jax.random.key(seed))
+    kernel = camera_shake.random_kernel(kernel_key, EXTENT + 2, extent=EXTENT)
+    shaken = darkroom.to_light(sharp) if in_light else sharp
+    photo = np.asarray(camera_shake.blur_uniform(jnp.asarray(shaken), kernel))
+    photo = darkroom.from_light(photo) if in_light else photo
+    photo = camera_shake.gaussian_noise(noise_key, jnp.asarray(photo), NOISE)
+    return sharp, np.asarray(camera_shake.expose(photo, bits=8)), np.asarray(kernel)
+
+
+def measure(options, name, seed, side, in_light, fixed):
+    """PSNR of the photo and of what becomes of it without and with --linear_light."""
+    sharp, photo, kernel = simulate(name, seed, side, in_light)
+    config = sizes.resolve(options.config, options.sizes, side, side, name)
+    given = {}
+    if fixed:
+        config = dataclasses.replace(config, kernels="fixed")
+        fitted = given_kernels.fit(kernel[None], config.kernel_size, config.patch_grid)
+        given = {"kernels": jnp.asarray(fitted)}
+
+    def result(pixels):
+        return np.asarray(DEBLUR(jax.random.key(seed), jnp.asarray(pixels), config, **given).latent)
+
+    def psnr(picture):
+        pair = metrics.register_shift(picture, sharp, max_shift=MAX_SHIFT)
+        return float(metrics.psnr(pair.result, pair.truth))
+
+    off, on = result(photo), darkroom.from_light(result(darkroom.to_light(photo)))
+    return {"blurred": psnr(photo), "off": psnr(off), "on": psnr(on)}
+
+
+def table(rows):
+    """A line a photo and kernel, and the mean of every kind of shake and kernel."""
+    kinds, lines = {}, []
+    for name, row in rows.items():
+        line = [row["blurred"], row["off"], row["on"], row["on"] - row["off"]]
+        lines.append([*name.split("/"), *line])
+        kinds.setdefault(tuple(name.split("/")[2:]), []).append(line)
+    for kind, own in kinds.items():
+        lines.append(["**mean**", "", *kind, *np.mean(own, axis=0).tolist()])
+    header = "picture|seed|shake of the|kernel|blurred|without|--linear_light|difference"
+    return tables.markdown(header.split("|"), lines)
+
+
+def run(arguments, flags):
+    flags = flags or FLAGS
+    options, side, tasks = common.options(flags), int(arguments.side), {}
+    for in_light in (True, False):
+        for fixed in (True, False):
+            for name in arguments.pictures.split(","):
+                for seed in common.numbers(arguments.seeds):
+                    kind = f"{'light' if in_light else 'curve'}/{'true' if fixed else 'found'}"
+                    task = (measure, options, name, seed, side, in_light, fixed)
+                    tasks[f"{name}/{seed}/{kind}"] = functools.partial(*task)
+    rows = common.kept_rows(arguments.rows, tasks)
+    command = f"python benchmarks/linear_light.py --rows=FILE -- {' '.join(flags)}"
+    about = f"Made by `{command}`; PSNR in dB; {side} pixels a side, grey."
+    common.report(arguments.table, "Light or its curve", about, table(rows))
+
+
+if __name__ == "__main__":
+    defaults = {"pictures": "camera,astronaut", "seeds": "0", "side": "160"}
+    run(*common.arguments_and_flags(__doc__, rows=None, table="", **defaults))
