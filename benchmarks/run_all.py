@@ -33,7 +33,7 @@ PLAN = {
         "--sizes=256,1024 --rounds=1 --no-photos",
         f"{TINY.replace('--size=32', '--sizes=32')} --no-photos",
     ),
-    "compile_time": ("{data}", "{data}", "--flagfile=smoke"),
+    "compile_time": ("{data} --options", "{data}", "--flagfile=smoke --options"),
     "time_to_quality": ("{data}", "{data} --flagfiles=quickstart", "--flagfiles=smoke"),
     "precision": (
         "",

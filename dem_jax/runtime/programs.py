@@ -1,5 +1,6 @@
 """The solver's pure functions, compiled once per shape and configuration."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,6 +14,12 @@ import numpy as np
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import given_kernels
 from dem_jax.types import Problem
+
+# XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
+# Without them, and with less effort, quickstart's four programs at 255 x 255 pixels take 41 to 47
+# instead of 73 to 84 s of two cores' processor time, and run as fast. XLA of jax 0.12 no longer
+# knows the first option, and the second does little alone.
+_CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
 
 
 class Solver(NamedTuple):
@@ -99,7 +106,7 @@ class Programs:
         with self._lock:
             if signature not in self._compiled:
                 self._compiled[signature] = in_background(
-                    lambda: self._jitted[name].lower(*args).compile()
+                    lambda: compile_quickly(self._jitted[name].lower(*args))
                 )
             return self._compiled[signature]
 
@@ -107,6 +114,14 @@ class Programs:
         """Calls of equal signatures run the same compiled program."""
         leaves, structure = jax.tree.flatten(args[:-1])
         return name, args[-1], structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
+
+
+def compile_quickly(lowered: Any) -> Any:
+    """The compiled program of a jax.stages.Lowered; on CPUs with what makes XLA fast there."""
+    if jax.default_backend() == "cpu":
+        with contextlib.suppress(jax.errors.JaxRuntimeError):  # an option this XLA does not know
+            return lowered.compile(compiler_options=_CPU_COMPILER_OPTIONS)
+    return lowered.compile()
 
 
 def in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:

@@ -1,0 +1,61 @@
+"""How the solver's programs are compiled."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dem_jax.runtime import programs
+
+
+def function(key, x, scale):
+    """Elementwise work, a convolution and a reduction, as XLA fuses them."""
+    kernel = jnp.hanning(7)[1:-1]
+    smooth = jax.vmap(lambda row: jnp.convolve(row, kernel / kernel.sum(), mode="same"))(x)
+    noise = jax.random.normal(key, x.shape)
+    return jnp.tanh(scale * smooth + 0.1 * noise) / (1 + jnp.square(smooth).mean(1, keepdims=True))
+
+
+KEY = jax.random.key(0)
+X = np.random.default_rng(0).normal(size=(24, 32)).astype(np.float32)
+SOLVER = programs.Solver(function, function, lambda *args: args[1:3], lambda *args: args[0])
+
+
+class Lowered:
+    """Stands for a lowered program, and tells the options it was compiled with."""
+
+    def compile(self, compiler_options=None):
+        return compiler_options
+
+
+def test_compiling_quickly_changes_rounding_at_most():
+    usual = jax.jit(function, static_argnums=2)(KEY, X, 2.0)
+    np.testing.assert_allclose(
+        programs.Programs(SOLVER)("prepare", KEY, X, 2.0), usual, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "options", [{"xla_no_such_option": 1}, {"xla_backend_optimization_level": "much"}]
+)
+def test_options_that_xla_does_not_take_are_left_out(monkeypatch, options):
+    with pytest.raises(jax.errors.JaxRuntimeError):
+        jax.jit(function, static_argnums=2).lower(KEY, X, 2.0).compile(options)
+    monkeypatch.setattr(programs, "_CPU_COMPILER_OPTIONS", options)
+    usual = jax.jit(function, static_argnums=2)(KEY, X, 2.0)
+    np.testing.assert_array_equal(programs.Programs(SOLVER)("prepare", KEY, X, 2.0), usual)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_only_cpus_have_options_of_their_own(monkeypatch, platform):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    assert (programs.compile_quickly(Lowered()) is not None) == (platform == "cpu")
+
+
+def test_a_program_that_does_not_compile_says_why(monkeypatch):
+    def fail(self, compiler_options=None):
+        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: too large")
+
+    monkeypatch.setattr(Lowered, "compile", fail)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
+        programs.compile_quickly(Lowered())
