@@ -75,6 +75,14 @@ class Outcome(NamedTuple):
     why: str = ""
 
 
+class Found(NamedTuple):
+    """What is written of a photo."""
+
+    light: Any  # the latent image [H, W, C], in the light it was computed in
+    kernels: Any  # [P, k, k]
+    std: np.ndarray | None = None  # [H, W, C], in the photo's own values
+
+
 class Session(NamedTuple):
     """What all photos of a run share."""
 
@@ -273,21 +281,38 @@ class Job:
 
     def _write(self, photo: images.Photo, state: Any, problem: Any, config: DeblurConfig) -> None:
         if state is None or not len(self._history):
-            light, kernels, std = (
-                self._warm_start_result(problem, config),
-                problem.start_kernels,
-                None,
-            )
+            found = Found(self._warm_start_result(problem, config), problem.start_kernels)
         else:
             result = self._call("finish", state, problem, config)
-            light, kernels = self._cut(result.latent), result.kernels
-            std = np.asarray(self._cut(result.std))
-        if std is not None and self._options.linear_light:
-            std = darkroom.spread_from_light(std, np.asarray(light))
-        kernels = np.asarray(kernels)
-        entries = self._history.entries
-        evidence = verdict.weigh(photo.pixels, problem, kernels, entries)
-        latent, warnings = verdict.decide(evidence, photo.pixels, self._encoded(light), config)
+            light, std = (np.asarray(self._cut(x)) for x in (result.latent, result.std))
+            if self._options.linear_light:
+                std = darkroom.spread_from_light(std, light)
+            found = Found(light, result.kernels, std)
+        rows, cols = config.patch_grid
+        self._deliver(
+            photo,
+            found,
+            problem,
+            config,
+            self._history.entries,
+            f"pixels, kernels up to {config.kernel_size} pixels, {rows} x {cols} patches, "
+            f"{len(self._history)} of {config.em_iterations} EM iterations",
+        )
+
+    def _deliver(
+        self,
+        photo: images.Photo,
+        found: Found,
+        problem: Any,
+        config: DeblurConfig,
+        history: list[dict[str, Any]],
+        how: str,
+    ) -> None:
+        """Judges what was found, says so, and writes it; `how` follows the size in the caption."""
+        kernels = np.asarray(found.kernels)
+        evidence = verdict.weigh(photo.pixels, problem, kernels, history)
+        latent = self._encoded(found.light)
+        latent, warnings = verdict.decide(evidence, photo.pixels, latent, config)
         self._measure("result", latent)
         self._watch.finish(latent)
         self._folder.note(
@@ -296,17 +321,14 @@ class Job:
         for warning in warnings:
             self._progress.say(f"{self._source.label}: {warning}")
         height, width, _ = photo.pixels.shape
-        rows, cols = config.patch_grid
         self._folder.write_results(
             photo,
             latent,
             kernels,
-            std,
+            found.std,
             grid=config.patch_grid,
-            history=entries,
-            caption=f"{self._source.label}: {width} x {height} pixels, kernels up to "
-            f"{config.kernel_size} pixels, {rows} x {cols} patches, {len(entries)} of "
-            f"{config.em_iterations} EM iterations",
+            history=history,
+            caption=f"{self._source.label}: {width} x {height} {how}",
         )
 
     def _call(self, name: str, *args: Any) -> Any:

@@ -32,10 +32,9 @@ from dem_jax.runtime import (
     plan,
     run_folder,
     tiles,
-    verdict,
 )
 from dem_jax.runtime.inputs import Source
-from dem_jax.runtime.job import Job, Options, Outcome, Session
+from dem_jax.runtime.job import Found, Job, Options, Outcome, Session
 from dem_jax.runtime.run_folder import RunFolder
 
 TILE = 1024  # pixels along each side, where nothing else is asked for
@@ -180,7 +179,10 @@ class LargeJob(Job):
         with self._timed("restoration"):
             picture = self._restore(light, kernels, problem, config, taken)
         with self._timed("write"):
-            self._write_large(photo, picture, kernels, problem, history, config)
+            self._progress.stage("writing")
+            how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
+            how += f"{len(_grid_cells(config))} crops"
+            self._deliver(photo, Found(picture, kernels), problem, config, history, how)
         self._timings["compile"] = self._programs.compile_seconds - compiled
         self._timings["total"] = time.monotonic() - began
         self._folder.finish(
@@ -281,37 +283,6 @@ class LargeJob(Job):
             return np.asarray(self._in_thread(lambda: run(pixels, kernel, weight)))
 
         return np.clip(tiles.blend(light, cut, restore), 0, 1)
-
-    def _write_large(
-        self,
-        photo: images.Photo,
-        picture: np.ndarray,
-        kernels: np.ndarray,
-        problem: Any,
-        history: list[dict[str, Any]],
-        config: DeblurConfig,
-    ) -> None:
-        self._progress.stage("writing")
-        evidence = verdict.weigh(photo.pixels, problem, kernels, history)
-        latent, warnings = verdict.decide(evidence, photo.pixels, self._encoded(picture), config)
-        self._measure("result", latent)
-        self._watch.finish(latent)
-        self._folder.note(
-            warnings=warnings, evidence=evidence._asdict(), timings_seconds=self._rounded_timings()
-        )
-        for warning in warnings:
-            self._progress.say(f"{self._source.label}: {warning}")
-        height, width, _ = photo.pixels.shape
-        self._folder.write_results(
-            photo,
-            latent,
-            kernels,
-            None,
-            grid=config.patch_grid,
-            history=history,
-            caption=f"{self._source.label}: {width} x {height} pixels in tiles, kernels up to "
-            f"{config.kernel_size} pixels from {len(_grid_cells(config))} crops",
-        )
 
 
 def _for_crop(config: DeblurConfig) -> DeblurConfig:
