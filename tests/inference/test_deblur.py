@@ -7,28 +7,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
+from tiny import jit
 
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.inference import deblur, mcem, warm_start
 from dem_jax.model import blur
 
-SIZE, SHAPE = 5, (56, 60)
+SIZE, SHAPE = tiny.CONFIG.kernel_size, (56, 60)
 POINT = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)  # the kernel that does not blur
-CONFIG = DeblurConfig(
-    kernel_size=SIZE,
-    em_iterations=2,
-    samples_per_chain=2,
+CONFIG = dataclasses.replace(
+    tiny.CONFIG,
     burn_in=60,
     thinning=5,
     m_steps=10,
     detail_iterations=15,
-    image_network=ImageNetworkConfig(channels=8, levels=2, noise_channels=2),
-    kernel_network=KernelNetworkConfig(channels=(4,)),
+    image_network=dataclasses.replace(tiny.CONFIG.image_network, channels=8),
 )
 change = functools.partial(dataclasses.replace, CONFIG)
-# these programs are small, so that most of the time goes into their compilation
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 run = jit(deblur.deblur, static_argnums=2)
 finish = jit(deblur.finish, static_argnums=2)
 

@@ -1,15 +1,16 @@
 """Photos padded to a common shape: the padding says nothing, and near sizes share a program."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from scipy import ndimage
+from tiny import jit
 
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig, WarmStartConfig
+from dem_jax.config import WarmStartConfig
 from dem_jax.inference import deblur, mcem, sharded, spectral
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.warm_start import blurriness
@@ -17,18 +18,7 @@ from dem_jax.model import likelihood
 
 SHAPE = (44, 48)  # of the bucket
 SIZES = ((36, 48), (44, 40))  # of two photos in it
-CONFIG = DeblurConfig(
-    kernel_size=5,
-    num_chains=1,
-    samples_per_chain=2,
-    burn_in=2,
-    thinning=2,
-    m_steps=2,
-    detail_iterations=3,
-    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
-    kernel_network=KernelNetworkConfig(channels=(4,)),
-    start=WarmStartConfig(alternations=2, splittings=6),
-)
+CONFIG = dataclasses.replace(tiny.CONFIG, start=WarmStartConfig(alternations=2, splittings=6))
 KEY = jax.random.key(3)
 
 
@@ -47,9 +37,6 @@ def padded(photo, value=0.0):
 
 
 PHOTOS = [make_photo(size, seed) for seed, size in enumerate(SIZES)]
-
-
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 
 
 @jit

@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from dem_jax import main
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.inference import mcem
 from dem_jax.model import blur
 from dem_jax.types import Problem
 
-SIZE, SHAPE = 5, (28, 32)
-CONFIG = DeblurConfig(
-    kernel_size=SIZE,
+SIZE, SHAPE = tiny.CONFIG.kernel_size, (28, 32)
+CONFIG = dataclasses.replace(
+    tiny.CONFIG,
     em_iterations=1,
     samples_per_chain=1,
     burn_in=280,
@@ -24,8 +24,7 @@ CONFIG = DeblurConfig(
     step_size=0.004,
     noise_std=0.005,
     detail_std=0.0,  # else the detail beside T_f would make up for what T_f loses
-    image_network=ImageNetworkConfig(channels=8, levels=1, noise_channels=2),
-    kernel_network=KernelNetworkConfig(channels=(4,)),
+    image_network=dataclasses.replace(tiny.CONFIG.image_network, channels=8, levels=1),
 )
 LOSS = 1.0  # dB that may be lost; from seed to seed the loss varies by about 0.4
 
@@ -54,19 +53,16 @@ def results():
     def score(image):
         return metrics.psnr(image[2:-2, 2:-2, 0], sharp[2:-2, 2:-2, 0])
 
-    # the programs are small, so that most of the time goes into their compilation
-    options = {"xla_backend_optimization_level": 0}
-
     def images(bfloat16):
         network = dataclasses.replace(CONFIG.image_network, bfloat16=bfloat16)
         config = dataclasses.replace(CONFIG, image_network=network)
 
+        @tiny.jit
         def run(key):
             state = mcem.init(key, problem, config)
             return mcem.e_step(key, state, problem, config)[1].mean
 
-        compiled = jax.jit(run, compiler_options=options)
-        return [np.asarray(compiled(key)) for key in jax.random.split(keys[3])]
+        return [np.asarray(run(key)) for key in jax.random.split(keys[3])]
 
     found = images(False), images(True)
     flat = np.full_like(start, sharp.mean())

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import pytest
+import tiny
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 from dem_jax.inference import deblur, mcem
@@ -18,11 +19,8 @@ def measured_bytes(height, width, channels, config):
     key, photo = jax.random.key(0), jax.ShapeDtypeStruct((height, width, channels), jnp.float32)
     problem = jax.eval_shape(lambda k, p: deblur.prepare(k, p, config), key, photo)
     state = jax.eval_shape(lambda k, p: mcem.init(k, p, config), key, problem)
-    step = jax.jit(mcem.step, static_argnums=3, donate_argnums=1)
-    compiled = step.lower(key, state, problem, config).compile(
-        compiler_options={"xla_backend_optimization_level": 0}
-    )
-    analysis = compiled.memory_analysis()
+    step = tiny.jit(mcem.step, static_argnums=3, donate_argnums=1)
+    analysis = step.lower(key, state, problem, config).compile().memory_analysis()
     return analysis.temp_size_in_bytes + analysis.argument_size_in_bytes
 
 

@@ -1,0 +1,22 @@
+"""What tests of the whole algorithm share: it small, its programs compiled quickly."""
+
+import functools
+
+import jax
+
+from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
+
+CONFIG = DeblurConfig(
+    kernel_size=5,
+    em_iterations=2,
+    samples_per_chain=2,
+    burn_in=2,
+    thinning=2,
+    m_steps=2,
+    detail_iterations=3,
+    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
+    kernel_network=KernelNetworkConfig(channels=(4,)),
+)
+
+# small programs spend most of the time in their compilation
+jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
