@@ -5,7 +5,7 @@ import dataclasses
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
 CHAIN_AXES = ("map", "vmap")
 M_DOMAINS = ("derivatives", "photo")
-KERNELS = ("estimated", "fixed")
+KERNELS = ("estimated", "free", "fixed")
 
 
 def require(condition: bool, message: str) -> None:
@@ -69,7 +69,7 @@ class DeblurConfig:
     kernel_size: int = 31  # pixels, odd
     patch_grid: tuple[int, int] = (1, 1)  # rows, columns; 1x1 is uniform blur
     warm_start: bool = True  # false: the paper's prior in its purest form, from noise
-    kernels: str = "estimated"  # or fixed: the start's kernels are kept, there is no M-step
+    kernels: str = "estimated"  # by T_K; free: without T_K; fixed: those of the start, no M-step
     em_iterations: int = 4  # E-steps and M-steps
     num_chains: int = 1  # Langevin chains in parallel, each with a T_f of its own
     samples_per_chain: int = 4  # n_s = num_chains x samples_per_chain
@@ -82,6 +82,7 @@ class DeblurConfig:
     m_steps: int = 50  # Adam steps on theta_K in every M-step
     m_learning_rate: float = 1e-4  # of Adam on theta_K (poster)
     m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
+    m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
@@ -99,7 +100,15 @@ class DeblurConfig:
         for name in ("em_iterations", "num_chains", "samples_per_chain", "thinning"):
             value = getattr(self, name)
             require(value >= 1, f"{name}={value} must be at least 1.")
-        for name in ("burn_in", "m_steps", "temperature", "noise_std", "grain", "detail_std"):
+        for name in (
+            "burn_in",
+            "m_steps",
+            "temperature",
+            "noise_std",
+            "grain",
+            "detail_std",
+            "m_edge",
+        ):
             value = getattr(self, name)
             require(value >= 0, f"{name}={value} must be zero or positive.")
         require(self.grain <= 1, f"grain={self.grain} must be between 0 and 1.")

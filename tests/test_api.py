@@ -12,9 +12,9 @@ import pytest
 import dem_jax
 from dem_jax import blur, langevin, mcem
 from dem_jax.inference import deblur as deblur_module
-from dem_jax.inference import paper_model
+from dem_jax.inference import maximisation, paper_model
 
-MODULES = [blur, langevin, mcem, paper_model, deblur_module]
+MODULES = [blur, langevin, mcem, maximisation, paper_model, deblur_module]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES
@@ -70,7 +70,8 @@ def shapes_of_a_run():
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_of_docstrings_run(module):
-    failed, tried = doctest.testmod(module, extraglobs=shapes_of_a_run() if module is mcem else {})
+    shapes = shapes_of_a_run() if module in (mcem, maximisation) else {}
+    failed, tried = doctest.testmod(module, extraglobs=shapes)
     assert tried > 1
     assert failed == 0
 

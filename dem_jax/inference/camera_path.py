@@ -18,7 +18,6 @@ Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera shake
 patches).
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -80,7 +79,7 @@ def path_kernels(
         shape = (_rolls(k_level), k_level, k_level)
         density = _normalised(jnp.maximum(jax.image.resize(density, shape, "linear"), 0))
         density, sparsity = _one_level(level, level_size, density, sparsity, grid, config)
-    return _unit_sums(synthesise(density, photo.shape, grid))
+    return kernel_estimation.unit_sums(synthesise(density, photo.shape, grid))
 
 
 def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
@@ -132,7 +131,7 @@ def _one_level(
 
     def alternate(carry, _):
         density, sparsity = carry
-        kernels = _unit_sums(synthesise(density, photo.shape, grid))
+        kernels = kernel_estimation.unit_sums(synthesise(density, photo.shape, grid))
         latents = jax.vmap(
             lambda g, k: kernel_estimation.l0_latent(g, k, sparsity, config.splittings)
         )(canvases, kernels)
@@ -179,21 +178,14 @@ def _fit(
         return to_density(correlated + ridge * blurred)[0] + _RIDGE * density
 
     right = to_density(cross / energy)[0]
-    return _normalised(
-        kernel_estimation.non_negative_least_squares(
-            normal, right, density, steepness=_steepness(normal, right), iterations=_ITERATIONS
-        )
+    density = kernel_estimation.non_negative_least_squares(
+        normal,
+        right,
+        density,
+        steepness=kernel_estimation.steepness(normal, right),
+        iterations=_ITERATIONS,
     )
-
-
-def _steepness(normal: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
-    """The largest eigenvalue of `normal` and a little more, by power iteration."""
-
-    def unit(x: jax.Array) -> jax.Array:
-        return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)
-
-    vector = lax.fori_loop(0, 12, lambda _, x: unit(normal(x)), unit(start))
-    return 1.05 * jnp.sum(vector * normal(vector)) + 1e-12
+    return _normalised(density)
 
 
 def _crops(shape: tuple[int, ...], grid: tuple[int, int]) -> _Crops:
@@ -223,7 +215,3 @@ def _centred(density: jax.Array) -> jax.Array:
 
 def _normalised(density: jax.Array) -> jax.Array:
     return density / jnp.maximum(jnp.sum(density), 1e-8)
-
-
-def _unit_sums(kernels: jax.Array) -> jax.Array:
-    return kernels / jnp.maximum(jnp.sum(kernels, (1, 2), keepdims=True), 1e-8)

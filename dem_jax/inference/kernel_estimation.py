@@ -236,6 +236,21 @@ def non_negative_least_squares(
     return x
 
 
+def steepness(normal: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:
+    """The largest eigenvalue of `normal` and a little more, by power iteration."""
+
+    def unit(x: jax.Array) -> jax.Array:
+        return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)
+
+    vector = lax.fori_loop(0, 12, lambda _, x: unit(normal(x)), unit(start))
+    return 1.05 * jnp.sum(vector * normal(vector)) + 1e-12
+
+
+def unit_sums(kernels: jax.Array) -> jax.Array:
+    """Kernels [P, k, k], each divided by its sum."""
+    return kernels / jnp.maximum(jnp.sum(kernels, (1, 2), keepdims=True), 1e-8)
+
+
 def clean(kernel: jax.Array, least_entry: float, least_island: float) -> jax.Array:
     """Drops faint entries, then islands of little mass, and puts the centre of mass in the middle.
 

@@ -31,10 +31,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import detail, langevin
+from dem_jax.inference.maximisation import axis_mean, m_step
 from dem_jax.inference.paper_model import paper_model
 from dem_jax.model import likelihood
 from dem_jax.types import EMInfo, Model, Problem, PyTree
@@ -54,9 +54,10 @@ class MCEMState(NamedTuple):
 
 
 class Samples(NamedTuple):
-    """What the E-step hands to the M-step."""
+    """What the E-step draws."""
 
-    latents: jax.Array  # [n, H+k-1, W+k-1, C]
+    images: jax.Array  # [n, H+k-1, W+k-1, C] T_f's, for the M-step
+    latents: jax.Array  # [n, H+k-1, W+k-1, C] with the detail beside T_f: posterior samples
     mean: jax.Array  # [H+k-1, W+k-1, C]
     variance: jax.Array  # [H+k-1, W+k-1, C]
 
@@ -129,16 +130,14 @@ def step(
     residuals = jax.vmap(lambda f: problem.photo - model.blur(state.kernels, f))(samples.latents)
     count = jnp.maximum(jnp.sum(problem.weight) * problem.photo.shape[-1], 1)
     power = jnp.sum(problem.weight[..., None] * jnp.mean(residuals**2, 0)) / count
-    power = _axis_mean(power, axis_name)
+    power = axis_mean(power, axis_name)
     noise_std = state.noise_std
     if not config.noise_std:
         # The M-step's own optimum for s: samples carry the posterior's spread, so it is not biased.
         noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
     theta_k, kernels = state.theta_k, state.kernels
-    if config.kernels == "estimated":
-        theta_k = m_step(
-            theta_k, samples.latents, problem, config, model=model, axis_name=axis_name
-        )
+    if config.kernels != "fixed":
+        theta_k = m_step(theta_k, samples.images, problem, config, model=model, axis_name=axis_name)
         kernels = model.kernels(theta_k, problem)
     info = EMInfo(
         negative_log_likelihood=0.5 * power / state.noise_std**2
@@ -180,72 +179,9 @@ def e_step(
     over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
     chains, latents, means = over_chains((keys, state.chains))
     latents = latents.reshape(-1, *latents.shape[2:])
-    mean = _axis_mean(jnp.mean(means, 0), axis_name)
+    mean = axis_mean(jnp.mean(means, 0), axis_name)
     samples = _with_detail(detail_key, latents, mean, state, problem, config, model, axis_name)
     return chains, samples
-
-
-def m_step(
-    theta_k: PyTree,
-    latents: jax.Array,
-    problem: Problem,
-    config: DeblurConfig,
-    *,
-    model: Model | None = None,
-    axis_name: str | None = None,
-) -> PyTree:
-    """theta_K^t = argmax (1/n_s) sum_i log p(g | f^i; theta_K) by Adam, eqs (2) and (3).
-
-    Args:
-      theta_k: theta_K^{t-1}.
-      latents: f^i, [n, H+k-1, W+k-1, C].
-      problem: the photo and what stays fixed.
-      config: m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo or on its
-        derivatives.
-      model: its kernels and blur are used, the blur being linear in the kernels; None: the paper's.
-      axis_name: mapped axis whose members hold a share of the samples each; Adam then descends
-        along the mean of their gradients, the only thing that they exchange.
-
-    Returns:
-      theta_K^t.
-
-    >>> images = jax.ShapeDtypeStruct((6, 36, 44, 3), jnp.float32)
-    >>> theta_k = state.theta_k
-    >>> new = jax.eval_shape(lambda t, f, p: m_step(t, f, p, config), theta_k, images, problem)
-    >>> jax.tree.structure(new) == jax.tree.structure(theta_k)
-    True
-    """
-    model = model or paper_model(config)
-    # eps_root: a weight without gradient must not make the derivative of the root infinite.
-    adam = optax.adam(config.m_learning_rate, eps_root=1e-16)
-    weight = problem.weight[..., None]
-    if config.m_domain == "derivatives":
-        weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
-        weight = weight[None]  # for both directions
-    count = jnp.maximum(jnp.sum(weight) * problem.photo.shape[-1], 1)
-
-    # The blur is linear in the kernels: linearised here, it transforms every sample once, not in
-    # every step. As one vector, the weights are quick to compile for, where sixty leaves are slow.
-    _, photos = jax.linearize(
-        lambda kernels: jax.vmap(lambda f: model.blur(kernels, f))(latents),
-        problem.start_kernels,
-    )
-    vector, unravel = ravel_pytree(theta_k)
-
-    def energy(vector):
-        residuals = problem.photo[None] - photos(model.kernels(unravel(vector), problem))
-        if config.m_domain == "derivatives":
-            residuals = jax.vmap(likelihood.derivatives)(residuals)
-        return jnp.sum(weight * jnp.mean(residuals**2, 0)) / count
-
-    def descend(carry, _):
-        vector, moments = carry
-        gradient = _axis_mean(jax.grad(energy)(vector), axis_name)
-        updates, moments = adam.update(gradient, moments)
-        return (vector + updates, moments), None
-
-    start = (vector, adam.init(vector))
-    return unravel(lax.scan(descend, start, length=config.m_steps)[0][0])
 
 
 def sampler(config: DeblurConfig) -> langevin.Sampler:
@@ -354,6 +290,7 @@ def _with_detail(
 
     The detail's mean is linear in T_f's image, so the mean over samples needs one solution only.
     """
+    images = latents
     if config.detail_std:
         posterior = detail.DetailModel(
             model.blur,
@@ -370,13 +307,8 @@ def _with_detail(
             lambda pair: pair[1] + detail.draw(pair[0], posterior, problem.photo, pair[1]),
             (keys, latents),
         )
-    variance = _axis_mean(jnp.mean((latents - mean[None]) ** 2, 0), axis_name)
-    return Samples(latents, mean, _local_mean(variance) if config.detail_std else variance)
-
-
-def _axis_mean(x: jax.Array, axis_name: str | None) -> jax.Array:
-    """Mean over the members of a mapped axis; x itself where there is none."""
-    return lax.pmean(x, axis_name) if axis_name else x
+    variance = axis_mean(jnp.mean((latents - mean[None]) ** 2, 0), axis_name)
+    return Samples(images, latents, mean, _local_mean(variance) if config.detail_std else variance)
 
 
 def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:

@@ -42,8 +42,14 @@ def paper_model(config: DeblurConfig) -> Model:
             zero_logits=config.warm_start,
         )
 
+    operator = blur.blur_operator(config.patch_grid)
+    if config.kernels == "free":
+        # theta_K are the kernels themselves.
+        return Model(
+            init_image, image, lambda _, problem: problem.start_kernels, lambda k, _: k, operator
+        )
     kernels = functools.partial(kernel_set, config=config)
-    return Model(init_image, image, init_kernels, kernels, blur.blur_operator(config.patch_grid))
+    return Model(init_image, image, init_kernels, kernels, operator)
 
 
 def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.Array:

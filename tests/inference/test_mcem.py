@@ -7,58 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage, stats
+from em_problem import CONFIG, LATENT, SHAPE, SIZE, change, make_problem
+from scipy import stats
+from tiny import jit
 
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
-from dem_jax.inference import mcem, paper_model
-from dem_jax.model import blur, kernel_network, likelihood
-from dem_jax.types import Problem
+from dem_jax.inference import mcem
+from dem_jax.model import blur
 
-SIZE, SHAPE = 5, (24, 28, 1)
-LATENT = (SHAPE[0] + SIZE - 1, SHAPE[1] + SIZE - 1, 1)
-CONFIG = DeblurConfig(
-    kernel_size=SIZE,
-    em_iterations=3,
-    num_chains=2,
-    samples_per_chain=2,
-    burn_in=3,
-    thinning=2,
-    m_steps=3,
-    detail_iterations=4,
-    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
-    kernel_network=KernelNetworkConfig(channels=(4,)),
-)
-change = functools.partial(dataclasses.replace, CONFIG)
 E_CONFIG = change(
     detail_std=0.0, image_network=dataclasses.replace(CONFIG.image_network, dropout=0.2)
 )
-
-# these programs are small, so that most of the time goes into their compilation
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 e_step = jit(mcem.e_step, static_argnums=3)
-m_step = jit(mcem.m_step, static_argnums=3)
 step = jit(mcem.step, static_argnums=3)
-
-
-def make_problem(seed=0, dtype=np.float32):
-    """A smooth random picture, blurred by a random kernel that is not the start's."""
-    rng = np.random.default_rng(seed)
-    sharp = ndimage.gaussian_filter(rng.normal(size=LATENT), (1, 1, 0))
-    sharp = 0.5 + 0.15 * sharp / sharp.std()
-    truth, start = rng.dirichlet(np.ones(SIZE**2), 2).reshape(2, 1, SIZE, SIZE)
-    photo = np.asarray(blur.uniform(jnp.asarray(truth), jnp.asarray(sharp)))
-    photo = photo + 0.01 * rng.normal(size=SHAPE)
-    m = kernel_network.input_size(SIZE)
-    arrays = {
-        "photo": photo,
-        "weight": rng.uniform(size=SHAPE[:2]) < 0.9,
-        "image_input": np.concatenate([rng.uniform(0, 0.1, (*LATENT[:2], 2)), sharp], axis=-1),
-        "kernel_input": rng.uniform(size=(m, m, 3)),
-        "start_latent": sharp,
-        "start_kernels": start,
-        "noise_std": np.array(0.02),
-    }
-    return Problem(**{name: jnp.asarray(x, dtype) for name, x in arrays.items()})
 
 
 @pytest.fixture(scope="module")
@@ -196,94 +156,6 @@ def test_streamed_moments_are_those_of_the_samples(problem, state):
     np.testing.assert_allclose(samples.mean, np.mean(samples.latents, 0), atol=1e-6)
     np.testing.assert_allclose(samples.variance, np.var(samples.latents, 0), atol=1e-6)
     assert samples.variance.max() > 0
-
-
-# --- M-step ---------------------------------------------------------------------------------------
-
-
-def least_squares(latents, problem, domain):
-    """The kernel of sum one with the least mean energy, from dense normal equations."""
-    weight = np.asarray(problem.weight, np.float64)
-    planes = 1
-    if domain == "derivatives":
-        weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
-        planes = 2
-
-    def view(image):
-        return likelihood.derivatives(image) if planes == 2 else image[None]
-
-    points = jnp.eye(SIZE**2).reshape(-1, 1, SIZE, SIZE)
-    columns = jit(jax.vmap(lambda k, f: view(blur.uniform(k, f)), (0, None)))
-    root = np.sqrt(np.tile(weight.ravel(), planes))
-    matrix = np.concatenate(
-        [
-            root[:, None] * np.asarray(columns(points, f), np.float64).reshape(25, -1).T
-            for f in latents
-        ]
-    )
-    right = np.tile(root * np.ravel(view(problem.photo)).astype(np.float64), len(latents))
-    # sum one by elimination of the last entry
-    reduced, *_ = np.linalg.lstsq(
-        matrix[:, :-1] - matrix[:, -1:], right - matrix[:, -1], rcond=None
-    )
-    kernel = np.append(reduced, 1 - reduced.sum())
-
-    def energy(kernel):
-        return np.sum((matrix @ np.ravel(kernel) - right) ** 2)
-
-    return kernel.reshape(SIZE, SIZE), energy
-
-
-@pytest.mark.parametrize("domain", ["derivatives", "photo"])
-def test_m_step_finds_the_least_squares_kernel(state, domain):
-    """Two noisy latents: the optimum is not the truth, and depends on the domain."""
-    rng = np.random.default_rng(5)
-    sharp = rng.normal(size=LATENT)
-    truth = (rng.dirichlet(np.ones(SIZE**2)) + 0.02).reshape(1, SIZE, SIZE) / 1.5
-    photo = blur.uniform(jnp.asarray(truth, jnp.float32), jnp.asarray(sharp, jnp.float32))
-    latents = jnp.asarray(sharp + 0.2 * rng.normal(size=(2, *LATENT)), jnp.float32)
-    problem = make_problem()._replace(photo=photo)
-    optimum, energy = least_squares(latents, problem, domain)
-    assert optimum.min() > 0  # so that the constraint of positivity plays no role
-    config = change(m_steps=300, m_learning_rate=3e-3, m_domain=domain)
-    theta_k, energies = state.theta_k, []
-    for _ in range(5):
-        kernels = paper_model.kernel_set(theta_k, problem, config)
-        energies.append(energy(kernels) / energy(optimum))
-        theta_k = m_step(theta_k, latents, problem, config)
-    kernel = paper_model.kernel_set(theta_k, problem, config)[0]
-    np.testing.assert_allclose(kernel, optimum, atol=2e-3)
-    assert energies[0] > 2
-    assert energies[-1] < 1.02
-    assert (np.diff(energies) < 1e-3).all()
-    assert np.abs(optimum - truth).max() > 4e-3  # the truth itself would not pass
-
-
-def test_m_step_stays_at_the_truth(problem, state):
-    """Latents that explain the photo exactly: the gradient is zero, so theta_K stays."""
-    latents = jnp.stack([problem.start_latent, problem.start_latent])
-    exact = problem._replace(photo=blur.uniform(state.kernels, latents[0]))
-    config = change(m_steps=1)
-
-    def energy(theta_k):
-        kernels = paper_model.kernel_set(theta_k, exact, config)
-        residual = likelihood.derivatives(exact.photo - blur.uniform(kernels, latents[0]))
-        return jnp.sum(residual**2)
-
-    slopes = jax.tree.leaves(jit(jax.grad(energy))(state.theta_k))
-    assert max(jnp.abs(slope).max() for slope in slopes) < 1e-4
-    away = jax.tree.leaves(
-        jit(jax.grad(lambda t: energy(jax.tree.map(lambda x: x + 0.3, t))))(state.theta_k)
-    )
-    assert max(jnp.abs(slope).max() for slope in away) > 1e-2
-
-
-def test_m_step_needs_nothing_of_the_image_network(problem, state):
-    """Its input z may be absent, and no theta_f is handed over."""
-    latents = jnp.stack([problem.start_latent] * 2)
-    without = problem._replace(image_input=None, start_latent=None)
-    theta_k = jax.eval_shape(lambda p: mcem.m_step(state.theta_k, latents, p, CONFIG), without)
-    assert jax.tree.structure(theta_k) == jax.tree.structure(state.theta_k)
 
 
 # --- one iteration --------------------------------------------------------------------------------
