@@ -46,6 +46,7 @@ class WarmStartConfig:
 
     sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 4e-3)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 1.0, 0.67)  # part of the kernel size each start may use
+    path_sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 3.2e-2)  # the same for starts along a path
     alternations: int = 5  # of image and kernel at every level of the pyramid
     splittings: int = 24  # half-quadratic steps for every image
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
@@ -82,6 +83,7 @@ class DeblurConfig:
     m_steps: int = 50  # Adam steps on theta_K in every M-step
     m_learning_rate: float = 1e-4  # of Adam on theta_K (poster)
     m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
+    m_detail: float = 0.5  # part of the detail beside T_f that the M-step's images hold, 0 to 1
     m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
@@ -111,7 +113,9 @@ class DeblurConfig:
         ):
             value = getattr(self, name)
             require(value >= 0, f"{name}={value} must be zero or positive.")
-        require(self.grain <= 1, f"grain={self.grain} must be between 0 and 1.")
+        for name in ("grain", "m_detail"):
+            value = getattr(self, name)
+            require(0 <= value <= 1, f"{name}={value} must be between 0 and 1.")
         require(
             self.warm_start or self.kernels != "fixed",
             "kernels=fixed keeps the start's kernels, so it needs warm_start=true.",

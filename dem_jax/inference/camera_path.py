@@ -5,11 +5,13 @@ kernel of the patch whose centre is c, seen from the picture's centre:
 
     k_p(x) = sum_theta w(theta, x - theta J c),    J (row, column) = (-column, row)
 
-Every patch votes on the same density, so that patches without texture get kernels too. Starting
-from one kernel for the whole photo (no roll), on the last levels of its pyramid alternately
+Every patch votes on the same density, so that patches without texture get kernels too. From the
+coarsest level of a pyramid to the finest, beginning with a camera that hardly moved, alternately
 
     f = L0-sharpened photo, patch by patch, blended by the windows
     w = argmin_{w >= 0} sum_p |v_p (k_p * grad f - grad g)|^2 + ridge |k_p|^2,    v_p^2 the windows
+
+The patches of a level are a few of its kernels wide, whatever grid the kernels are wanted on.
 
 Kernels of pitch and yaw are translations to first order, for which see the sources: Whyte, Sivic,
 Zisserman, Ponce: Non-uniform deblurring for shaken images, CVPR 2010; Gupta, Joshi, Zitnick, Cohen,
@@ -29,12 +31,14 @@ from dem_jax.config import WarmStartConfig
 from dem_jax.inference import kernel_estimation, spectral
 from dem_jax.model import blur
 
-_LEVELS = 3  # of the pyramid: the first are too coarse to tell a roll
 _MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch's centre moves
 _LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
 _LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
 _RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
 _ITERATIONS = 50  # of every fit
+_FARTHEST = 0.8  # of half the diagonal: where the largest roll moves a patch by half a kernel
+_LEAST_PATCH = 12  # pixels, and two kernels: the patches of a level
+_LARGEST_GRID = 6  # rows or columns of them
 
 
 class _Crops(NamedTuple):
@@ -47,19 +51,19 @@ class _Crops(NamedTuple):
 
 def path_kernels(
     photo: jax.Array,
-    kernel: jax.Array,
     sparsity: jax.Array | float,
     *,
+    kernel_size: int,
     grid: tuple[int, int],
     config: WarmStartConfig,
     size: jax.Array | None = None,
 ) -> jax.Array:
-    """A kernel for every patch, refined from one for all.
+    """A kernel for every patch, from the photo alone.
 
     Args:
       photo: [H, W] luma in [0, 1].
-      kernel: [k, k], the start, of sum one.
-      sparsity: lambda that the start was estimated with, see `kernel_estimation`.
+      sparsity: lambda at the coarsest level, see `kernel_estimation`.
+      kernel_size: k, odd.
       grid: number of patches along rows and columns.
       config: the rest.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
@@ -67,36 +71,40 @@ def path_kernels(
     Returns:
       [P, k, k], non-negative, each of sum one, centred jointly.
     """
-    k = kernel.shape[0]
-    sizes = kernel_estimation.pyramid(k)
-    levels = sizes[-_LEVELS:]
-    sparsity = sparsity * kernel_estimation.DECAY ** (
-        config.alternations * (len(sizes) - len(levels))
-    )
-    density = jnp.zeros((_rolls(k), k, k), photo.dtype).at[_rolls(k) // 2].set(kernel)
-    for k_level in levels:
-        level, level_size = kernel_estimation.pyramid_level(photo, k_level / k, k_level, size)
-        shape = (_rolls(k_level), k_level, k_level)
+    sizes = kernel_estimation.pyramid(kernel_size)
+    k, rolls = sizes[0], _rolls(sizes[0])
+    density = jnp.zeros((rolls, k, k), photo.dtype)
+    density = density.at[rolls // 2, k // 2, k // 2 - 1 : k // 2 + 1].set(0.5)
+    for k in sizes:
+        level, level_size = kernel_estimation.pyramid_level(photo, k / kernel_size, k, size)
+        shape = (_rolls(k), k, k)
         density = _normalised(jnp.maximum(jax.image.resize(density, shape, "linear"), 0))
-        density, sparsity = _one_level(level, level_size, density, sparsity, grid, config)
+        level_grid = _grid(level.shape, k)
+        density, sparsity = _one_level(level, level_size, density, sparsity, level_grid, config)
     return kernel_estimation.unit_sums(synthesise(density, photo.shape, grid))
 
 
 def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a density [A, k, k] on a photo of `shape`; linear in the density.
 
-    Rolls are A equal steps, up to the one that moves the farthest patch's centre by half a kernel.
+    Rolls are A equal steps, up to the one that moves a patch near the corner by half a kernel: the
+    density means the same on every grid.
     Displacements between pixels are split linearly.
     """
     rolls, k, _ = density.shape
     centres = blur.patch_centres((shape[0], shape[1]), grid) - (np.asarray(shape[:2]) - 1) / 2
-    largest = (k // 2) / max(np.hypot(*centres.T).max(), 1.0)
+    largest = (k // 2) / (_FARTHEST * np.hypot(shape[0], shape[1]) / 2)
     angles = largest * np.linspace(-1, 1, rolls)
     moves = angles[None, :, None] * np.stack([-centres[:, 1], centres[:, 0]], -1)[:, None]
     places = np.arange(k)
     distance = places[:, None] - places[None] - moves[..., None, None]  # [P, A, 2, k, k]
     shift = jnp.asarray(np.maximum(1 - np.abs(distance), 0), density.dtype)
     return jnp.einsum("payi,aij,paxj->pyx", shift[:, :, 0], density, shift[:, :, 1])
+
+
+def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:
+    rows, cols = (min(max(round(n / max(2 * k, _LEAST_PATCH)), 1), _LARGEST_GRID) for n in shape)
+    return rows, cols
 
 
 def _rolls(k: int) -> int:

@@ -44,8 +44,9 @@ def m_step(
 
     Args:
       theta_k: theta_K^{t-1}.
-      images: T_f(theta_f^i, z), [n, H+k-1, W+k-1, C]. The detail beside T_f is not a part of them:
-        it was drawn given the present kernels, explains what they leave over, and would hold them.
+      images: f^i, [n, H+k-1, W+k-1, C]. The detail beside T_f was drawn given the present kernels
+        and explains what they leave over: with all of it (`config.m_detail`) the kernels hardly
+        move, without it they become too concentrated where the picture is full of texture.
       problem: the photo and what stays fixed.
       config: kernels, m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo
         or on its derivatives, where the images have some of at least m_edge.

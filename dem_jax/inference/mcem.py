@@ -137,7 +137,8 @@ def step(
         noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
     theta_k, kernels = state.theta_k, state.kernels
     if config.kernels != "fixed":
-        theta_k = m_step(theta_k, samples.images, problem, config, model=model, axis_name=axis_name)
+        images = samples.images + config.m_detail * (samples.latents - samples.images)
+        theta_k = m_step(theta_k, images, problem, config, model=model, axis_name=axis_name)
         kernels = model.kernels(theta_k, problem)
     info = EMInfo(
         negative_log_likelihood=0.5 * power / state.noise_std**2

@@ -27,12 +27,13 @@ def warm_start(
 ) -> tuple[jax.Array, jax.Array]:
     """A first kernel and image.
 
-    Every pair (sparsity, reach) of `config.start` gives a kernel; each kernel's deconvolution is
-    scored by `blurriness`, and the least one wins.
+    Every start of `config.start` gives kernels: one for the photo, by a pair (sparsity, reach), or
+    one for every patch of a grid, by a path_sparsity. What each makes of the photo is scored by
+    `blurriness`, and the least one wins.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
-      config: kernel_size and start are used.
+      config: kernel_size, patch_grid and start are used.
       size: [2] rows and columns of the photo where what follows them continues its edge: that
         enters neither the fit of the kernel, nor the data that f must explain, nor the scores.
 
@@ -40,24 +41,35 @@ def warm_start(
       kernels: [P, k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
     start, plane = config.start, luma(photo)
-    weight = _prior_weight(plane, config, size)
     latent_size = None if size is None else size + config.kernel_size - 1
 
-    def attempt(sparsity, reach):
-        kernel = coarse_to_fine(
+    def uniform(sparsity, reach):
+        return coarse_to_fine(
             plane, sparsity, reach, kernel_size=config.kernel_size, config=start, size=size
-        )
-        latent = hyper_laplacian(plane, kernel, weight, size=size)
-        return kernel, blurriness(latent, size=latent_size)
+        )[None]
 
-    kernels, scores = jax.vmap(attempt)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
-    chosen = jnp.argmin(scores)
-    kernel = kernels[chosen]
+    def along_path(sparsity):
+        return path_kernels(
+            plane,
+            sparsity,
+            kernel_size=config.kernel_size,
+            grid=config.patch_grid,
+            config=start,
+            size=size,
+        )
+
+    def score(kernels):
+        latent = restore(plane[..., None], kernels, config, size=size)
+        return blurriness(latent[..., 0], size=latent_size)
+
     if config.patch_grid == (1, 1):
-        return kernel[None], _deconvolve(photo, kernel, weight, size)
-    sparsity = jnp.asarray(start.sparsity)[chosen]
-    path = path_kernels(plane, kernel, sparsity, grid=config.patch_grid, config=start, size=size)
-    return path, restore(photo, path, config, size=size)
+        attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
+        scores = jax.vmap(score)(attempts)
+    else:
+        attempts = lax.map(along_path, jnp.asarray(start.path_sparsity))
+        scores = lax.map(score, attempts)
+    kernels = attempts[jnp.argmin(scores)]
+    return kernels, restore(photo, kernels, config, size=size)
 
 
 def restore(

@@ -25,8 +25,8 @@ def test_auto_kernel_size_is_valid_for_every_photo():
 
 
 def test_auto_grid_has_room_for_kernels():
-    assert resolve("nonuniform", 21, None, 256, 256) == (21, (3, 3))
-    assert resolve("nonuniform", 31, None, 256, 512) == (31, (2, 4))
+    assert resolve("nonuniform", 21, None, 256, 256) == (21, (5, 5))
+    assert resolve("nonuniform", 31, None, 256, 512) == (31, (4, 6))
     assert resolve("nonuniform", 51, None, 4000, 4000) == (51, (6, 6))
 
 
