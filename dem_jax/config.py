@@ -80,7 +80,7 @@ class DeblurConfig:
     step_size: float = 0.01  # of the sampler at the start; decays by a cosine to 5 % (poster: 0.01)
     temperature: float = 1e-4  # of the sampler; noisy_adam: noise over step size
     chain_axis: str = "map"  # map or vmap over chains: same numbers, different speed
-    m_steps: int = 50  # Adam steps on theta_K in every M-step
+    m_steps: int = 50  # of Adam on theta_K, or of least squares on free kernels, in every M-step
     m_learning_rate: float = 1e-4  # of Adam on theta_K (poster)
     m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
     m_detail: float = 0.5  # part of the detail beside T_f that the M-step's images hold, 0 to 1

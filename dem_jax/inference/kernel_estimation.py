@@ -21,7 +21,7 @@ from dem_jax.config import WarmStartConfig
 from dem_jax.inference import spectral
 from dem_jax.model.blur import good_size, recentre
 
-DECAY = 1 / 1.1  # of lambda, from one alternation to the next
+_DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
 _LEAST_SPARSITY = 1e-4  # squared image units
 _LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
@@ -111,7 +111,7 @@ def _one_level(
 
 def next_sparsity(sparsity: jax.Array) -> jax.Array:
     """Lambda of the next alternation."""
-    return jnp.maximum(DECAY * sparsity, _LEAST_SPARSITY)
+    return jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)
 
 
 def l0_latent(

@@ -5,25 +5,16 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+import tiny
 from scipy import ndimage
 
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.model import blur, kernel_network
 from dem_jax.types import Problem
 
-SIZE, SHAPE = 5, (24, 28, 1)
+SIZE, SHAPE = tiny.CONFIG.kernel_size, (24, 28, 1)
 LATENT = (SHAPE[0] + SIZE - 1, SHAPE[1] + SIZE - 1, 1)
-CONFIG = DeblurConfig(
-    kernel_size=SIZE,
-    em_iterations=3,
-    num_chains=2,
-    samples_per_chain=2,
-    burn_in=3,
-    thinning=2,
-    m_steps=3,
-    detail_iterations=4,
-    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
-    kernel_network=KernelNetworkConfig(channels=(4,)),
+CONFIG = dataclasses.replace(
+    tiny.CONFIG, em_iterations=3, num_chains=2, burn_in=3, m_steps=3, detail_iterations=4
 )
 change = functools.partial(dataclasses.replace, CONFIG)
 

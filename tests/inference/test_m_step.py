@@ -15,16 +15,6 @@ from dem_jax.model import blur, likelihood
 m_step = jit(mcem.m_step, static_argnums=3)
 
 
-@pytest.fixture(scope="module")
-def problem():
-    return make_problem()
-
-
-@pytest.fixture(scope="module")
-def state(problem):
-    return jit(mcem.init, static_argnums=2)(jax.random.key(1), problem, CONFIG)
-
-
 def least_squares(latents, problem, domain):
     """The kernel of sum one with the least mean energy, from dense normal equations."""
     weight = np.asarray(problem.weight, np.float64)

@@ -21,16 +21,6 @@ e_step = jit(mcem.e_step, static_argnums=3)
 step = jit(mcem.step, static_argnums=3)
 
 
-@pytest.fixture(scope="module")
-def problem():
-    return make_problem()
-
-
-@pytest.fixture(scope="module")
-def state(problem):
-    return jit(mcem.init, static_argnums=2)(jax.random.key(1), problem, CONFIG)
-
-
 def assert_trees_close(tree, other, **tolerance):
     for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
