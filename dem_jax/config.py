@@ -23,6 +23,7 @@ class ImageNetworkConfig:
     dropout: float = 0.0  # probability, during sampling only
     noise_channels: int = 8  # channels of noise in the input z
     bfloat16: bool = False  # convolutions in bfloat16; all else stays float32
+    remat: bool = False  # gradients compute all but convolutions again: less memory, not on CPU
 
     def __post_init__(self) -> None:
         require(self.channels >= 1, f"channels={self.channels} must be at least 1.")

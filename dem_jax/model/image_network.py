@@ -40,7 +40,7 @@ def init(
       key: random key.
       image_input: z, [H, W, N]; only its shape matters.
       out_channels: 1 for grey, 3 for colour.
-      config: channels, levels, dropout, bfloat16.
+      config: channels, levels, dropout, bfloat16, remat.
 
     Returns:
       theta_f, a dict of arrays in float32.
@@ -68,13 +68,15 @@ def apply(
     """
     network = _network(params["logits"]["bias"].shape[0], config)
     rngs = None if dropout_key is None else {"dropout": dropout_key}
-    latent = network.apply(
-        {"params": params},
-        image_input,
-        deterministic=dropout_key is None,
-        rngs=rngs,
-    )
-    return cast(jax.Array, latent)
+
+    def latent(params: Any, z: jax.Array) -> jax.Array:
+        image = network.apply({"params": params}, z, deterministic=dropout_key is None, rngs=rngs)
+        return cast(jax.Array, image)
+
+    if config.remat:
+        kept = jax.checkpoint_policies.save_only_these_names(layers.CONVOLVED)
+        return jax.checkpoint(latent, policy=kept)(params, image_input)
+    return latent(params, image_input)
 
 
 def _network(out_channels: int, config: ImageNetworkConfig) -> ImageNetwork:

@@ -12,11 +12,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.flatten_util import ravel_pytree
 
 NEGATIVE_SLOPE = 0.2  # of the leaky rectifier, as in deep image prior
 EPSILON = 1e-5  # added to variances
 _DIMENSIONS = ("NHWC", "HWIO", "NHWC")
+CONVOLVED = "convolved"  # what convolutions give, to policies of jax.checkpoint
 _BAND = 1024  # pixels that are multiplied at a time
 
 
@@ -295,6 +297,7 @@ class Conv(nn.Module):
             y = conv2d(*low, stride=self.stride).astype(x.dtype)
         else:
             y = conv2d(x, kernel, stride=self.stride)
+        y = checkpoint_name(y, CONVOLVED)
         if self.use_bias:
             y = y + self.param("bias", nn.initializers.zeros, (self.features,))[None, None]
         return y

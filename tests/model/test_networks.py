@@ -11,6 +11,7 @@ from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.model import image_network, kernel_network
 
 SMALL = ImageNetworkConfig(channels=4, levels=2)
+REMAT = ImageNetworkConfig(channels=4, levels=2, remat=True)
 SHALLOW = ImageNetworkConfig(channels=4, levels=1)
 TINY = KernelNetworkConfig(channels=(4, 4, 6, 6))
 
@@ -182,3 +183,17 @@ def test_both_networks_lower_for_every_platform(platform):
 
     traced = jax.jit(jax.grad(loss, (0, 1))).trace(*params)
     assert "convolution" in traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+def test_remat_keeps_less_for_the_same_gradient():
+    z = noise(32, 32, 3)
+    params = image_params(z)
+    kept, gradients = [], []
+    for config in (SMALL, REMAT):
+        latent = partial(image_network.apply, image_input=z, config=config)
+        back = jax.eval_shape(lambda params, f=latent: jax.vjp(f, params)[1], params)
+        kept.append(sum(x.size for x in jax.tree.leaves(back)))
+        gradients.append(jax.jit(jax.grad(lambda params, f=latent: jnp.sum(f(params))))(params))
+    assert kept[1] < 0.7 * kept[0]
+    for a, b in zip(*map(jax.tree.leaves, gradients), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
