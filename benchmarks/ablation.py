@@ -28,8 +28,12 @@ VARIANTS = {
     # Unpreconditioned steps must stay below 2 / curvature, of the order of noise^2 / pixels.
     "sgld": "--sampler=sgld --step_size=1e-11",
     "noisy_adam": "--sampler=noisy_adam",
-    "m_on_photo": "--m_domain=photo",
     "no_m_step": "--m_steps=0",
+    "m_on_photo": "--m_domain=photo",
+    "m_weak_edges": "--m_edge=0",
+    "m_no_detail": "--m_detail=0",
+    "m_all_detail": "--m_detail=1",
+    "t_k": "--kernels=estimated",  # the paper's prior on kernels, where quickstart has free ones
 }
 COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}
 COLUMNS |= {"seconds": "seconds"}

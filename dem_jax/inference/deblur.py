@@ -146,9 +146,21 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
     return Result(
         latent=jnp.clip(latent, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(state.variance)),
+        std=jnp.sqrt(crop(state.variance + _displacement_variance(state.mean, config))),
         info=info,
     )
+
+
+def _displacement_variance(image: jax.Array, config: DeblurConfig) -> jax.Array:
+    """What the image [H, W, C] is unsure of because the kernels are.
+
+    All samples share the kernels, so their spread does not hold it. A kernel that is a little wrong
+    displaces what the image shows, here and there, by some part s of a pixel: s^2 |grad f|^2.
+    """
+    if config.kernels == "fixed":
+        return jnp.zeros_like(image)
+    rows, cols = jnp.gradient(image, axis=(0, 1))
+    return config.displacement_std**2 * mcem.local_mean(rows**2 + cols**2)
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:

@@ -309,7 +309,7 @@ def _with_detail(
             (keys, latents),
         )
     variance = axis_mean(jnp.mean((latents - mean[None]) ** 2, 0), axis_name)
-    return Samples(images, latents, mean, _local_mean(variance) if config.detail_std else variance)
+    return Samples(images, latents, mean, local_mean(variance) if config.detail_std else variance)
 
 
 def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:
@@ -320,8 +320,8 @@ def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:
     return lax.dynamic_slice_in_dim(x, lax.axis_index(axis_name) * rows, rows)
 
 
-def _local_mean(variance: jax.Array) -> jax.Array:
-    """Mean over squares of pixels: few draws tell one pixel's variance poorly, many's well."""
+def local_mean(variance: jax.Array) -> jax.Array:
+    """Mean of [H, W, C] over squares: few draws tell one pixel's variance poorly, many's well."""
     window = (_VARIANCE_WINDOW, _VARIANCE_WINDOW, 1)
     total = lax.reduce_window(variance, 0.0, lax.add, window, (1, 1, 1), "SAME")
     # Counted by NumPy: a window sum of ones would be folded by XLA, at 15 s of compilation.

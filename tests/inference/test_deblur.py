@@ -151,7 +151,18 @@ def test_finish_recentres_kernels_and_image_together(finished):
     np.testing.assert_array_equal(result.kernels[1, 2, 1:4], state.kernels[1, 3, 0:3])
     # the photo stays explained: k moved by (-1, 1), so f moves by (1, -1)
     np.testing.assert_array_equal(result.latent, np.clip(state.mean[1:-3, 3:-1], 0, 1))
-    np.testing.assert_allclose(result.std**2, state.variance[1:-3, 3:-1], rtol=1e-5)
+
+
+def test_std_holds_the_samples_spread_and_the_kernels_errors(finished):
+    """A ramp of slope 0.02 a pixel that is displaced by 0.5 pixels is wrong by 0.01."""
+    problem, state, config = finished
+    ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
+    state = state._replace(mean=ramp)
+    for kernels, added in (("estimated", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
+        given = dataclasses.replace(config, kernels=kernels, displacement_std=0.5)
+        result = finish(state, problem, given)
+        expected = state.variance[1:-3, 3:-1] + added
+        np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
 
 
 def test_recentring_keeps_the_photo_explained(finished):
