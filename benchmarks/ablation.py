@@ -31,6 +31,7 @@ VARIANTS = {
     "no_m_step": "--m_steps=0",
     "m_on_photo": "--m_domain=photo",
     "m_weak_edges": "--m_edge=0",
+    "m_strongest_edges": "--m_edge=0.06",
     "m_no_detail": "--m_detail=0",
     "m_all_detail": "--m_detail=1",
     "t_k": "--kernels=estimated",  # the paper's prior on kernels, where quickstart has free ones
