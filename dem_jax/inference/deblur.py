@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.inference import mcem, spectral
+from dem_jax.inference import mcem, spectral, uncertainty
 from dem_jax.inference.warm_start import restore, warm_start
 from dem_jax.model import blur, kernel_network, likelihood
 from dem_jax.types import EMInfo, Model, Problem, Result
@@ -141,26 +141,17 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
         residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, state.mean)
         most = _LARGEST_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
+    variance = state.variance
+    if config.kernels != "fixed":
+        variance += uncertainty.displacement_variance(state.mean, config.displacement_std)
     nothing = jnp.zeros((), problem.photo.dtype)
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
         latent=jnp.clip(latent, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(state.variance + _displacement_variance(state.mean, config))),
+        std=jnp.sqrt(crop(variance)),
         info=info,
     )
-
-
-def _displacement_variance(image: jax.Array, config: DeblurConfig) -> jax.Array:
-    """What the image [H, W, C] is unsure of because the kernels are.
-
-    All samples share the kernels, so their spread does not hold it. A kernel that is a little wrong
-    displaces what the image shows, here and there, by some part s of a pixel: s^2 |grad f|^2.
-    """
-    if config.kernels == "fixed":
-        return jnp.zeros_like(image)
-    rows, cols = jnp.gradient(image, axis=(0, 1))
-    return config.displacement_std**2 * mcem.local_mean(rows**2 + cols**2)
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:

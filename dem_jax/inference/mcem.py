@@ -28,18 +28,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.inference import detail, langevin
+from dem_jax.inference import detail, langevin, uncertainty
 from dem_jax.inference.maximisation import axis_mean, m_step
 from dem_jax.inference.paper_model import paper_model
 from dem_jax.model import likelihood
 from dem_jax.types import EMInfo, Model, Problem, PyTree
-
-_VARIANCE_WINDOW = 7  # pixels
 
 
 class MCEMState(NamedTuple):
@@ -309,7 +306,9 @@ def _with_detail(
             (keys, latents),
         )
     variance = axis_mean(jnp.mean((latents - mean[None]) ** 2, 0), axis_name)
-    return Samples(images, latents, mean, local_mean(variance) if config.detail_std else variance)
+    return Samples(
+        images, latents, mean, uncertainty.local_mean(variance) if config.detail_std else variance
+    )
 
 
 def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:
@@ -318,14 +317,3 @@ def _own_share(x: jax.Array, axis_name: str | None) -> jax.Array:
         return x
     rows = x.shape[0] // lax.axis_size(axis_name)
     return lax.dynamic_slice_in_dim(x, lax.axis_index(axis_name) * rows, rows)
-
-
-def local_mean(variance: jax.Array) -> jax.Array:
-    """Mean of [H, W, C] over squares: few draws tell one pixel's variance poorly, many's well."""
-    window = (_VARIANCE_WINDOW, _VARIANCE_WINDOW, 1)
-    total = lax.reduce_window(variance, 0.0, lax.add, window, (1, 1, 1), "SAME")
-    # Counted by NumPy: a window sum of ones would be folded by XLA, at 15 s of compilation.
-    half = _VARIANCE_WINDOW // 2
-    places = (np.arange(n) for n in variance.shape[:2])
-    rows, cols = (np.minimum(i, half) + np.minimum(i[::-1], half) + 1 for i in places)
-    return total / jnp.asarray(rows[:, None, None] * cols[None, :, None], variance.dtype)

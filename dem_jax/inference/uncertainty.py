@@ -1,0 +1,35 @@
+"""How unsure an image is of its pixels: what samples tell, and what they cannot.
+
+    std^2 = local mean of (variance over the samples + s^2 |grad f|^2)
+
+All samples of an E-step share its kernels, so their spread does not hold what is wrong because the
+kernels are. A kernel that is a little wrong displaces what the image shows, here and there, by some
+part s of a pixel; docs/calibration.md has how well that describes the errors.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+_WINDOW = 7  # pixels
+
+
+def displacement_variance(image: jax.Array, std: float) -> jax.Array:
+    """Variance [H, W, C] of an image [H, W, C] whose contents are displaced by `std` pixels."""
+    rows, cols = jnp.gradient(image, axis=(0, 1))
+    return std**2 * local_mean(rows**2 + cols**2)
+
+
+def local_mean(variance: jax.Array) -> jax.Array:
+    """Mean of [H, W, C] over squares: few draws tell one pixel's variance poorly, many's well.
+
+    A square at the edge is the mean of what lies inside.
+    """
+    window = (_WINDOW, _WINDOW, 1)
+    total = lax.reduce_window(variance, 0.0, lax.add, window, (1, 1, 1), "SAME")
+    # Counted by NumPy: a window sum of ones would be folded by XLA, at 15 s of compilation.
+    half = _WINDOW // 2
+    places = (np.arange(n) for n in variance.shape[:2])
+    rows, cols = (np.minimum(i, half) + np.minimum(i[::-1], half) + 1 for i in places)
+    return total / jnp.asarray(rows[:, None, None] * cols[None, :, None], variance.dtype)
