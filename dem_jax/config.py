@@ -91,7 +91,7 @@ class DeblurConfig:
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
     detail_std: float = 0.03  # of detail beside T_f, per pixel difference; 0 leaves it out
     detail_iterations: int = 30  # conjugate gradient steps for the detail
-    displacement_std: float = 0.3  # pixels; errors of the kernels displace what the image shows
+    displacement_std: float = 0.4  # pixels; errors of the kernels displace what the image shows
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
     start: WarmStartConfig = WarmStartConfig()
