@@ -108,7 +108,8 @@ def run(arguments, flags):
     lines = [line(rows, labels[case], CASES[case]) for case in cases]
     means = [float(np.mean([row[i] for row in lines])) for i in range(2, 10)]
     lines.append(["**mean**", None, *means, None, None, None])
-    command = f"python benchmarks/lai_nonuniform.py --data=LAI --rows=FILE -- {' '.join(flags)}"
+    command = "python benchmarks/lai_nonuniform.py --data=LAI --folder=OUT --rows=FILE"
+    command += f" -- {' '.join(flags)}" if flags else ""
     about = f"Made by `{command}`; PSNR in dB, seconds as in run.json, compilation included."
     table = tables.markdown(HEADER.split("|"), lines)
     common.report(arguments.table, "Lai's shakes, made anew at 256 pixels", about, table)
