@@ -180,8 +180,10 @@ def test_sigterm_stops_photos_side_by_side(photo, tmp_path):
     assert run([photo, other], tmp_path / "whole", **together)[0] == 0
     assert run([photo, other], tmp_path / "out", stop=2, **together)[0] == 75
     assert run([photo, other], tmp_path / "out", **together)[0] == 0
+    resumed = [record(tmp_path / "out", name)["resumed_from"] for name in ("a", "b")]
+    # On a busy machine the signal can come before the other photo has done an iteration.
+    assert max(done or 0 for done in resumed) >= 1
     for name in ("a", "b"):
-        assert record(tmp_path / "out", name)["resumed_from"] >= 1
         assert results(tmp_path / "out", name) == results(tmp_path / "whole", name)
 
 
