@@ -173,17 +173,17 @@ def test_sigterm_saves_and_the_rerun_equals_an_uninterrupted_run(
     assert not (out / "a" / "checkpoint").exists()
 
 
-def test_sigterm_stops_photos_side_by_side(photo, tmp_path):
+def test_sigterm_stops_photos_side_by_side(photo, tmp_path, monkeypatch):
+    # Two photos share a slow disk or processor: here nobody takes the process away meanwhile.
+    monkeypatch.setattr(job, "_SAVING", 100.0)
     other = tmp_path / "b.png"
     assert cv2.imwrite(str(other), cv2.imread(str(photo))[::-1])
     together = {"batching": plan.Batching(size=2)}
     assert run([photo, other], tmp_path / "whole", **together)[0] == 0
     assert run([photo, other], tmp_path / "out", stop=2, **together)[0] == 75
     assert run([photo, other], tmp_path / "out", **together)[0] == 0
-    resumed = [record(tmp_path / "out", name)["resumed_from"] for name in ("a", "b")]
-    # On a busy machine the signal can come before the other photo has done an iteration.
-    assert max(done or 0 for done in resumed) >= 1
     for name in ("a", "b"):
+        assert record(tmp_path / "out", name)["resumed_from"] >= 1
         assert results(tmp_path / "out", name) == results(tmp_path / "whole", name)
 
 
