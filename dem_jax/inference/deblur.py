@@ -128,7 +128,7 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
     """What EM has found: kernels recentred jointly, the image moved with them and cropped.
 
     With `config.grain` the image gets that part of the residual g - A(K) f back, which is the
-    photo's own noise, unsharpened.
+    photo's own noise, unsharpened. The standard deviation is that of `uncertainty`.
     """
     kernels, shift = blur.recentre(state.kernels)
 
