@@ -7,6 +7,7 @@ or not at all, and the structure of the tree, remain Orbax's.
 """
 
 import contextlib
+import functools
 import logging
 import pathlib
 from collections.abc import Iterator
@@ -59,7 +60,8 @@ def _checkpointer() -> Iterator[Any]:
         barrier_sync_key_prefix=f"process_{process}",
     )
     logger = logging.getLogger("absl")
-    logger.addFilter(_is_not_of_orbax)
+    quiet = functools.partial(_is_not_of_orbax)  # one of its own: threads save at the same time
+    logger.addFilter(quiet)
     try:
         handler = ocp.PyTreeCheckpointHandler(
             use_ocdbt=False,
@@ -71,7 +73,7 @@ def _checkpointer() -> Iterator[Any]:
         with ocp.Checkpointer(handler, multiprocessing_options=alone) as checkpointer:
             yield checkpointer
     finally:
-        logger.removeFilter(_is_not_of_orbax)
+        logger.removeFilter(quiet)
 
 
 def _is_not_of_orbax(record: logging.LogRecord) -> bool:

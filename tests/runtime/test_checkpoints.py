@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import cv2
@@ -83,13 +84,19 @@ class Stop(progress.Progress):
 
     def iteration(self, done, negative_log_likelihood, *, log):
         super().iteration(done, negative_log_likelihood, log=log)
-        if done == self._at:
-            os.kill(os.getpid(), self._number)
+        self._stop_at(done)
 
     def stage(self, name):
         super().stage(name)
-        if name == self._at:
-            os.kill(os.getpid(), self._number)
+        self._stop_at(name)
+
+    def _stop_at(self, place):
+        if place != self._at:
+            return
+        main = threading.main_thread()
+        signal.pthread_kill(main.ident, self._number)
+        if threading.current_thread() is not main:
+            time.sleep(0.3)  # Python hears signals in its main thread only, not at once
 
 
 def run(photos, out, *, stop=None, number=signal.SIGTERM, iterations=ITERATIONS, **changes):
