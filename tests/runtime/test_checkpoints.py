@@ -29,6 +29,7 @@ from dem_jax.runtime import (
     driver,
     inputs,
     job,
+    local_arrays,
     plan,
     programs,
     progress,
@@ -192,6 +193,17 @@ def test_sigterm_stops_photos_side_by_side(photo, tmp_path, monkeypatch):
     for name in ("a", "b"):
         assert record(tmp_path / "out", name)["resumed_from"] >= 1
         assert results(tmp_path / "out", name) == results(tmp_path / "whole", name)
+
+
+def test_a_save_that_ends_does_not_let_another_speak(tmp_path, caplog):
+    import orbax.checkpoint as ocp
+
+    tree = {"x": np.ones(2)}
+    with local_arrays._checkpointer() as slow:
+        local_arrays.save(tmp_path / "fast", tree)
+        slow.save(tmp_path / "slow", args=ocp.args.PyTreeSave(tree))
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == []
+    np.testing.assert_array_equal(local_arrays.restore(tmp_path / "slow", tree)["x"], tree["x"])
 
 
 def test_ctrl_c_leaves_a_result_and_a_checkpoint(photo, whole, tmp_path):
