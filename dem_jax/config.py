@@ -47,7 +47,7 @@ class WarmStartConfig:
 
     sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 4e-3)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 1.0, 0.67)  # part of the kernel size each start may use
-    path_sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 3.2e-2)  # the same for starts along a path
+    path_sparsity: tuple[float, ...] = (1.6e-2, 3.2e-2)  # the same for starts along a path
     alternations: int = 5  # of image and kernel at every level of the pyramid
     splittings: int = 24  # half-quadratic steps for every image
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient

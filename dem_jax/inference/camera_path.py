@@ -222,4 +222,7 @@ def _centred(density: jax.Array) -> jax.Array:
 
 
 def _normalised(density: jax.Array) -> jax.Array:
-    return density / jnp.maximum(jnp.sum(density), 1e-8)
+    """Of sum one; where nothing is left, the camera that did not move."""
+    still = jnp.zeros_like(density).at[tuple(n // 2 for n in density.shape)].set(1.0)
+    total = jnp.sum(density)
+    return jnp.where(total > 1e-8, density / jnp.maximum(total, 1e-8), still)

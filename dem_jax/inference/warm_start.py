@@ -1,4 +1,4 @@
-"""The warm start: uniform deblurring from several starts, one chosen by the photo alone."""
+"""The warm start: deblurring from several starts, one chosen by the photo alone."""
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
+_ENTROPY_WEIGHT = 0.03  # per nat; 0.025 to 0.04 choose alike (docs/accuracy.md)
 
 
 def luma(photo: jax.Array) -> jax.Array:
@@ -28,8 +29,8 @@ def warm_start(
     """A first kernel and image.
 
     Every start of `config.start` gives kernels: one for the photo, by a pair (sparsity, reach), or
-    one for every patch of a grid, by a path_sparsity. What each makes of the photo is scored by
-    `blurriness`, and the least one wins.
+    one for every patch of a grid, by a path_sparsity. They are scored by the `blurriness` of what
+    they make of the photo and by their `entropy`, and the least score wins.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
@@ -60,7 +61,7 @@ def warm_start(
 
     def score(kernels):
         latent = restore(plane[..., None], kernels, config, size=size)
-        return blurriness(latent[..., 0], size=latent_size)
+        return blurriness(latent[..., 0], size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
 
     if config.patch_grid == (1, 1):
         attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
@@ -116,6 +117,15 @@ def blurriness(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array
     l2 = jnp.sqrt(jnp.sum(rows**2) + jnp.sum(cols**2) + 1e-12)
     excess = jnp.sum(mask * jnp.abs(latent - jnp.clip(latent, 0, 1))) / jnp.sum(mask)
     return l1 / l2 / jnp.sqrt(count) + _EXCESS_WEIGHT * excess
+
+
+def entropy(kernels: jax.Array) -> jax.Array:
+    """Mean entropy of kernels [P, k, k] of sum one, in nats: log of how many pixels they cover.
+
+    A kernel with a faint floor everywhere explains texture, and the image that it leaves looks
+    sharp: `blurriness` does not see that, and the more pixels a kernel may use, the more it happens.
+    """
+    return jnp.mean(jnp.sum(jax.scipy.special.entr(kernels), (1, 2)))
 
 
 def _prior_weight(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax.config import DeblurConfig
+from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.inference import camera_path
 from dem_jax.inference.warm_start import warm_start
@@ -112,3 +112,10 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
         return float(metrics.psnr(registered.result, registered.truth))
 
     assert psnr((3, 3)) > psnr((1, 1)) + 1
+
+
+def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
+    kernels = camera_path.path_kernels(
+        jnp.full(SHAPE, 0.5), 1e-2, kernel_size=7, grid=GRID, config=WarmStartConfig()
+    )
+    np.testing.assert_allclose(kernels, np.tile(np.eye(49)[24].reshape(7, 7), (6, 1, 1)), atol=1e-6)
