@@ -141,7 +141,7 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
         residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, state.mean)
         most = _LARGEST_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
-    variance = state.variance
+    variance = state.variance + uncertainty.noise_variance(state.noise_std)
     if config.kernels != "fixed":
         variance += uncertainty.displacement_variance(state.mean, config.displacement_std)
     nothing = jnp.zeros((), problem.photo.dtype)

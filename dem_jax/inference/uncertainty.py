@@ -1,10 +1,11 @@
 """How unsure an image is of its pixels: what samples tell, and what they cannot.
 
-    std^2 = local mean of (variance over the samples + s^2 |grad f|^2)
+    std^2 = local mean of (variance over the samples + s^2 |grad f|^2) + (a noise_std)^2
 
 All samples of an E-step share its kernels, so their spread does not hold what is wrong because the
 kernels are. A kernel that is a little wrong displaces what the image shows, here and there, by some
-part s of a pixel; docs/calibration.md has how well that describes the errors.
+part s of a pixel. And chains at a low temperature spread less than the photo's noise lets them, so
+that a times the noise is added; docs/calibration.md has how well both describe the errors.
 """
 
 import jax
@@ -13,12 +14,18 @@ import numpy as np
 from jax import lax
 
 _WINDOW = 7  # pixels
+_NOISE_GAIN = 1.25  # of the photo's noise to the image's; chosen on simulated photos of seed 1
 
 
 def displacement_variance(image: jax.Array, std: float) -> jax.Array:
     """Variance [H, W, C] of an image [H, W, C] whose contents are displaced by `std` pixels."""
     rows, cols = jnp.gradient(image, axis=(0, 1))
     return std**2 * local_mean(rows**2 + cols**2)
+
+
+def noise_variance(noise_std: jax.Array) -> jax.Array:
+    """Variance [] of every pixel of the image from the photo's noise, in squared image units."""
+    return (_NOISE_GAIN * noise_std) ** 2
 
 
 def local_mean(variance: jax.Array) -> jax.Array:

@@ -153,15 +153,15 @@ def test_finish_recentres_kernels_and_image_together(finished):
     np.testing.assert_array_equal(result.latent, np.clip(state.mean[1:-3, 3:-1], 0, 1))
 
 
-def test_std_holds_the_samples_spread_and_the_kernels_errors(finished):
+def test_std_holds_the_samples_spread_the_noise_and_the_kernels_errors(finished):
     """A ramp of slope 0.02 a pixel that is displaced by 0.5 pixels is wrong by 0.01."""
     problem, state, config = finished
     ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
-    state = state._replace(mean=ramp)
+    state = state._replace(mean=ramp, noise_std=jnp.asarray(0.04))
     for kernels, added in (("estimated", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
         given = dataclasses.replace(config, kernels=kernels, displacement_std=0.5)
         result = finish(state, problem, given)
-        expected = state.variance[1:-3, 3:-1] + added
+        expected = state.variance[1:-3, 3:-1] + added + 0.05**2  # 1.25 times the noise
         np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
 
 
