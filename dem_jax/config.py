@@ -45,7 +45,7 @@ class KernelNetworkConfig:
 class WarmStartConfig:
     """The classical estimate that EM starts from."""
 
-    sparsity: tuple[float, ...] = (1.6e-2, 1.6e-2, 3.2e-2)  # L0 weight of starts, image units^2
+    sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 3.2e-2)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 0.83, 0.67)  # part of the kernel size each start may use
     path_sparsity: tuple[float, ...] = (1.6e-2, 3.2e-2)  # the same for starts along a path
     alternations: int = 5  # of image and kernel at every level of the pyramid
