@@ -34,6 +34,7 @@ VARIANTS = {
     "m_strongest_edges": "--m_edge=0.06",
     "m_no_detail": "--m_detail=0",
     "m_all_detail": "--m_detail=1",
+    "refinement": "--refinement=0.5",  # half of the result from a last deconvolution
     "t_k": "--kernels=estimated",  # the paper's prior on kernels, where levin has free ones
 }
 COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}

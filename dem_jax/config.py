@@ -87,6 +87,7 @@ class DeblurConfig:
     m_detail: float = 0.5  # part of the detail beside T_f that the M-step's images hold, 0 to 1
     m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
+    refinement: float = 0.0  # part of a deconvolution with EM's kernels in the result, 0 to 1
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
     detail_std: float = 0.03  # of detail beside T_f, per pixel difference; 0 leaves it out
@@ -116,7 +117,7 @@ class DeblurConfig:
         ):
             value = getattr(self, name)
             require(value >= 0, f"{name}={value} must be zero or positive.")
-        for name in ("grain", "m_detail"):
+        for name in ("grain", "m_detail", "refinement"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}={value} must be between 0 and 1.")
         require(

@@ -22,7 +22,7 @@ _CHARTS = (  # field of the history, title, unit
 )
 _SETTINGS = (
     *("kernel_size", "patch_grid", "kernels", "em_iterations", "num_chains", "samples_per_chain"),
-    *("burn_in", "thinning", "sampler", "grain"),
+    *("burn_in", "thinning", "sampler", "refinement", "grain"),
 )
 _LEAST_WIDTH = 720  # of the compared pictures on a screen: small photos are enlarged
 _WIDTH, _HEIGHT = 340, 200  # of a chart

@@ -241,6 +241,18 @@ def test_kernels_that_do_not_fit_are_refused():
         change(warm_start=False, kernels="fixed")
 
 
+def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
+    problem, state, config = finished
+    photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
+    problem = problem._replace(photo=photo)
+    sharp = warm_start.restore(problem.photo, state.kernels, config)[1:-3, 3:-1]  # moved as the mean
+    plain = state.mean[1:-3, 3:-1]
+    for part in (0.25, 1.0):
+        refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
+        expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
+        np.testing.assert_allclose(refined, expected, atol=1e-4)
+
+
 def test_grain_gives_the_residual_back(finished):
     problem, state, config = finished
     mean = jnp.clip(state.mean, 0.2, 0.8)
