@@ -1,7 +1,7 @@
 """Is the posterior's standard deviation right, and its mean better than its best sample?
 
     python benchmarks/calibration.py --rows=docs/calibration.json --table=docs/calibration.md \\
-        [--pictures=camera,coffee] [--noises=0.003] [--seeds=0] -- --flagfile=quickstart
+        [--pictures=camera,coffee] [--noises=0.05] [--seeds=0] -- --flagfile=quickstart
 
 Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
 Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
@@ -117,5 +117,5 @@ def run(arguments, flags):
 
 
 if __name__ == "__main__":
-    defaults = {"pictures": "camera,astronaut,coffee", "noises": "0.003,0.01", "seeds": "0"}
+    defaults = {"pictures": "camera,astronaut,coffee", "noises": "0.003,0.01,0.03", "seeds": "0"}
     run(*common.arguments_and_flags(__doc__, rows=None, table="", side="256", **defaults))
