@@ -123,7 +123,7 @@ def entropy(kernels: jax.Array) -> jax.Array:
     """Mean entropy of kernels [P, k, k] of sum one, in nats: log of how many pixels they cover.
 
     A kernel with a faint floor everywhere explains texture, and the image that it leaves looks
-    sharp: `blurriness` does not see that, and the more pixels a kernel may use, the more it happens.
+    sharp. `blurriness` does not see that; it happens the more, the more pixels a kernel may use.
     """
     return jnp.mean(jnp.sum(jax.scipy.special.entr(kernels), (1, 2)))
 

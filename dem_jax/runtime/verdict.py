@@ -116,9 +116,9 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
         kept = "the photo was kept as it is" if share == 0 else "most of the photo was kept"
         found.append(
             f"Little blur was found (about {evidence.kernel_extent:.1f} pixels), so {kept}: "
-            "sharpening it further would mostly add noise. If it does look blurred, the blur was not "
-            "recognised, as happens in pictures full of fine texture: try --crop, with a part of "
-            "clear edges, another --kernel_size, or the other --blur."
+            "sharpening it further would mostly add noise. If it does look blurred, the blur was "
+            "not recognised, as happens in pictures full of fine texture: try --crop, with a part "
+            "of clear edges, another --kernel_size, or the other --blur."
         )
     if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7:
         found.append(

@@ -245,8 +245,9 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     problem, state, config = finished
     photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
     problem = problem._replace(photo=photo)
-    sharp = warm_start.restore(problem.photo, state.kernels, config)[1:-3, 3:-1]  # moved as the mean
-    plain = state.mean[1:-3, 3:-1]
+    moved = np.s_[1:-3, 3:-1]
+    sharp = warm_start.restore(problem.photo, state.kernels, config)[moved]
+    plain = state.mean[moved]
     for part in (0.25, 1.0):
         refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
         expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
