@@ -15,7 +15,7 @@ from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
-_ENTROPY_WEIGHT = 0.03  # per nat; 0.025 to 0.04 choose alike (docs/accuracy.md)
+_ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
 
 
 def luma(photo: jax.Array) -> jax.Array:
@@ -121,6 +121,8 @@ def blurriness(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array
 
 def entropy(kernels: jax.Array) -> jax.Array:
     """Mean entropy of kernels [P, k, k] of sum one, in nats: log of how many pixels they cover.
+
+        -(1/P) sum_p sum_x k_p(x) log k_p(x)
 
     A kernel with a faint floor everywhere explains texture, and the image that it leaves looks
     sharp. `blurriness` does not see that; it happens the more, the more pixels a kernel may use.

@@ -87,6 +87,14 @@ def test_likelihood_and_m_step_do_not_see_the_padding(problems):
         np.testing.assert_array_equal(a, b)
 
 
+def test_refinement_does_not_see_the_padding(problems):
+    problem, (rows, cols) = problems[0], SIZES[0]
+    garbage = problem._replace(photo=jnp.where(problem.weight[..., None] > 0, problem.photo, 0.9))
+    config = dataclasses.replace(CONFIG, refinement=1.0)
+    run = jit(lambda p: deblur.finish(mcem.init(KEY, p, config), p, config).latent[:rows, :cols])
+    np.testing.assert_array_equal(run(problem), run(garbage))
+
+
 def test_e_step_of_a_batch_equals_one_by_one(problems):
     # a sampler that does not enlarge rounding, as preconditioning of tiny gradients does
     config = dataclasses.replace(CONFIG, sampler="sgld", step_size=1e-8, temperature=1.0)
