@@ -3,7 +3,8 @@
     python benchmarks/ablation.py --data=LEVIN --rows=docs/ablation.json --table=docs/ablation.md \\
         [--variants=baseline,sgld] [--photos=im1_kernel4] [-- FLAGS]
 
-FLAGS come before those of the variant; `baseline` is levin. Scores follow Levin's protocol.
+FLAGS come before those of the variant; `baseline` is levin without its refinement, so that EM's own
+image is what differs. Scores follow Levin's protocol.
 Every finished photo is a row in the file, and a run goes on where it stopped. A chain that diverged
 is told as such. The posterior mean against single samples is in calibration.py.
 """
@@ -34,7 +35,7 @@ VARIANTS = {
     "m_strongest_edges": "--m_edge=0.06",
     "m_no_detail": "--m_detail=0",
     "m_all_detail": "--m_detail=1",
-    "refinement": "--refinement=0.5",  # half of the result from a last deconvolution
+    "refinement": "--refinement=0.5",  # levin as it is: half of the result from a deconvolution
     "t_k": "--kernels=estimated",  # the paper's prior on kernels, where levin has free ones
 }
 COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}
@@ -67,7 +68,7 @@ def run(arguments, flags):
     folder, tasks = pathlib.Path(arguments.data), {}
     names, photos = arguments.variants.split(","), arguments.photos.split(",")
     for variant in ["baseline", *(name for name in names if name != "baseline")]:
-        own = ("--flagfile=levin", *flags, *VARIANTS[variant].split())
+        own = ("--flagfile=levin", "--refinement=0", *flags, *VARIANTS[variant].split())
         for photo in photos:
             tasks[f"{variant}/{photo}"] = functools.partial(measure, folder, photo, own)
     rows = common.kept_rows(arguments.rows, tasks)

@@ -6,10 +6,12 @@
 Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
 Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
 one and two posterior standard deviations (a Gaussian has 68.3 and 95.4 %), the factor on the
-deviation that would make the first fraction right, and the PSNR of the posterior mean and of the
-best and the last single sample of the last E-step. Finished rows are kept in the file.
+deviation that would make the first fraction right, and the PSNR of the result, of the posterior
+mean (the result without refinement) and of the best and the last single sample of the last E-step.
+Finished rows are kept in the file.
 """
 
+import dataclasses
 import functools
 
 import common
@@ -25,6 +27,7 @@ from dem_jax.runtime import samples, sizes
 CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
 COLUMNS = {
     "blurred": "blurred",
+    "result": "result",
     "mean": "posterior mean",
     "best_sample": "best sample",
     "last_sample": "last sample",
@@ -50,7 +53,7 @@ def simulate(name, noise, seed, side):
 
 @functools.partial(jax.jit, static_argnums=2)
 def posterior(key, photo, config):
-    """(mean, standard deviation, samples [n, H, W, C]): those of the last E-step of `deblur`.
+    """(result, deviation, posterior mean, samples [n, H, W, C]) of the last E-step of `deblur`.
 
     The last M-step, which comes after them, is left out: the kernels are not asked for.
     """
@@ -65,19 +68,21 @@ def posterior(key, photo, config):
     last_key = jax.random.fold_in(key, config.em_iterations)
     _, drawn = mcem.e_step(last_key, state, problem, config)
 
-    def finish(image):
+    def finish(image, config):
         last = state._replace(mean=image, variance=drawn.variance)
         return deblur.finish(last, problem, config)
 
-    result = finish(drawn.mean)
-    return result.latent, result.std, jax.vmap(lambda f: finish(f).latent)(drawn.latents)
+    result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
+    images = jnp.concatenate([drawn.mean[None], drawn.latents])
+    images = jax.vmap(lambda f: finish(f, plain).latent)(images)
+    return result.latent, result.std, images[0], images[1:]
 
 
 def measure(options, name, noise, seed, side):
     sharp, photo = simulate(name, noise, seed, side)
     config = sizes.resolve(options.config, options.sizes, side, side, name)
     arrays = posterior(jax.random.key(seed), jnp.asarray(photo), config)
-    mean, std, drawn = (np.asarray(array) for array in arrays)
+    result, std, mean, drawn = (np.asarray(array) for array in arrays)
 
     def register(picture):
         return metrics.register_shift(picture, sharp, max_shift=MAX_SHIFT, crop=CROP)
@@ -86,13 +91,13 @@ def measure(options, name, noise, seed, side):
         pair = register(picture)
         return float(metrics.psnr(pair.result, pair.truth))
 
-    pair = register(mean)
+    pair = register(result)
     row, col = (CROP + round(s) for s in pair.shift)  # the deviation is smooth: whole pixels do
     rows, cols = pair.truth.shape[:2]
     std = std[row : row + rows, col : col + cols]
     ratio = np.abs(pair.result - pair.truth) / np.maximum(std, 1e-6)
     each = [psnr(picture) for picture in drawn]
-    scores = {"blurred": psnr(photo), "mean": psnr(mean)}
+    scores = {"blurred": psnr(photo), "result": psnr(result), "mean": psnr(mean)}
     scores |= {"best_sample": max(each), "last_sample": each[-1]}
     scores |= {"gain": scores["mean"] - max(each), "samples": len(each)}
     scores |= {"one": 100 * float(np.mean(ratio <= 1)), "two": 100 * float(np.mean(ratio <= 2))}

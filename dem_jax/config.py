@@ -48,6 +48,7 @@ class WarmStartConfig:
     sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 3.2e-2)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 0.83, 0.67)  # part of the kernel size each start may use
     path_sparsity: tuple[float, ...] = (1.6e-2, 3.2e-2)  # the same for starts along a path
+    line_sparsity: tuple[float, ...] = (2e-3, 4e-3)  # the same from the motion the spectrum shows
     alternations: int = 5  # of image and kernel at every level of the pyramid
     splittings: int = 24  # half-quadratic steps for every image
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
@@ -87,7 +88,7 @@ class DeblurConfig:
     m_detail: float = 0.5  # part of the detail beside T_f that the M-step's images hold, 0 to 1
     m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
-    refinement: float = 0.0  # part of a deconvolution with EM's kernels in the result, 0 to 1
+    refinement: float = 0.5  # part of a deconvolution with EM's kernels in the result, 0 to 1
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
     detail_std: float = 0.03  # of detail beside T_f, per pixel difference; 0 leaves it out

@@ -29,6 +29,7 @@ from jax import lax
 
 from dem_jax.config import WarmStartConfig
 from dem_jax.inference import kernel_estimation, spectral
+from dem_jax.inference.motion_spectrum import lever
 from dem_jax.model import blur
 
 _MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch's centre moves
@@ -36,7 +37,6 @@ _LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
 _LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
 _RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
 _ITERATIONS = 50  # of every fit
-_FARTHEST = 0.8  # of half the diagonal: where the largest roll moves a patch by half a kernel
 _LEAST_PATCH = 12  # pixels, and two kernels: the patches of a level
 _LARGEST_GRID = 6  # rows or columns of them
 
@@ -56,9 +56,13 @@ def path_kernels(
     kernel_size: int,
     grid: tuple[int, int],
     config: WarmStartConfig,
+    motion: jax.Array | None = None,
     size: jax.Array | None = None,
 ) -> jax.Array:
     """A kernel for every patch, from the photo alone.
+
+    From the coarsest level to the finest; or, where a straight `motion` tells where to begin, on
+    the finest level only: there it survives, on coarser ones the alternation leaves it.
 
     Args:
       photo: [H, W] luma in [0, 1].
@@ -66,15 +70,20 @@ def path_kernels(
       kernel_size: k, odd.
       grid: number of patches along rows and columns.
       config: the rest.
+      motion: [3] from `motion_spectrum.straight_motion`.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
       [P, k, k], non-negative, each of sum one, centred jointly.
     """
     sizes = kernel_estimation.pyramid(kernel_size)
-    k, rolls = sizes[0], _rolls(sizes[0])
-    density = jnp.zeros((rolls, k, k), photo.dtype)
-    density = density.at[rolls // 2, k // 2, k // 2 - 1 : k // 2 + 1].set(0.5)
+    if motion is None:
+        k, rolls = sizes[0], _rolls(sizes[0])
+        density = jnp.zeros((rolls, k, k), photo.dtype)
+        density = density.at[rolls // 2, k // 2, k // 2 - 1 : k // 2 + 1].set(0.5)
+    else:
+        sizes = sizes[-1:]
+        density = straight_density(motion, kernel_size)
     for k in sizes:
         level, level_size = kernel_estimation.pyramid_level(photo, k / kernel_size, k, size)
         shape = (_rolls(k), k, k)
@@ -93,13 +102,30 @@ def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]
     """
     rolls, k, _ = density.shape
     centres = blur.patch_centres((shape[0], shape[1]), grid) - (np.asarray(shape[:2]) - 1) / 2
-    largest = (k // 2) / (_FARTHEST * np.hypot(shape[0], shape[1]) / 2)
+    largest = (k // 2) / lever(shape)
     angles = largest * np.linspace(-1, 1, rolls)
     moves = angles[None, :, None] * np.stack([-centres[:, 1], centres[:, 0]], -1)[:, None]
     places = np.arange(k)
     distance = places[:, None] - places[None] - moves[..., None, None]  # [P, A, 2, k, k]
     shift = jnp.asarray(np.maximum(1 - np.abs(distance), 0), density.dtype)
     return jnp.einsum("payi,aij,paxj->pyx", shift[:, :, 0], density, shift[:, :, 1])
+
+
+def straight_density(motion: jax.Array, kernel_size: int) -> jax.Array:
+    """The density [A, k, k] of a camera that moves along `motion` [3] at constant speed.
+
+    `motion` is in pixels from end to end, as `motion_spectrum.straight_motion` returns it.
+    """
+    k, rolls = kernel_size, _rolls(kernel_size)
+    per_pixel = jnp.asarray([(rolls - 1) / (2 * (k // 2)), 1.0, 1.0], motion.dtype)
+    middle = jnp.asarray([rolls // 2, k // 2, k // 2])
+    times = jnp.linspace(-0.5, 0.5, 4 * k, dtype=motion.dtype)
+    places = times[:, None] * (motion * per_pixel)[None] + middle[None]
+    near = [
+        jnp.maximum(1 - jnp.abs(jnp.arange(n)[None] - places[:, axis, None]), 0)
+        for axis, n in enumerate((rolls, k, k))
+    ]
+    return _normalised(jnp.einsum("ta,ty,tx->ayx", *near))
 
 
 def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:

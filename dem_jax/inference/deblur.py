@@ -1,5 +1,7 @@
 """Warm start -> EM -> posterior mean and spread: one photo, one pure function."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -32,7 +34,8 @@ def deblur(
       config: kernel size, patch grid and everything else; static under jit.
       kernels: [P, k, k] or [1, k, k], somebody's kernels to start from, or to keep where
         `config.kernels` is "fixed"; None: they are found from the photo.
-      model: networks and blur other than the paper's, see `mcem.paper_model`.
+      model: networks and blur other than the paper's, see `mcem.paper_model`. The result is then
+        the posterior mean as it is, without `config.refinement`, which knows one blur only.
 
     Returns:
       `Result`: latent [H, W, C], kernels [P, k, k], std [H, W, C] and info, [T] per field.
@@ -57,6 +60,8 @@ def deblur(
         return mcem.step(jax.random.fold_in(key, t), state, problem, config, model=model)
 
     state, info = lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
+    if model is not None:
+        config = dataclasses.replace(config, refinement=0.0)
     return finish(state, problem, config)._replace(info=info)
 
 
@@ -127,11 +132,11 @@ def prepare(
 def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
     """What EM has found: kernels recentred jointly, the image moved with them and cropped.
 
-    With `config.refinement` that part of the image is a deconvolution with EM's kernels: T_f is
-    smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
-    either (docs/accuracy.md). With `config.grain` the image gets that part of the residual
-    g - A(K) f back, which is the photo's own noise, unsharpened. The standard deviation is that of
-    `uncertainty`.
+    `config.refinement` is the part of the image that is a deconvolution with EM's kernels, by
+    filter flow: T_f is smoother than fine texture, the deconvolution rings, and their mean is
+    nearer to the truth than either (docs/accuracy.md). With `config.grain` the image gets that
+    part of the residual g - A(K) f back, which is the photo's own noise, unsharpened. The standard
+    deviation is that of `uncertainty`.
     """
     mean = _refined(state, problem, config) if config.refinement else state.mean
     kernels, shift = blur.recentre(state.kernels)

@@ -10,12 +10,15 @@ from dem_jax.inference import spectral
 from dem_jax.inference.camera_path import path_kernels
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
+from dem_jax.inference.motion_spectrum import line_ends, straight_motion
 from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
+_SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
+_SHORT, _SLACK = 0.6, 0.5  # part of it, pixels: what kernels may lack without a penalty
 
 
 def luma(photo: jax.Array) -> jax.Array:
@@ -29,8 +32,10 @@ def warm_start(
     """A first kernel and image.
 
     Every start of `config.start` gives kernels: one for the photo, by a pair (sparsity, reach), or
-    one for every patch of a grid, by a path_sparsity. They are scored by the `blurriness` of what
-    they make of the photo and by their `entropy`, and the least score wins.
+    one for every patch of a grid, by a path_sparsity (from coarse to fine) or a line_sparsity (from
+    the straight motion that the photo's spectrum shows). They are scored by the `blurriness` of
+    what they make of the photo and by their `entropy`, those of a grid by their `shortness` too,
+    and the least score wins.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
@@ -49,13 +54,14 @@ def warm_start(
             plane, sparsity, reach, kernel_size=config.kernel_size, config=start, size=size
         )[None]
 
-    def along_path(sparsity):
+    def along_path(sparsity, motion):
         return path_kernels(
             plane,
             sparsity,
             kernel_size=config.kernel_size,
             grid=config.patch_grid,
             config=start,
+            motion=motion,
             size=size,
         )
 
@@ -67,8 +73,16 @@ def warm_start(
         attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
         scores = jax.vmap(score)(attempts)
     else:
-        attempts = lax.map(along_path, jnp.asarray(start.path_sparsity))
-        scores = lax.map(score, attempts)
+        motion = straight_motion(plane, kernel_size=config.kernel_size, size=size)
+        moves = line_ends(motion, blur.patch_centres(plane.shape, config.patch_grid), plane.shape)
+        attempts = [
+            lax.map(lambda sparsity, begin=begin: along_path(sparsity, begin), jnp.asarray(values))
+            for values, begin in ((start.path_sparsity, None), (start.line_sparsity, motion))
+            if values
+        ]
+        attempts = jnp.concatenate(attempts)
+        short = jax.vmap(lambda kernels: shortness(kernels, moves))(attempts)
+        scores = lax.map(score, attempts) + _SHORTNESS_WEIGHT * short
     kernels = attempts[jnp.argmin(scores)]
     return kernels, restore(photo, kernels, config, size=size)
 
@@ -128,6 +142,27 @@ def entropy(kernels: jax.Array) -> jax.Array:
     sharp. `blurriness` does not see that; it happens the more, the more pixels a kernel may use.
     """
     return jnp.mean(jnp.sum(jax.scipy.special.entr(kernels), (1, 2)))
+
+
+def shortness(kernels: jax.Array, moves: jax.Array) -> jax.Array:
+    """How much shorter kernels [P, k, k] are than lines `moves` [P, 2], from end to end in pixels.
+
+        max(0, log (0.6 L / (l + 0.5))),    L^2 = sum_p |v_p|^4 / 12 / sum_p |v_p|^2
+
+    L and l being standard deviations along the lines, of the lines and of the kernels: a start that
+    explains much less motion than the photo's spectrum shows has been lost on a coarse level. Half
+    a pixel more is allowed, since sharp photos show that much.
+    """
+    middle = kernels.shape[-1] // 2
+    steps = jnp.arange(kernels.shape[-1]) - middle
+    along = moves[:, 0, None, None] * steps[None, :, None]
+    along = along + moves[:, 1, None, None] * steps[None, None]
+    mean = jnp.sum(kernels * along, (1, 2), keepdims=True)
+    power = jnp.sum(moves**2, 1)
+    total = jnp.maximum(jnp.sum(power), 1e-6)
+    found = jnp.sqrt(jnp.sum(kernels * (along - mean) ** 2) / total)
+    shown = jnp.sqrt(jnp.sum(power**2) / 12 / total)
+    return jnp.maximum(jnp.log(jnp.maximum(_SHORT * shown, 1e-6) / (found + _SLACK)), 0)
 
 
 def _prior_weight(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
