@@ -48,7 +48,7 @@ class WarmStartConfig:
     sparsity: tuple[float, ...] = (8e-3, 1.6e-2, 3.2e-2)  # L0 weight of every start, image units^2
     reach: tuple[float, ...] = (1.0, 0.83, 0.67)  # part of the kernel size each start may use
     path_sparsity: tuple[float, ...] = (1.6e-2, 3.2e-2)  # the same for starts along a path
-    line_sparsity: tuple[float, ...] = (2e-3, 4e-3)  # the same from the motion the spectrum shows
+    line_sparsity: tuple[float, ...] = (2e-3,)  # the same from the motion that the spectrum shows
     alternations: int = 5  # of image and kernel at every level of the pyramid
     splittings: int = 24  # half-quadratic steps for every image
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
@@ -62,6 +62,10 @@ class WarmStartConfig:
             len(self.sparsity) == len(self.reach) >= 1,
             f"sparsity has {len(self.sparsity)} and reach {len(self.reach)} entries; "
             "give both for every start.",
+        )
+        require(
+            bool(self.path_sparsity or self.line_sparsity),
+            "path_sparsity and line_sparsity are both empty; give at least one start.",
         )
 
 

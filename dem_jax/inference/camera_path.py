@@ -35,6 +35,7 @@ from dem_jax.model import blur
 _MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch's centre moves
 _LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
 _LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
+_STRONG_EDGES = 3.2e-2  # sparsity, squared image units
 _RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
 _ITERATIONS = 50  # of every fit
 _LEAST_PATCH = 12  # pixels, and two kernels: the patches of a level
@@ -93,6 +94,39 @@ def path_kernels(
     return kernel_estimation.unit_sums(synthesise(density, photo.shape, grid))
 
 
+def turned_motion(
+    photo: jax.Array,
+    motion: jax.Array,
+    *,
+    kernel_size: int,
+    config: WarmStartConfig,
+    size: jax.Array | None = None,
+) -> jax.Array:
+    """A straight motion [3] turned to where the strongest edges of the photo [H, W] say it goes.
+
+    The direction is the principal axis of the density that the alternation makes of it with few
+    edges; these make it too short, the spectrum rather too long: the length is the geometric mean.
+    Other arguments are those of `path_kernels`.
+    """
+    density, _ = _one_level(
+        photo,
+        size,
+        straight_density(motion, kernel_size),
+        _STRONG_EDGES,
+        _grid(photo.shape, kernel_size),
+        config,
+    )
+    density = lax.stop_gradient(density)
+    poses = jnp.stack(
+        jnp.meshgrid(*_pose_axes(kernel_size, density.dtype), indexing="ij"), -1
+    ).reshape(-1, 3)
+    weights = density.reshape(-1, 1)
+    centred = poses - jnp.sum(weights * poses, 0, keepdims=True)
+    values, axes = jnp.linalg.eigh(centred.T @ (weights * centred))
+    length = jnp.sqrt(12 * jnp.maximum(values[-1], 0))  # of a line of that variance
+    return axes[:, -1] * jnp.sqrt(length * jnp.linalg.norm(motion))
+
+
 def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a density [A, k, k] on a photo of `shape`; linear in the density.
 
@@ -116,16 +150,20 @@ def straight_density(motion: jax.Array, kernel_size: int) -> jax.Array:
 
     `motion` is in pixels from end to end, as `motion_spectrum.straight_motion` returns it.
     """
-    k, rolls = kernel_size, _rolls(kernel_size)
-    per_pixel = jnp.asarray([(rolls - 1) / (2 * (k // 2)), 1.0, 1.0], motion.dtype)
-    middle = jnp.asarray([rolls // 2, k // 2, k // 2])
-    times = jnp.linspace(-0.5, 0.5, 4 * k, dtype=motion.dtype)
-    places = times[:, None] * (motion * per_pixel)[None] + middle[None]
+    poses = jnp.linspace(-0.5, 0.5, 4 * kernel_size, dtype=motion.dtype)[:, None] * motion[None]
     near = [
-        jnp.maximum(1 - jnp.abs(jnp.arange(n)[None] - places[:, axis, None]), 0)
-        for axis, n in enumerate((rolls, k, k))
+        jnp.maximum(
+            1 - jnp.abs(entries[None] - poses[:, axis, None]) / (entries[1] - entries[0]), 0
+        )
+        for axis, entries in enumerate(_pose_axes(kernel_size, motion.dtype))
     ]
     return _normalised(jnp.einsum("ta,ty,tx->ayx", *near))
+
+
+def _pose_axes(kernel_size: int, dtype: jnp.dtype) -> list[jax.Array]:
+    """Rolls, rows and columns of a density's entries, in pixels that a pose moves the picture."""
+    half, rolls = kernel_size // 2, _rolls(kernel_size)
+    return [jnp.linspace(-half, half, n, dtype=dtype) for n in (rolls, kernel_size, kernel_size)]
 
 
 def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:

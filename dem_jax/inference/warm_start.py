@@ -7,7 +7,7 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
-from dem_jax.inference.camera_path import path_kernels
+from dem_jax.inference.camera_path import path_kernels, turned_motion
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
 from dem_jax.inference.motion_spectrum import line_ends, straight_motion
@@ -33,9 +33,9 @@ def warm_start(
 
     Every start of `config.start` gives kernels: one for the photo, by a pair (sparsity, reach), or
     one for every patch of a grid, by a path_sparsity (from coarse to fine) or a line_sparsity (from
-    the straight motion that the photo's spectrum shows). They are scored by the `blurriness` of
-    what they make of the photo and by their `entropy`, those of a grid by their `shortness` too,
-    and the least score wins.
+    the straight motion that the photo's spectrum shows, as it is and turned). They are scored by
+    the `blurriness` of what they make of the photo and by their `entropy`, those of a grid by their
+    `shortness` too, and the least score wins.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
@@ -74,10 +74,15 @@ def warm_start(
         scores = jax.vmap(score)(attempts)
     else:
         motion = straight_motion(plane, kernel_size=config.kernel_size, size=size)
+        turned = turned_motion(
+            plane, motion, kernel_size=config.kernel_size, config=start, size=size
+        )
         moves = line_ends(motion, blur.patch_centres(plane.shape, config.patch_grid), plane.shape)
+        starts = [(start.path_sparsity, None)]
+        starts += [(start.line_sparsity, line) for line in (motion, turned)]
         attempts = [
             lax.map(lambda sparsity, begin=begin: along_path(sparsity, begin), jnp.asarray(values))
-            for values, begin in ((start.path_sparsity, None), (start.line_sparsity, motion))
+            for values, begin in starts
             if values
         ]
         attempts = jnp.concatenate(attempts)

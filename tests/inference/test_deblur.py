@@ -125,7 +125,7 @@ def test_colour_in_regions_from_the_warm_start(case):
 @pytest.fixture(scope="module")
 def finished():
     """A problem and a state whose kernels [2, 5, 5] lie off the middle by (1, -1), jointly."""
-    config = change(patch_grid=(1, 2))
+    config = change(patch_grid=(1, 2), refinement=0.0)
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)
     problem = deblur.prepare(jax.random.key(0), photo, plain)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dem_jax.config import WarmStartConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.inference import camera_path, motion_spectrum
 from dem_jax.inference.motion_spectrum import line_ends, straight_motion
@@ -20,6 +21,16 @@ def texture(seed, shape=SHAPE):
     noise = np.random.default_rng(seed).normal(size=shape)
     picture = np.fft.irfft2(np.fft.rfft2(noise) / radius, s=shape)
     return jnp.asarray(0.5 + 0.12 * picture / picture.std(), jnp.float32)
+
+
+def blocks(seed, shape=SHAPE):
+    """A picture of edges."""
+    rng, picture = np.random.default_rng(seed), np.full(shape, 0.5)
+    for _ in range(200):
+        row, col = rng.integers(shape[0]), rng.integers(shape[1])
+        height, width = rng.integers(4, 24, 2)
+        picture[row : row + height, col : col + width] = rng.uniform(0.1, 0.9)
+    return jnp.asarray(picture, jnp.float32)
 
 
 def shaken(sharp, motion):
@@ -115,3 +126,20 @@ def test_works_under_vmap():
     both = jax.vmap(lambda g: straight_motion(g, kernel_size=K))(photos)
     one = [straight_motion(g, kernel_size=K) for g in photos]
     np.testing.assert_allclose(both, jnp.stack(one), atol=1e-3)
+
+
+def test_the_photo_turns_a_wrong_line_towards_the_right_one():
+    motion = np.array([5.0, -9.0, 4.0])
+    photo = shaken(blocks(7), motion)
+    config = WarmStartConfig()
+    wrong = np.array([2.0, -12.0, 2.0])
+
+    def cosine(line):
+        return abs(np.dot(line, motion)) / np.linalg.norm(line) / np.linalg.norm(motion)
+
+    turned = jax.jit(lambda g, m: camera_path.turned_motion(g, m, kernel_size=K, config=config))(
+        photo, jnp.asarray(wrong, jnp.float32)
+    )
+    assert cosine(turned) > cosine(wrong) + 0.05
+    # shorter than the line that it was, which strong edges would make too short
+    assert np.linalg.norm(turned) < np.linalg.norm(wrong)
