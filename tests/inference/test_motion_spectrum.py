@@ -23,16 +23,6 @@ def texture(seed, shape=SHAPE):
     return jnp.asarray(0.5 + 0.12 * picture / picture.std(), jnp.float32)
 
 
-def blocks(seed, shape=SHAPE):
-    """A picture of edges."""
-    rng, picture = np.random.default_rng(seed), np.full(shape, 0.5)
-    for _ in range(200):
-        row, col = rng.integers(shape[0]), rng.integers(shape[1])
-        height, width = rng.integers(4, 24, 2)
-        picture[row : row + height, col : col + width] = rng.uniform(0.1, 0.9)
-    return jnp.asarray(picture, jnp.float32)
-
-
 def shaken(sharp, motion):
     """Its photo, by the evaluation's simulator, along a straight motion (theta, rows, columns)."""
     middle = np.eye(3)
@@ -128,18 +118,28 @@ def test_works_under_vmap():
     np.testing.assert_allclose(both, jnp.stack(one), atol=1e-3)
 
 
-def test_the_photo_turns_a_wrong_line_towards_the_right_one():
-    motion = np.array([5.0, -9.0, 4.0])
-    photo = shaken(blocks(7), motion)
-    config = WarmStartConfig()
-    wrong = np.array([2.0, -12.0, 2.0])
+def test_strong_edges_turn_a_line_to_where_the_camera_moved():
+    data = pytest.importorskip("skimage.data")
+    sharp = jnp.asarray(data.camera(), jnp.float32) / 255
+    sharp = jnp.clip(jax.image.resize(sharp, (160, 160), "cubic"), 0, 1)
+    motion = np.array([4.5, -8.1, 3.6])
+    photo = shaken(sharp, motion)
 
     def cosine(line):
         return abs(np.dot(line, motion)) / np.linalg.norm(line) / np.linalg.norm(motion)
 
-    turned = jax.jit(lambda g, m: camera_path.turned_motion(g, m, kernel_size=K, config=config))(
-        photo, jnp.asarray(wrong, jnp.float32)
+    run = jax.jit(
+        lambda g, m: camera_path.turned_motion(g, m, kernel_size=15, config=WarmStartConfig())
     )
-    assert cosine(turned) > cosine(wrong) + 0.05
-    # shorter than the line that it was, which strong edges would make too short
-    assert np.linalg.norm(turned) < np.linalg.norm(wrong)
+    for wrong in ((2.0, -12.0, 2.0), (0.0, -9.0, 0.0)):
+        turned = run(photo, jnp.asarray(wrong))
+        assert cosine(wrong) < 0.95
+        assert cosine(turned) > 0.99
+        assert 0.8 < np.linalg.norm(turned) / np.linalg.norm(motion) < 1.25
+
+
+def test_turning_no_motion_leaves_none():
+    turned = camera_path.turned_motion(
+        texture(8), jnp.zeros(3), kernel_size=7, config=WarmStartConfig(alternations=1)
+    )
+    np.testing.assert_array_equal(turned, 0)
