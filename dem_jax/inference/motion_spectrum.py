@@ -41,6 +41,7 @@ _FREQUENCIES = (0.06, 0.5)  # cycles per pixel, from and to
 _STEPS = 4  # of the first grid, from no motion to the longest
 _BEST, _HALVINGS = 3, 5  # lines of it that are refined, by halving its spacing
 _CONTRAST_ITERATIONS = 3
+_AGREEMENT = 0.75  # true motions reach 0.8 to 1, wrongly turned ones 0.5
 
 
 class _Spectra(NamedTuple):
@@ -71,9 +72,7 @@ def straight_motion(
       [3] pixels from end to end: theta, as it moves what lies R from the middle, and t along rows
       and columns. Its negative is the same motion.
     """
-    k = min(kernel_size, _LARGEST_KERNEL)
-    level, size = kernel_estimation.pyramid_level(photo, k / kernel_size, k, size)
-    spectra = _spectra(level, k, size)
+    spectra, k = _small_spectra(photo, kernel_size, size)
 
     def misfit(line: jax.Array) -> jax.Array:
         length = jnp.abs(line[0]) + jnp.linalg.norm(line[1:])
@@ -96,11 +95,41 @@ def straight_motion(
     return refined[jnp.argmin(lax.map(misfit, refined))] * (kernel_size / k)
 
 
+def agrees(
+    photo: jax.Array,
+    motion: jax.Array,
+    other: jax.Array,
+    *,
+    kernel_size: int,
+    size: jax.Array | None = None,
+) -> jax.Array:
+    """Whether another motion [3] explains the spectra nearly as well as `straight_motion`'s, [].
+
+    That is, three quarters as much better than no motion. Other arguments are those of
+    `straight_motion`.
+    """
+    spectra, k = _small_spectra(photo, kernel_size, size)
+    best, tried, none = (
+        _misfit(line * (k / kernel_size), spectra)
+        for line in (motion, other, jnp.zeros_like(motion))
+    )
+    return none - tried >= _AGREEMENT * (none - best)
+
+
 def line_ends(motion: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) -> jax.Array:
     """[P, 2] v(c), pixels: how far `motion` [3] moves patches with centres c [P, 2] of a photo."""
     from_middle = centres - (np.asarray(shape[:2]) - 1) / 2
     levers = np.stack([-from_middle[:, 1], from_middle[:, 0]], -1) / lever(shape)
     return motion[0] * jnp.asarray(levers, motion.dtype) + motion[None, 1:]
+
+
+def _small_spectra(
+    photo: jax.Array, kernel_size: int, size: jax.Array | None
+) -> tuple[_Spectra, int]:
+    """Of the photo where its kernels are small enough to be searched, and their size there."""
+    k = min(kernel_size, _LARGEST_KERNEL)
+    level, size = kernel_estimation.pyramid_level(photo, k / kernel_size, k, size)
+    return _spectra(level, k, size), k
 
 
 def _misfit(line: jax.Array, spectra: _Spectra) -> jax.Array:

@@ -10,7 +10,7 @@ from dem_jax.inference import spectral
 from dem_jax.inference.camera_path import path_kernels, turned_motion
 from dem_jax.inference.deconvolution import hyper_laplacian
 from dem_jax.inference.kernel_estimation import coarse_to_fine
-from dem_jax.inference.motion_spectrum import line_ends, straight_motion
+from dem_jax.inference.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
 
@@ -77,6 +77,8 @@ def warm_start(
         turned = turned_motion(
             plane, motion, kernel_size=config.kernel_size, config=start, size=size
         )
+        agreed = agrees(plane, motion, turned, kernel_size=config.kernel_size, size=size)
+        turned = jnp.where(agreed, turned, motion)
         moves = line_ends(motion, blur.patch_centres(plane.shape, config.patch_grid), plane.shape)
         starts = [(start.path_sparsity, None)]
         starts += [(start.line_sparsity, line) for line in (motion, turned)]

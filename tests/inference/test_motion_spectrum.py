@@ -6,7 +6,7 @@ import pytest
 from dem_jax.config import WarmStartConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.inference import camera_path, motion_spectrum
-from dem_jax.inference.motion_spectrum import line_ends, straight_motion
+from dem_jax.inference.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.inference.warm_start import shortness
 from dem_jax.model import blur
 
@@ -143,3 +143,15 @@ def test_turning_no_motion_leaves_none():
         texture(8), jnp.zeros(3), kernel_size=7, config=WarmStartConfig(alternations=1)
     )
     np.testing.assert_array_equal(turned, 0)
+
+
+def test_spectra_agree_with_a_motion_nearby_and_with_no_other():
+    motion = np.array([3.0, 9.0, 7.0], np.float32)
+    photo = shaken(texture(9), motion)
+    best = straight_motion(photo, kernel_size=K)
+    check = jax.jit(lambda m: agrees(photo, best, m, kernel_size=K))
+    assert check(best)
+    assert check(-best)
+    assert check(jnp.asarray(motion))
+    assert not check(jnp.asarray([3.0, 9.0, -7.0]))
+    assert not check(jnp.zeros(3))
