@@ -81,9 +81,9 @@ def straight_motion(
     spacing = (k - 1) / _STEPS
     lines = jnp.asarray(spacing * _coarse_lines(), photo.dtype)
     _, best = lax.top_k(-lax.map(misfit, lines), _BEST)
-    around = np.indices((3, 3, 3)).reshape(3, -1).T - 1
-    around = around[np.argsort(np.abs(around).sum(1), kind="stable")]  # a draw changes nothing
-    around = jnp.asarray(around, photo.dtype)
+    offsets = np.indices((3, 3, 3)).reshape(3, -1).T - 1
+    offsets = offsets[np.argsort(np.abs(offsets).sum(1), kind="stable")]  # a draw changes nothing
+    around = jnp.asarray(offsets, photo.dtype)
 
     def refine(lines: jax.Array, spacing: jax.Array) -> tuple[jax.Array, None]:
         near = lines[:, None] + spacing * around[None]
@@ -170,7 +170,8 @@ def _spectra(photo: jax.Array, kernel_size: int, size: jax.Array | None) -> _Spe
     kept = (radius > _FREQUENCIES[0]) & (radius < _FREQUENCIES[1])
     known = spectral.inside(shape if size is None else size, shape)
     edges = spectral.differences(photo).at[0, -1].set(0).at[1, :, -1].set(0)
-    power = sum(jnp.abs(jnp.fft.rfft2(windows(plane) * taper[None])) ** 2 for plane in edges)
+    spectra = jax.vmap(lambda plane: jnp.fft.rfft2(windows(plane) * taper[None]))(edges)
+    power = jnp.sum(jnp.abs(spectra) ** 2, 0)
     noise = estimate_noise_std(photo[..., None], size=size) ** 2 * np.sum(taper**2)
     return _Spectra(
         power=power[:, kept],

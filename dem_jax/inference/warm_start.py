@@ -54,17 +54,6 @@ def warm_start(
             plane, sparsity, reach, kernel_size=config.kernel_size, config=start, size=size
         )[None]
 
-    def along_path(sparsity, motion):
-        return path_kernels(
-            plane,
-            sparsity,
-            kernel_size=config.kernel_size,
-            grid=config.patch_grid,
-            config=start,
-            motion=motion,
-            size=size,
-        )
-
     def score(kernels):
         latent = restore(plane[..., None], kernels, config, size=size)
         return blurriness(latent[..., 0], size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
@@ -73,22 +62,7 @@ def warm_start(
         attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
         scores = jax.vmap(score)(attempts)
     else:
-        motion = straight_motion(plane, kernel_size=config.kernel_size, size=size)
-        turned = turned_motion(
-            plane, motion, kernel_size=config.kernel_size, config=start, size=size
-        )
-        agreed = agrees(plane, motion, turned, kernel_size=config.kernel_size, size=size)
-        turned = jnp.where(agreed, turned, motion)
-        moves = line_ends(motion, blur.patch_centres(plane.shape, config.patch_grid), plane.shape)
-        starts = [(start.path_sparsity, None)]
-        starts += [(start.line_sparsity, line) for line in (motion, turned)]
-        attempts = [
-            lax.map(lambda sparsity, begin=begin: along_path(sparsity, begin), jnp.asarray(values))
-            for values, begin in starts
-            if values
-        ]
-        attempts = jnp.concatenate(attempts)
-        short = jax.vmap(lambda kernels: shortness(kernels, moves))(attempts)
+        attempts, short = _along_paths(plane, config, size)
         scores = lax.map(score, attempts) + _SHORTNESS_WEIGHT * short
     kernels = attempts[jnp.argmin(scores)]
     return kernels, restore(photo, kernels, config, size=size)
@@ -170,6 +144,39 @@ def shortness(kernels: jax.Array, moves: jax.Array) -> jax.Array:
     found = jnp.sqrt(jnp.sum(kernels * (along - mean) ** 2) / total)
     shown = jnp.sqrt(jnp.sum(power**2) / 12 / total)
     return jnp.maximum(jnp.log(jnp.maximum(_SHORT * shown, 1e-6) / (found + _SLACK)), 0)
+
+
+def _along_paths(
+    plane: jax.Array, config: DeblurConfig, size: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
+    """Kernels [A, P, k, k] by every start along a camera's path, and their `shortness` [A]."""
+    k, start = config.kernel_size, config.start
+    motion = straight_motion(plane, kernel_size=k, size=size)
+    turned = turned_motion(plane, motion, kernel_size=k, config=start, size=size)
+    agreed = agrees(plane, motion, turned, kernel_size=k, size=size)
+    lines = jnp.stack([motion, jnp.where(agreed, turned, motion)])
+
+    def kernels(sparsity, motion=None):
+        return path_kernels(
+            plane,
+            sparsity,
+            kernel_size=k,
+            grid=config.patch_grid,
+            config=start,
+            motion=motion,
+            size=size,
+        )
+
+    pairs = (
+        jnp.tile(jnp.asarray(start.line_sparsity), len(lines)),
+        jnp.repeat(lines, len(start.line_sparsity), axis=0),
+    )
+    from_coarse = lax.map(kernels, jnp.asarray(start.path_sparsity))
+    from_lines = lax.map(lambda pair: kernels(*pair), pairs)
+    attempts = jnp.concatenate([from_coarse, from_lines])
+    centres = blur.patch_centres((plane.shape[0], plane.shape[1]), config.patch_grid)
+    moves = line_ends(motion, centres, plane.shape)
+    return attempts, jax.vmap(lambda kernels: shortness(kernels, moves))(attempts)
 
 
 def _prior_weight(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax.config import DeblurConfig
+from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import protocols
 from dem_jax.inference.warm_start import entropy, warm_start
 from dem_jax.runtime import images
@@ -29,3 +29,19 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
         return protocols.levin_score(result, truth)["psnr"]
 
     assert psnr(45) > psnr(23) - 0.3
+
+
+@pytest.mark.parametrize("starts", [{"path_sparsity": ()}, {"line_sparsity": ()}, {}])
+def test_every_kind_of_start_along_a_path_gives_kernels(starts):
+    start = WarmStartConfig(alternations=1, splittings=3, **starts)
+    config = DeblurConfig(kernel_size=5, patch_grid=(1, 2), start=start)
+    photo = jax.random.uniform(jax.random.key(0), (30, 36, 1))
+    kernels, latent = jax.jit(warm_start, static_argnums=1)(photo, config)
+    assert latent.shape == (34, 40, 1)
+    assert bool((kernels >= 0).all())
+    np.testing.assert_allclose(kernels.sum((1, 2)), [1, 1], rtol=1e-4)
+
+
+def test_a_path_needs_a_start():
+    with pytest.raises(ValueError, match="both empty"):
+        WarmStartConfig(path_sparsity=(), line_sparsity=())
