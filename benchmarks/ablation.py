@@ -75,7 +75,10 @@ def run(arguments, flags):
     header = ["variant", "flags", *COLUMNS, "against baseline", *photos]
     table = tables.markdown(header, [line(rows, name, photos) for name in names])
     command = f"python benchmarks/ablation.py --data=LEVIN --rows=FILE -- {' '.join(flags)}"
-    about = f"Made by `{command}`; PSNR in dB after the best shift, seconds without compilation."
+    about = (
+        f"Made by `{command}`; PSNR in dB after the best shift, seconds without compilation. "
+        "All rows but `refinement` are without the last deconvolution."
+    )
     common.report(arguments.table, "What every part contributes", about, table)
 
 
