@@ -54,8 +54,8 @@ class WarmStartConfig:
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
     least_entry: float = 0.02  # smaller kernel entries, relative to the largest, are dropped
     least_island: float = 0.05  # smaller separate parts of the kernel, by mass, are dropped
-    smoothness: float = 8.0  # of the deconvolved image: prior weight over error variance
-    model_std: float = 0.003  # error of a first kernel's model, image units, beside the noise
+    smoothness: float = 1.5  # of the deconvolved image: prior weight over error variance
+    model_std: float = 0.008  # error of a first kernel's model, image units, beside the noise
 
     def __post_init__(self) -> None:
         require(
@@ -77,7 +77,7 @@ class DeblurConfig:
     patch_grid: tuple[int, int] = (1, 1)  # rows, columns; 1x1 is uniform blur
     warm_start: bool = True  # false: the paper's prior in its purest form, from noise
     kernels: str = "estimated"  # by T_K; free: without T_K; fixed: those of the start, no M-step
-    em_iterations: int = 4  # E-steps and M-steps
+    em_iterations: int = 4  # E-steps, with an M-step between each two
     num_chains: int = 1  # Langevin chains in parallel, each with a T_f of its own
     samples_per_chain: int = 4  # n_s = num_chains x samples_per_chain
     burn_in: int = 100  # Langevin steps before the first sample of an E-step
@@ -89,15 +89,17 @@ class DeblurConfig:
     m_steps: int = 50  # of Adam on theta_K, or of least squares on free kernels, in every M-step
     m_learning_rate: float = 1e-4  # of Adam on theta_K (poster)
     m_domain: str = "derivatives"  # likelihood of the M-step on derivatives or on the photo
-    m_detail: float = 0.5  # part of the detail beside T_f that the M-step's images hold, 0 to 1
+    m_detail: float = 1.0  # part of the detail beside T_f that the M-step's images hold, 0 to 1
     m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
-    refinement: float = 0.5  # part of a deconvolution with EM's kernels in the result, 0 to 1
+    model_std: float = 0.005  # error of EM's kernels' model, image units, for the refinement
+    refinement: float = 0.75  # part of a deconvolution with EM's kernels in the result, 0 to 1
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f
-    detail_std: float = 0.03  # of detail beside T_f, per pixel difference; 0 leaves it out
+    detail_std: float = 0.1  # of detail beside T_f, per pixel difference; 0 leaves it out
     detail_iterations: int = 30  # conjugate gradient steps for the detail
-    displacement_std: float = 0.4  # pixels; errors of the kernels displace what the image shows
+    spread: float = 0.5  # of the samples' deviation that counts in the result's standard deviation
+    displacement_std: float = 0.3  # pixels; errors of the kernels displace what the image shows
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
     start: WarmStartConfig = WarmStartConfig()
@@ -118,6 +120,7 @@ class DeblurConfig:
             "grain",
             "detail_std",
             "displacement_std",
+            "spread",
             "m_edge",
         ):
             value = getattr(self, name)

@@ -8,6 +8,7 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import mcem, spectral, uncertainty
+from dem_jax.inference.deconvolution import prior_weight
 from dem_jax.inference.warm_start import restore, warm_start
 from dem_jax.model import blur, kernel_network, likelihood
 from dem_jax.types import EMInfo, Model, Problem, Result
@@ -61,7 +62,7 @@ def deblur(
 
     state, info = lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
     if model is not None:
-        config = dataclasses.replace(config, refinement=0.0)
+        config = dataclasses.replace(config, refinement=0.0, spread=1.0)
     return finish(state, problem, config)._replace(info=info)
 
 
@@ -150,7 +151,7 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
         residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, mean)
         most = _LARGEST_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
-    variance = state.variance + uncertainty.noise_variance(state.noise_std)
+    variance = config.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
     if config.kernels != "fixed":
         variance += uncertainty.displacement_variance(state.mean, config.displacement_std)
     nothing = jnp.zeros((), problem.photo.dtype)
@@ -167,7 +168,9 @@ def _refined(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> j
     """[H+k-1, W+k-1, C]; padding, which weighs nothing, does not enter."""
     known = problem.weight > 0
     size = jnp.stack([jnp.sum(jnp.any(known, 1)), jnp.sum(jnp.any(known, 0))])
-    sharp = restore(problem.photo, state.kernels, config, size=size)
+    noise_std = likelihood.estimate_noise_std(problem.photo, size=size)
+    weight = prior_weight(noise_std, config.start.smoothness, config.model_std)
+    sharp = restore(problem.photo, state.kernels, config, weight=weight, size=size)
     return state.mean + config.refinement * (sharp - state.mean)
 
 

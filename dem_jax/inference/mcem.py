@@ -48,6 +48,7 @@ class MCEMState(NamedTuple):
     noise_std: jax.Array  # [] the likelihood's s
     mean: jax.Array  # [H+k-1, W+k-1, C] posterior mean of the latent image
     variance: jax.Array  # [H+k-1, W+k-1, C] its posterior variance
+    iteration: jax.Array  # [] E-steps so far
 
 
 class Samples(NamedTuple):
@@ -93,6 +94,7 @@ def init(
         noise_std=problem.noise_std,
         mean=problem.start_latent,
         variance=jnp.zeros_like(problem.start_latent),
+        iteration=jnp.zeros((), jnp.int32),
     )
 
 
@@ -106,6 +108,9 @@ def step(
     axis_name: str | None = None,
 ) -> tuple[MCEMState, EMInfo]:
     """One EM iteration: E-step at the present kernels, then M-step.
+
+    The last one, of number `config.em_iterations`, is an E-step alone: what EM returns is the mean
+    of images and the kernels that they were drawn with.
 
     Args:
       key: random key, consumed.
@@ -132,11 +137,17 @@ def step(
     if not config.noise_std:
         # The M-step's own optimum for s: samples carry the posterior's spread, so it is not biased.
         noise_std = jnp.maximum(jnp.sqrt(power), likelihood.QUANTISATION_STD)
+    iteration = state.iteration + 1
+
+    def maximise() -> tuple[PyTree, jax.Array]:
+        images = samples.images + config.m_detail * (samples.latents - samples.images)
+        theta_k = m_step(state.theta_k, images, problem, config, model=model, axis_name=axis_name)
+        return theta_k, model.kernels(theta_k, problem)
+
     theta_k, kernels = state.theta_k, state.kernels
     if config.kernels != "fixed":
-        images = samples.images + config.m_detail * (samples.latents - samples.images)
-        theta_k = m_step(theta_k, images, problem, config, model=model, axis_name=axis_name)
-        kernels = model.kernels(theta_k, problem)
+        more = iteration < config.em_iterations
+        theta_k, kernels = lax.cond(more, maximise, lambda: (theta_k, kernels))
     info = EMInfo(
         negative_log_likelihood=0.5 * power / state.noise_std**2
         + jnp.log(state.noise_std * jnp.sqrt(2 * jnp.pi)),
@@ -145,7 +156,7 @@ def step(
         kernel_change=jnp.sum(jnp.abs(kernels - state.kernels)) / kernels.shape[0],
         finite=jnp.isfinite(power) & jnp.all(jnp.isfinite(kernels)),
     )
-    new = MCEMState(chains, theta_k, kernels, noise_std, samples.mean, samples.variance)
+    new = MCEMState(chains, theta_k, kernels, noise_std, samples.mean, samples.variance, iteration)
     return new, info
 
 

@@ -1,11 +1,13 @@
 """How unsure an image is of its pixels: what samples tell, and what they cannot.
 
-    std^2 = local mean of (variance over the samples + s^2 |grad f|^2) + (a noise_std)^2
+    std^2 = local mean of (c^2 variance over the samples + s^2 |grad f|^2) + (a noise_std)^2
 
 All samples of an E-step share its kernels, so their spread does not hold what is wrong because the
 kernels are. A kernel that is a little wrong displaces what the image shows, here and there, by some
-part s of a pixel. And chains at a low temperature spread less than the photo's noise lets them, so
-that a times the noise is added; docs/calibration.md has how well both describe the errors.
+part s of a pixel. Chains at a low temperature spread less than the photo's noise lets them, so that
+a times the noise is added. And the detail beside T_f expects texture everywhere, also where there
+is none, so that only a part c of the samples' deviation counts. docs/calibration.md has how well
+this describes the errors.
 """
 
 import jax

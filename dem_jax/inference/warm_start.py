@@ -8,13 +8,14 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
 from dem_jax.inference.camera_path import path_kernels, turned_motion
-from dem_jax.inference.deconvolution import hyper_laplacian
+from dem_jax.inference.deconvolution import hyper_laplacian, prior_weight
 from dem_jax.inference.kernel_estimation import coarse_to_fine
 from dem_jax.inference.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
 
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+_JUDGED = 8.0, 0.003  # smoothness and model_std of images to be judged: smooth ones, of edges only
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
 _SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
@@ -48,6 +49,7 @@ def warm_start(
     """
     start, plane = config.start, luma(photo)
     latent_size = None if size is None else size + config.kernel_size - 1
+    judged = prior_weight(estimate_noise_std(plane[..., None], size=size), *_JUDGED)
 
     def uniform(sparsity, reach):
         return coarse_to_fine(
@@ -55,7 +57,7 @@ def warm_start(
         )[None]
 
     def score(kernels):
-        latent = restore(plane[..., None], kernels, config, size=size)
+        latent = restore(plane[..., None], kernels, config, weight=judged, size=size)
         return blurriness(latent[..., 0], size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
 
     if config.patch_grid == (1, 1):
@@ -69,14 +71,22 @@ def warm_start(
 
 
 def restore(
-    photo: jax.Array, kernels: jax.Array, config: DeblurConfig, *, size: jax.Array | None = None
+    photo: jax.Array,
+    kernels: jax.Array,
+    config: DeblurConfig,
+    *,
+    weight: jax.Array | float | None = None,
+    size: jax.Array | None = None,
 ) -> jax.Array:
     """The image [H+k-1, W+k-1, C] that known kernels [P, k, k] make of a photo [H, W, C].
 
-    Each kernel's deconvolution of the whole photo, weighted by the window of its patch. `size` is
-    that of `warm_start`.
+    Each kernel's deconvolution of the whole photo, weighted by the window of its patch. `weight` is
+    that of the deconvolution's prior; None: `prior_weight` for a start's kernels. `size` is that of
+    `warm_start`.
     """
-    weight = _prior_weight(luma(photo), config, size)
+    if weight is None:
+        noise_std = estimate_noise_std(photo, size=size)
+        weight = prior_weight(noise_std, config.start.smoothness, config.start.model_std)
     if config.patch_grid == (1, 1):
         return _deconvolve(photo, kernels[0], weight, size)
     k = config.kernel_size
@@ -179,14 +189,8 @@ def _along_paths(
     return attempts, jax.vmap(lambda kernels: shortness(kernels, moves))(attempts)
 
 
-def _prior_weight(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
-    """Of `hyper_laplacian`, for the noise of a plane [H, W]."""
-    noise_std = estimate_noise_std(plane[..., None], size=size)
-    return config.start.smoothness * (noise_std**2 + config.start.model_std**2)
-
-
 def _deconvolve(
-    photo: jax.Array, kernel: jax.Array, weight: jax.Array, size: jax.Array | None
+    photo: jax.Array, kernel: jax.Array, weight: jax.Array | float, size: jax.Array | None
 ) -> jax.Array:
     """`hyper_laplacian` of every channel, [H+k-1, W+k-1, C]."""
     return jax.vmap(lambda x: hyper_laplacian(x, kernel, weight, size=size), -1, -1)(photo)

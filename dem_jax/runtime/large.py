@@ -20,7 +20,7 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
-from dem_jax.inference.deconvolution import hyper_laplacian
+from dem_jax.inference.deconvolution import hyper_laplacian, prior_weight
 from dem_jax.model import blur
 from dem_jax.runtime import (
     buckets,
@@ -271,8 +271,8 @@ class LargeJob(Job):
         taken: LargePlan,
     ) -> np.ndarray:
         """The whole photo [H, W, C], tile by tile."""
-        start = config.start
-        weight = start.smoothness * (float(problem.noise_std) ** 2 + start.model_std**2)
+        noise_std = float(problem.noise_std)
+        weight = prior_weight(noise_std, config.start.smoothness, config.model_std)
         run = jax.jit(restore_tile)
         cut = tiles.cut(light.shape[0], light.shape[1], taken.tiling)
         done = itertools.count(1)

@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
     residual_std: float | None  # image units, after the last EM iteration
     photo_noise_std: float  # image units, seen in the photo's finest differences
     excess: float  # mean distance of the deconvolved image from [0, 1], image units
-    kernel_change: float | None  # in the last EM iteration
+    kernel_change: float | None  # by the last M-step
 
 
 def kernel_extent(kernels: np.ndarray) -> np.ndarray:
@@ -74,6 +74,7 @@ def weigh(
     """The evidence on a photo [H, W, C], from its kernels [P, k, k] and EM's history."""
     start = np.asarray(problem.start_latent)
     last = history[-1] if history else {}
+    before_last = history[-2] if len(history) > 1 else {}  # the last iteration has no M-step
     return Evidence(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
         kernel_border_mass=round(border_mass(kernels), 4),
@@ -81,7 +82,7 @@ def weigh(
         residual_std=last.get("residual_std"),
         photo_noise_std=float(problem.noise_std),
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
-        kernel_change=last.get("kernel_change"),
+        kernel_change=before_last.get("kernel_change"),
     )
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.inference import deconvolution
 from dem_jax.model import blur
@@ -72,6 +73,22 @@ def test_the_result_explains_the_photo_and_a_stronger_prior_smooths(case):
             residual = photo - blur.uniform(kernel, latent[..., None])[..., 0]
             assert jnp.sqrt(jnp.mean(residual**2)) < 1.5 * NOISE
     assert slopes[0] > 1.1 * slopes[1] > 1.1**2 * slopes[2]
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_the_prior_weight_is_near_the_best(case, noise):
+    """Over a hundredfold range, at every noise, although the true kernel has no error to allow for."""
+    sharp, kernel, _ = case
+    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+    photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
+    start = WarmStartConfig()
+
+    def quality(weight):
+        return metrics.psnr(crop(deconvolve(photo, kernel, weight)), crop(sharp))
+
+    weight = deconvolution.prior_weight(noise, start.smoothness, DeblurConfig.model_std)
+    best = max(quality(weight * factor) for factor in np.geomspace(0.1, 10, 9))
+    assert quality(weight) > best - 0.6
 
 
 def test_shrinking_minimises_the_scalar_energy():

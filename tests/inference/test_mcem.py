@@ -268,6 +268,17 @@ def test_step_lowers_for_every_platform(traced, platform):
     assert "stablehlo.convolution" in text
 
 
+def test_the_last_iteration_keeps_the_kernels_that_its_images_were_drawn_with(problem, state):
+    key, last = jax.random.key(0), jnp.asarray(CONFIG.em_iterations - 1)
+    on_the_way, moved = step(key, state, problem, CONFIG)
+    end, kept = step(key, state._replace(iteration=last), problem, CONFIG)
+    assert moved.kernel_change > 0
+    assert kept.kernel_change == 0
+    np.testing.assert_array_equal(end.kernels, state.kernels)
+    np.testing.assert_array_equal(end.mean, on_the_way.mean)
+    assert end.iteration == CONFIG.em_iterations
+
+
 # --- other models ---------------------------------------------------------------------------------
 
 
@@ -283,7 +294,7 @@ def test_own_image_and_kernel_functions_take_the_networks_place(problem):
     known = problem.start_latent
     photo = blur.uniform(bell(1.1), known)
     problem = problem._replace(photo=photo, weight=jnp.ones(SHAPE[:2]))
-    config = change(em_iterations=1, m_steps=200, m_learning_rate=2e-2, detail_std=0.0)
+    config = change(em_iterations=2, m_steps=200, m_learning_rate=2e-2, detail_std=0.0)
     model = mcem.paper_model(config)._replace(
         init_image=lambda key, problem: jnp.zeros(3),
         image=lambda theta, problem, dropout_key: known + 0 * theta.sum(),
