@@ -77,7 +77,7 @@ def test_the_result_explains_the_photo_and_a_stronger_prior_smooths(case):
 
 @pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
 def test_the_prior_weight_is_near_the_best(case, noise):
-    """Over a hundredfold range, at every noise, although the true kernel has no error to allow for."""
+    """Over a hundredfold range; the true kernel has no error, yet some is allowed for."""
     sharp, kernel, _ = case
     photo = blur.uniform(kernel, sharp[..., None])[..., 0]
     photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
