@@ -3,10 +3,11 @@
     python benchmarks/sharp_photos.py --data=LAI --kernels=LEVIN/kernels \\
         --rows=docs/sharp_photos.json --table=docs/sharp_photos.md -- --flagfile=quickstart
 
-Levin's sharp photos are soft, others are not. Here the sharp pictures of Lai's set (LAI/sharp), grey
-and reduced to 256 x 256 pixels, are blurred with the true kernels of Levin's, one each in turn, with
-Gaussian noise of 0.003 and 8 bits. Reported, in dB after the best shift: the photo, the warm start,
-the result, and the deconvolution with the true kernel; and the kernels' correlation with it.
+Levin's sharp photos are soft, others are not. Here the sharp pictures of Lai's set (LAI/sharp),
+grey and reduced to 256 x 256 pixels, are blurred with the true kernels of Levin's, one each in
+turn, with Gaussian noise of 0.003 and 8 bits. Reported, in dB after the best shift: the photo, the
+warm start, the result, and the deconvolution with the true kernel; and the kernels' correlation
+with the true one.
 Finished rows are kept in the file. docs/sharp_photos.md is a typical output.
 """
 
