@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dem_jax.evaluation import camera_shake, metrics, tables
-from dem_jax.inference import warm_start
+from dem_jax.inference import deconvolution, warm_start
 from dem_jax.runtime import given_kernels, images, sizes
 from dem_jax.runtime.programs import Programs, default_solver
 
@@ -58,7 +58,8 @@ def measure(options, programs, picture, kernel_file, seed):
     start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
     half = config.kernel_size // 2
-    known = np.asarray(RESTORE(jnp.asarray(photo), true, config))[half:-half, half:-half]
+    weight = deconvolution.prior_weight(NOISE, config.start.smoothness, 0.0)
+    known = RESTORE(jnp.asarray(photo), true, config, weight=weight)[half:-half, half:-half]
 
     def psnr(image):
         image = np.clip(np.asarray(image), 0, 1)
