@@ -28,7 +28,9 @@ from PIL import Image
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, protocols, tables
 from dem_jax.inference import kernel_estimation, warm_start
+from dem_jax.inference.deconvolution import prior_weight
 from dem_jax.model import blur
+from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.runtime import images, sizes
 
 # (sharp picture, gyroscope's log): longest kernel in pixels
@@ -113,7 +115,8 @@ def measure_known(data, folder, case, side):
     centres = jnp.asarray(blur.patch_centres(photo.shape[:2], TRUE_GRID))
     kernels = kernel_estimation.unit_sums(camera_shake.local_kernels(path, centres, k))
     config = DeblurConfig(kernel_size=k, patch_grid=TRUE_GRID)
-    restore = jax.jit(lambda photo: warm_start.restore(photo, kernels, config))
+    weight = prior_weight(estimate_noise_std(photo), config.start.smoothness, config.model_std)
+    restore = jax.jit(lambda photo: warm_start.restore(photo, kernels, config, weight=weight))
     latent = np.asarray(restore(jnp.asarray(photo)))[k // 2 : -(k // 2), k // 2 : -(k // 2)]
     found = {"photo": scores(photo, truth), "true": scores(np.clip(latent, 0, 1), truth)}
     return {f"{what}_{name}": x for what, row in found.items() for name, x in row.items()}

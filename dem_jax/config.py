@@ -56,6 +56,7 @@ class WarmStartConfig:
     least_island: float = 0.05  # smaller separate parts of the kernel, by mass, are dropped
     smoothness: float = 1.5  # of the deconvolved image: prior weight over error variance
     model_std: float = 0.008  # error of a first kernel's model, image units, beside the noise
+    path_model_std: float = 0.012  # the same for kernels of a grid, before and after EM
 
     def __post_init__(self) -> None:
         require(
@@ -92,7 +93,7 @@ class DeblurConfig:
     m_detail: float = 1.0  # part of the detail beside T_f that the M-step's images hold, 0 to 1
     m_edge: float = 0.03  # smaller differences of T_f's images do not enter the M-step, image units
     noise_std: float = 0.0  # of the photo, image units; 0 estimates it along the way
-    model_std: float = 0.005  # error of EM's kernels' model, image units, for the refinement
+    model_std: float = 0.005  # error of EM's one kernel's model, image units, for the refinement
     refinement: float = 0.75  # part of a deconvolution with EM's kernels in the result, 0 to 1
     grain: float = 0.0  # part of the photo's noise that the result keeps: 0 none, 1 all
     weight_std: float = 10.0  # of the Gaussian prior on the weights of T_f

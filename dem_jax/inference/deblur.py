@@ -169,7 +169,9 @@ def _refined(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> j
     known = problem.weight > 0
     size = jnp.stack([jnp.sum(jnp.any(known, 1)), jnp.sum(jnp.any(known, 0))])
     noise_std = likelihood.estimate_noise_std(problem.photo, size=size)
-    weight = prior_weight(noise_std, config.start.smoothness, config.model_std)
+    one = config.patch_grid == (1, 1)
+    model_std = config.model_std if one else config.start.path_model_std
+    weight = prior_weight(noise_std, config.start.smoothness, model_std)
     sharp = restore(problem.photo, state.kernels, config, weight=weight, size=size)
     return state.mean + config.refinement * (sharp - state.mean)
 

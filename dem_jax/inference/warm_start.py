@@ -86,7 +86,9 @@ def restore(
     """
     if weight is None:
         noise_std = estimate_noise_std(photo, size=size)
-        weight = prior_weight(noise_std, config.start.smoothness, config.start.model_std)
+        one = config.patch_grid == (1, 1)
+        model_std = config.start.model_std if one else config.start.path_model_std
+        weight = prior_weight(noise_std, config.start.smoothness, model_std)
     if config.patch_grid == (1, 1):
         return _deconvolve(photo, kernels[0], weight, size)
     k = config.kernel_size

@@ -227,8 +227,8 @@ def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
     _, kernel, photo = case
     green = photo[:24, :28, 1:2]
     restore = jit(warm_start.restore, static_argnums=2)
-    one = restore(green, kernel[None], CONFIG)
-    many = restore(green, jnp.tile(kernel, (6, 1, 1)), change(patch_grid=(2, 3)))
+    one = restore(green, kernel[None], CONFIG, weight=1e-3)
+    many = restore(green, jnp.tile(kernel, (6, 1, 1)), change(patch_grid=(2, 3)), weight=1e-3)
     np.testing.assert_allclose(many, one, atol=1e-4)
 
 
@@ -248,7 +248,8 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     problem = problem._replace(photo=photo)
     moved = np.s_[1:-3, 3:-1]
     noise_std = likelihood.estimate_noise_std(photo)
-    weight = deconvolution.prior_weight(noise_std, config.start.smoothness, config.model_std)
+    start = config.start
+    weight = deconvolution.prior_weight(noise_std, start.smoothness, start.path_model_std)
     sharp = warm_start.restore(photo, state.kernels, config, weight=weight)[moved]
     plain = state.mean[moved]
     for part in (0.25, 1.0):
