@@ -58,7 +58,7 @@ def measure(options, programs, picture, kernel_file, seed):
     start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
     half = config.kernel_size // 2
-    weight = deconvolution.prior_weight(NOISE, config.start.smoothness, 0.0)
+    weight = deconvolution.prior_weight(NOISE, config.start.smoothness, config.model_std)
     known = RESTORE(jnp.asarray(photo), true, config, weight=weight)[half:-half, half:-half]
 
     def psnr(image):
