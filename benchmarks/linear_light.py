@@ -34,7 +34,7 @@ from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.inference import deblur
 from dem_jax.runtime import darkroom, given_kernels, samples, sizes
 
-FLAGS = ["--flagfile=quickstart", "--em_iterations=1"]
+FLAGS = ["--flagfile=quickstart"]
 EXTENT, NOISE, MAX_SHIFT = 15, 0.003, 10
 KINDS = [("light", True), ("toned", True), ("curve", True), ("light", False), ("curve", False)]
 DEBLUR = jax.jit(deblur.deblur, static_argnums=2)

@@ -168,10 +168,9 @@ def _refined(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> j
     """[H+k-1, W+k-1, C]; padding, which weighs nothing, does not enter."""
     known = problem.weight > 0
     size = jnp.stack([jnp.sum(jnp.any(known, 1)), jnp.sum(jnp.any(known, 0))])
-    noise_std = likelihood.estimate_noise_std(problem.photo, size=size)
     one = config.patch_grid == (1, 1)
     model_std = config.model_std if one else config.start.path_model_std
-    weight = prior_weight(noise_std, config.start.smoothness, model_std)
+    weight = prior_weight(problem.noise_std, config.start.smoothness, model_std)
     sharp = restore(problem.photo, state.kernels, config, weight=weight, size=size)
     return state.mean + config.refinement * (sharp - state.mean)
 

@@ -143,7 +143,7 @@ def estimate_seconds(
     transform = jax.jit(jnp.fft.rfft2)
     convolution, fourier = _seconds(convolve, picture, filters), _seconds(transform, plane)
     per_iteration = config.burn_in + config.samples_per_chain * config.thinning
-    steps = config.em_iterations * config.num_chains * per_iteration
+    steps = (config.em_iterations - 1) * config.num_chains * per_iteration
     crop = (taken.crop_size + config.kernel_size - 1) ** 2 / _PROBE**2
     em = len(_grid_cells(config)) * steps * crop * _CONVOLUTIONS * convolution
     cut = tiles.cut(shape[0], shape[1], taken.tiling)
@@ -249,7 +249,7 @@ class LargeJob(Job):
         self._in_thread(lambda: self._programs.begin(prepare_key, pixels, config))
         problem = self._call("prepare", prepare_key, pixels, config)
         state = self._call("init", init_key, problem, config)
-        for iteration in range(1, config.em_iterations + 1):
+        for iteration in range(1, config.em_iterations):  # the last one has no M-step
             if self._interrupt.requested:
                 break
             step_key = jax.random.fold_in(key, iteration)

@@ -22,7 +22,7 @@ _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wid
 _CLIPPED_SHARE = 0.03  # of the pixels
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
 _EXCESS = 4e-2  # mean excess of a latent image beyond [0, 1] that tells of ringing
-_CHANGE = 0.5  # of kernels in the last EM iteration: they have not settled
+_CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
 
 
 class Evidence(NamedTuple):
@@ -74,7 +74,7 @@ def weigh(
     """The evidence on a photo [H, W, C], from its kernels [P, k, k] and EM's history."""
     start = np.asarray(problem.start_latent)
     last = history[-1] if history else {}
-    before_last = history[-2] if len(history) > 1 else {}  # the last iteration has no M-step
+    changes = [row["kernel_change"] for row in history if row.get("kernel_change")]
     return Evidence(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
         kernel_border_mass=round(border_mass(kernels), 4),
@@ -82,7 +82,7 @@ def weigh(
         residual_std=last.get("residual_std"),
         photo_noise_std=float(problem.noise_std),
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
-        kernel_change=before_last.get("kernel_change"),
+        kernel_change=changes[-1] if changes else None,  # the last iteration has no M-step
     )
 
 

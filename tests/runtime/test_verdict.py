@@ -1,5 +1,7 @@
 """Verdicts: extents of known kernels, and which sentence which number calls for."""
 
+import types
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,17 @@ def test_border_mass():
     kernel[0, 15, 0] = kernel[0, 1, 15] = 0.05
     assert verdict.border_mass(kernel) == pytest.approx(0.1)
     assert verdict.border_mass(line(9)) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"), [((0.3, 0.0), 0.3), ((0.3, 0.6), 0.6), ((0.0,), None), ((), None)]
+)
+def test_the_kernels_change_is_that_by_the_last_m_step(changes, last):
+    """EM ends with an E-step alone, an interrupted one with an M-step."""
+    problem = types.SimpleNamespace(start_latent=np.zeros((8, 9, 1)), noise_std=0.01)
+    history = [{"residual_std": 0.01, "kernel_change": change} for change in changes]
+    evidence = verdict.weigh(np.zeros((8, 9, 1)), problem, line(5), history)
+    assert evidence.kernel_change == last
 
 
 def test_nothing_to_say_of_a_fine_result():
