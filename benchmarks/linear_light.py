@@ -8,17 +8,17 @@ acts on the light (sRGB curve undone, blur, curve applied), on the curve's value
 of a photo to which the camera gave more contrast after the curve ("toned"), as most do; then noise
 of 0.003 and 8 bits. Each photo is deblurred with --linear_light and without, with the true kernel
 kept (--kernels=fixed: what does the wrong model cost by itself?) and, unless toned, with a found
-one. PSNR of the photo's kind of values in dB after the best shift. FLAGS, by default quickstart
-with one EM iteration, are those of dem_jax.main. Finished rows are kept in the file.
+one. PSNR of the photo's kind of values in dB after the best shift. FLAGS, by default quickstart,
+are those of dem_jax.main. Finished rows are kept in the file.
 
 Typical output, 2 cores of an AMD EPYC, seed 0, means of the two pictures:
 
     shake of the  kernel  blurred  without  --linear_light
-    light         true      16.61    19.21           25.63
-    toned         true      15.96    19.08           23.42
-    curve         true      16.82    27.64           18.96
-    light         found     16.61    17.92           23.95
-    curve         found     16.82    23.20           18.60
+    light         true      16.61    19.48           29.40
+    toned         true      15.96    19.59           24.69
+    curve         true      16.82    32.38           18.87
+    light         found     16.61    18.06           25.15
+    curve         found     16.82    25.93           18.54
 """
 
 import dataclasses
