@@ -33,8 +33,8 @@ VARIANTS = {
     "m_on_photo": "--m_domain=photo",
     "m_weak_edges": "--m_edge=0",
     "m_strongest_edges": "--m_edge=0.06",
-    "m_no_detail": "--m_detail=0",
-    "m_all_detail": "--m_detail=1",
+    "m_no_detail": "--soft.m_detail=0",
+    "m_all_detail": "--soft.m_detail=1",
     "refinement": "--refinement=0.5",  # levin as it is: half of the result from a deconvolution
     "t_k": "--kernels=estimated",  # the paper's prior on kernels, where levin has free ones
 }

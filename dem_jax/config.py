@@ -71,6 +71,30 @@ class WarmStartConfig:
 
 
 @dataclasses.dataclass(frozen=True)
+class SoftConfig:
+    """What differs for photos that are soft even where nothing moved, as most cameras' are.
+
+    Which they are the photo tells, see `inference.detail.expected`.
+    """
+
+    least_misfit: float = 1.2  # of the start, in noise deviations, from which a photo is soft
+    detail_std: float = 0.03  # as in DeblurConfig, and so are the others
+    m_detail: float = 0.5
+    spread: float = 1.0
+    displacement_std: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("least_misfit", "spread", "displacement_std"):
+            value = getattr(self, name)
+            require(value >= 0, f"soft.{name}={value} must be zero or positive.")
+        require(
+            self.detail_std > 0,
+            f"soft.detail_std={self.detail_std} must be positive; detail_std=0 leaves out all.",
+        )
+        require(0 <= self.m_detail <= 1, f"soft.m_detail={self.m_detail} must be between 0 and 1.")
+
+
+@dataclasses.dataclass(frozen=True)
 class DeblurConfig:
     """Everything `deblur` needs to know besides the photo and the key."""
 
@@ -101,6 +125,7 @@ class DeblurConfig:
     detail_iterations: int = 30  # conjugate gradient steps for the detail
     spread: float = 0.5  # of the samples' deviation that counts in the result's standard deviation
     displacement_std: float = 0.3  # pixels; errors of the kernels displace what the image shows
+    soft: SoftConfig = SoftConfig()
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
     start: WarmStartConfig = WarmStartConfig()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.inference import mcem, spectral, uncertainty
+from dem_jax.inference import detail, mcem, spectral, uncertainty
 from dem_jax.inference.deconvolution import prior_weight
 from dem_jax.inference.warm_start import restore, warm_start
 from dem_jax.model import blur, kernel_network, likelihood
@@ -62,7 +62,8 @@ def deblur(
 
     state, info = lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
     if model is not None:
-        config = dataclasses.replace(config, refinement=0.0, spread=1.0)
+        soft = dataclasses.replace(config.soft, spread=1.0)
+        config = dataclasses.replace(config, refinement=0.0, spread=1.0, soft=soft)
     return finish(state, problem, config)._replace(info=info)
 
 
@@ -109,13 +110,21 @@ def prepare(
         latent = restore(photo, kernels, config, size=size)
     else:
         kernels, latent = warm_start(photo, config, size=size)
-    if config.warm_start:
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
-        if config.kernels == "estimated":
-            kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
     weight = likelihood.trusted(photo)
     if size is not None:
         weight = weight * spectral.inside(size, weight.shape)
+    noise_std = (
+        jnp.asarray(config.noise_std, photo.dtype)
+        if config.noise_std
+        else likelihood.estimate_noise_std(photo, size=size)
+    )
+    misfit = jnp.zeros((), photo.dtype)
+    if config.warm_start:
+        residual = photo - blur.blur_operator(grid)(kernels, latent)
+        misfit = likelihood.root_mean_square(residual, weight) / noise_std
+        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        if config.kernels == "estimated":
+            kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
     m = kernel_network.input_size(k)
     return Problem(
         photo=photo,
@@ -124,9 +133,8 @@ def prepare(
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
         start_latent=latent,
         start_kernels=jnp.broadcast_to(kernels, (patches, k, k)),
-        noise_std=jnp.asarray(config.noise_std, photo.dtype)
-        if config.noise_std
-        else likelihood.estimate_noise_std(photo, size=size),
+        noise_std=noise_std,
+        start_misfit=misfit,
     )
 
 
@@ -151,9 +159,10 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
         residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, mean)
         most = _LARGEST_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
-    variance = config.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
+    expected = detail.expected(problem, config)
+    variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
     if config.kernels != "fixed":
-        variance += uncertainty.displacement_variance(state.mean, config.displacement_std)
+        variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
     nothing = jnp.zeros((), problem.photo.dtype)
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(

@@ -17,8 +17,30 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from dem_jax.config import DeblurConfig
 from dem_jax.model.blur import good_size
-from dem_jax.types import BlurOperator
+from dem_jax.types import BlurOperator, Problem
+
+
+class Expected(NamedTuple):
+    """The settings that depend on how soft a photo is, each [], see `DeblurConfig`."""
+
+    detail_std: jax.Array
+    m_detail: jax.Array
+    spread: jax.Array
+    displacement_std: jax.Array
+
+
+def expected(problem: Problem, config: DeblurConfig) -> Expected:
+    """Those of `config.soft` where the photo is soft, else those of `config`.
+
+    A photo that is sharp to the pixel has texture in its finest differences, which is taken for
+    noise: the start leaves no more than that over. Of a soft one only the noise is left there, and
+    the start, whose kernels err, leaves over more than the noise.
+    """
+    soft = problem.start_misfit >= config.soft.least_misfit
+    pairs = ((getattr(config.soft, name), getattr(config, name)) for name in Expected._fields)
+    return Expected(*(jnp.where(soft, *pair) for pair in pairs))
 
 
 class DetailModel(NamedTuple):
@@ -28,7 +50,7 @@ class DetailModel(NamedTuple):
     kernels: jax.Array  # [P, k, k]
     weight: jax.Array  # [H, W]
     noise_std: jax.Array  # []
-    detail_std: float  # s_e, image units per pixel
+    detail_std: jax.Array | float  # s_e, image units per pixel
     iterations: int
 
 

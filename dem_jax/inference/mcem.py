@@ -140,7 +140,8 @@ def step(
     iteration = state.iteration + 1
 
     def maximise() -> tuple[PyTree, jax.Array]:
-        images = samples.images + config.m_detail * (samples.latents - samples.images)
+        part = detail.expected(problem, config).m_detail
+        images = samples.images + part * (samples.latents - samples.images)
         theta_k = m_step(state.theta_k, images, problem, config, model=model, axis_name=axis_name)
         return theta_k, model.kernels(theta_k, problem)
 
@@ -306,7 +307,7 @@ def _with_detail(
             state.kernels,
             problem.weight,
             state.noise_std,
-            config.detail_std,
+            detail.expected(problem, config).detail_std,
             config.detail_iterations,
         )
         keys = jax.random.split(key, config.num_chains * config.samples_per_chain)

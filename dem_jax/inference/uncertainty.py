@@ -19,7 +19,7 @@ _WINDOW = 7  # pixels
 _NOISE_GAIN = 1.25  # of the photo's noise to the image's; chosen on simulated photos of seed 1
 
 
-def displacement_variance(image: jax.Array, std: float) -> jax.Array:
+def displacement_variance(image: jax.Array, std: jax.Array | float) -> jax.Array:
     """Variance [H, W, C] of an image [H, W, C] whose contents are displaced by `std` pixels."""
     rows, cols = jnp.gradient(image, axis=(0, 1))
     return std**2 * local_mean(rows**2 + cols**2)

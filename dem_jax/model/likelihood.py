@@ -31,6 +31,12 @@ def log_likelihood(residual: jax.Array, weight: jax.Array, noise_std: jax.Array)
     return -energy - count * jnp.log(noise_std * jnp.sqrt(2 * jnp.pi))
 
 
+def root_mean_square(residual: jax.Array, weight: jax.Array) -> jax.Array:
+    """[] of a residual [H, W, C] over pixels with weights [H, W]."""
+    count = jnp.maximum(jnp.sum(weight) * residual.shape[-1], 1)
+    return jnp.sqrt(jnp.sum(weight[..., None] * residual**2) / count)
+
+
 def log_prior(theta: PyTree, std: float) -> jax.Array:
     """Gaussian prior on the weights of T_f up to a constant: -|theta|^2 / (2 std^2), [] nats."""
     return -optax.tree.norm(theta, squared=True) / (2 * std**2)

@@ -35,6 +35,7 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # image units, seen in the photo's finest differences
     excess: float  # mean distance of the deconvolved image from [0, 1], image units
     kernel_change: float | None  # by the last M-step
+    start_misfit: float  # of the start's deconvolution, in photo_noise_std: large for soft photos
 
 
 def kernel_extent(kernels: np.ndarray) -> np.ndarray:
@@ -83,6 +84,7 @@ def weigh(
         photo_noise_std=float(problem.noise_std),
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
         kernel_change=changes[-1] if changes else None,  # the last iteration has no M-step
+        start_misfit=round(float(problem.start_misfit), 4),
     )
 
 

@@ -221,6 +221,9 @@ def test_somebodys_kernels_are_started_from_and_kept(case):
     truth = np.asarray(sharp[..., 1])
     start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
     assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
+    residual = green - blur.uniform(problem.start_kernels, problem.start_latent)
+    misfit = jnp.sqrt(jnp.mean(residual**2)) / problem.noise_std  # no pixel is clipped here
+    np.testing.assert_allclose(problem.start_misfit, misfit, rtol=1e-4)
 
 
 def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):

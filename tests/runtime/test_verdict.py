@@ -8,7 +8,7 @@ import pytest
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import verdict
 
-FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1)
+FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0)
 CONFIG = DeblurConfig(kernel_size=31)
 
 
@@ -50,7 +50,8 @@ def test_border_mass():
 )
 def test_the_kernels_change_is_that_by_the_last_m_step(changes, last):
     """EM ends with an E-step alone, an interrupted one with an M-step."""
-    problem = types.SimpleNamespace(start_latent=np.zeros((8, 9, 1)), noise_std=0.01)
+    latent = np.zeros((8, 9, 1))
+    problem = types.SimpleNamespace(start_latent=latent, noise_std=0.01, start_misfit=1.0)
     history = [{"residual_std": 0.01, "kernel_change": change} for change in changes]
     evidence = verdict.weigh(np.zeros((8, 9, 1)), problem, line(5), history)
     assert evidence.kernel_change == last
