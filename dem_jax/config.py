@@ -77,7 +77,7 @@ class SoftConfig:
     Which they are the photo tells, see `inference.detail.expected`.
     """
 
-    least_misfit: float = 1.2  # of the start, in noise deviations, from which a photo is soft
+    least_misfit: float = 1.2  # of the start, in noise_std: from here on soft; 0: always soft
     detail_std: float = 0.03  # as in DeblurConfig, and so are the others
     m_detail: float = 0.5
     spread: float = 1.0

@@ -119,9 +119,10 @@ def prepare(
         else likelihood.estimate_noise_std(photo, size=size)
     )
     misfit = jnp.zeros((), photo.dtype)
-    if config.warm_start:
-        residual = photo - blur.blur_operator(grid)(kernels, latent)
+    if config.warm_start and patches == 1:
+        residual = photo - blur.uniform(kernels, latent)
         misfit = likelihood.root_mean_square(residual, weight) / noise_std
+    if config.warm_start:
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
         if config.kernels == "estimated":
             kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2

@@ -36,7 +36,8 @@ def expected(problem: Problem, config: DeblurConfig) -> Expected:
 
     A photo that is sharp to the pixel has texture in its finest differences, which is taken for
     noise: the start leaves no more than that over. Of a soft one only the noise is left there, and
-    the start, whose kernels err, leaves over more than the noise.
+    the start, whose kernel errs, leaves over more than the noise. The kernels of a grid err more on
+    any photo, so that there only `config.soft.least_misfit` = 0 says that a photo is soft.
     """
     soft = problem.start_misfit >= config.soft.least_misfit
     pairs = ((getattr(config.soft, name), getattr(config, name)) for name in Expected._fields)

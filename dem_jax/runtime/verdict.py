@@ -35,7 +35,7 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # image units, seen in the photo's finest differences
     excess: float  # mean distance of the deconvolved image from [0, 1], image units
     kernel_change: float | None  # by the last M-step
-    start_misfit: float  # of the start's deconvolution, in photo_noise_std: large for soft photos
+    start_misfit: float  # of one kernel's start, in photo_noise_std: 1.2 and more for soft photos
 
 
 def kernel_extent(kernels: np.ndarray) -> np.ndarray:
