@@ -1,17 +1,20 @@
 """How good is a flagfile on pictures that are sharp to the pixel, and does EM help there?
 
     python benchmarks/sharp_photos.py --data=LAI --kernels=LEVIN/kernels \\
-        --rows=docs/sharp_photos.json --table=docs/sharp_photos.md -- --flagfile=quickstart
+        --rows=docs/sharp_photos.json --table=docs/sharp_photos.md [--only='people*'] \\
+        [--jpeg=85] -- --flagfile=quickstart
 
 Levin's sharp photos are soft, others are not. Here the sharp pictures of Lai's set (LAI/sharp),
 grey and reduced to 256 x 256 pixels, are blurred with the true kernels of Levin's, one each in
-turn, with Gaussian noise of 0.003 and 8 bits. Reported, in dB after the best shift: the photo, the
-warm start, the result, and the deconvolution with the true kernel; and the kernels' correlation
-with the true one.
-Finished rows are kept in the file. docs/sharp_photos.md is a typical output.
+turn, with Gaussian noise of 0.003 and 8 bits, and stored as JPEG of that quality if one is given.
+Reported, in dB after the best shift: the photo, the warm start, the result, and the deconvolution
+with the true kernel; and the kernels' correlation with the true one. Finished rows
+are kept in the file. docs/sharp_photos.md is a typical output.
 """
 
+import fnmatch
 import functools
+import io
 import pathlib
 import time
 
@@ -52,8 +55,19 @@ def simulate(picture, kernel_file, seed):
     return sharp, np.asarray(camera_shake.expose(photo, bits=8)), kernel
 
 
-def measure(options, programs, picture, kernel_file, seed):
+def as_jpeg(photo, quality):
+    """A grey photo [H, W, 1] of 8 bits after its way through a JPEG file."""
+    file = io.BytesIO()
+    Image.fromarray((photo[..., 0] * 255).round().astype(np.uint8)).save(
+        file, "JPEG", quality=quality
+    )
+    with Image.open(file) as opened:
+        return np.asarray(opened, np.float32)[..., None] / 255
+
+
+def measure(options, programs, picture, kernel_file, seed, quality):
     sharp, photo, kernel = simulate(picture, kernel_file, seed)
+    photo = as_jpeg(photo, int(quality)) if quality else photo
     config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, picture.stem)
     start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
@@ -88,17 +102,21 @@ def run(arguments, flags):
     for number, picture in enumerate(
         sorted((pathlib.Path(arguments.data) / "sharp").glob("*.png"))
     ):
+        if not fnmatch.fnmatch(picture.name, arguments.only):
+            continue
         kernel = kernels[number % len(kernels)]
-        task = (timed, options, programs, picture, kernel, number)
+        task = (timed, options, programs, picture, kernel, number, arguments.jpeg)
         tasks[f"{picture.stem}, {kernel.stem}"] = functools.partial(*task)
     rows = common.kept_rows(arguments.rows, tasks)
     lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
     means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
     table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
     command = "python benchmarks/sharp_photos.py --data=LAI --kernels=LEVIN/kernels --rows=FILE"
+    command += f" --jpeg={arguments.jpeg}" if arguments.jpeg else ""
     about = f"Made by `{command} -- {' '.join(flags)}`; PSNR in dB after the best shift."
     common.report(arguments.table, "Pictures that are sharp to the pixel", about, table)
 
 
 if __name__ == "__main__":
-    run(*common.arguments_and_flags(__doc__, data=None, kernels=None, rows=None, table=""))
+    defaults = {"table": "", "only": "*", "jpeg": ""}
+    run(*common.arguments_and_flags(__doc__, data=None, kernels=None, rows=None, **defaults))
