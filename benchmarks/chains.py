@@ -33,6 +33,7 @@ def make_problem(size: int, config: DeblurConfig) -> Problem:
         start_latent=latent,
         start_kernels=jnp.full((1, k, k), 1 / k**2),
         noise_std=jnp.float32(0.01),
+        start_misfit=jnp.float32(1.0),
     )
 
 

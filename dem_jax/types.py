@@ -28,7 +28,7 @@ class Problem(NamedTuple):
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the warm start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the warm start's kernels
     noise_std: jax.Array  # [] the photo's noise standard deviation, in units of the image range
-    start_misfit: jax.Array | float = 0.0  # [] the start's residual in noise_std; 0: grids
+    start_misfit: jax.Array  # [] the start's residual in noise_std; 0: grids
 
 
 class Model(NamedTuple):

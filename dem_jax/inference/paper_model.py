@@ -57,7 +57,7 @@ def kernel_set(theta_k: PyTree, problem: Problem, config: DeblurConfig) -> jax.A
 
     >>> config = DeblurConfig(kernel_size=5)
     >>> kernels = jax.random.dirichlet(jax.random.key(0), jnp.ones(25), (1,)).reshape(1, 5, 5)
-    >>> problem = Problem(None, None, None, jnp.ones((32, 32, 8)), None, kernels, None)
+    >>> problem = Problem(None, None, None, jnp.ones((32, 32, 8)), None, kernels, None, None)
     >>> draw = paper_model(config).init_kernels
     >>> theta_k = jax.eval_shape(lambda key: draw(key, problem), jax.random.key(1))
     >>> jax.eval_shape(lambda t: kernel_set(t, problem, config), theta_k).shape

@@ -36,5 +36,6 @@ def make_problem(seed=0, dtype=np.float32):
         "start_latent": sharp,
         "start_kernels": start,
         "noise_std": np.array(0.02),
+        "start_misfit": np.array(1.0),
     }
     return Problem(**{name: jnp.asarray(x, dtype) for name, x in arrays.items()})

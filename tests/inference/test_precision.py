@@ -48,6 +48,7 @@ def results():
         start_latent=start,
         start_kernels=kernel[None],
         noise_std=jnp.float32(CONFIG.noise_std),
+        start_misfit=jnp.float32(1.0),
     )
 
     def score(image):

@@ -36,7 +36,9 @@ def prepare(key, photo, config, *, size=None):
     if size is not None:
         rows, cols = (jnp.arange(n) < size[axis] for axis, n in enumerate(weight.shape))
         weight = weight * rows[:, None] * cols[None]
-    return Problem(photo, weight, latent, latent, latent, kernels, jnp.float32(0.01))
+    return Problem(
+        photo, weight, latent, latent, latent, kernels, jnp.float32(0.01), jnp.float32(1)
+    )
 
 
 def step(key, state, problem, config):

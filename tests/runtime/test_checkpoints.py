@@ -48,7 +48,9 @@ def prepare(key, photo, config):
     # A blur that is worth undoing, for otherwise the photo would be kept as it is.
     kernels = jnp.zeros((1, size, size)).at[:, margin, margin - 2 : margin + 3].set(0.2)
     weight = jnp.ones(photo.shape[:2])
-    return Problem(photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01))
+    return Problem(
+        photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01), jnp.float32(1)
+    )
 
 
 def init(key, problem, config):

@@ -27,7 +27,9 @@ def prepare(key, photo, config):
     kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, across].set(1 / 7)
     noise = jax.random.normal(key, latent.shape)
     weight = jnp.ones(photo.shape[:2])
-    return Problem(photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01))
+    return Problem(
+        photo, weight, noise, noise[:8, :8], latent, kernels, jnp.float32(0.01), jnp.float32(1)
+    )
 
 
 def init(key, problem, config):

@@ -148,9 +148,8 @@ def prepare(key, photo, config):
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     weight = jnp.ones(photo.shape[:2])
-    return Problem(
-        photo, weight, latent, latent, latent, jnp.asarray(TRUE)[None], jnp.float32(0.005)
-    )
+    kernels, noise_std, misfit = jnp.asarray(TRUE)[None], jnp.float32(0.005), jnp.float32(1)
+    return Problem(photo, weight, latent, latent, latent, kernels, noise_std, misfit)
 
 
 def step(key, state, problem, config):
