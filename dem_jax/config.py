@@ -54,6 +54,7 @@ class WarmStartConfig:
     ridge: float = 2e-3  # on the kernel, relative to the power of the image's gradient
     least_entry: float = 0.02  # smaller kernel entries, relative to the largest, are dropped
     least_island: float = 0.05  # smaller separate parts of the kernel, by mass, are dropped
+    strong_edges: float = 0.33  # part of a single kernel that they give, see from_strong_edges
     smoothness: float = 1.5  # of the deconvolved image: prior weight over error variance
     model_std: float = 0.008  # error of a first kernel's model, image units, beside the noise
     path_model_std: float = 0.012  # the same for kernels of a grid, before and after EM
@@ -63,6 +64,10 @@ class WarmStartConfig:
             len(self.sparsity) == len(self.reach) >= 1,
             f"sparsity has {len(self.sparsity)} and reach {len(self.reach)} entries; "
             "give both for every start.",
+        )
+        require(
+            0 <= self.strong_edges <= 1,
+            f"start.strong_edges={self.strong_edges} must be between 0 and 1.",
         )
         require(
             bool(self.path_sparsity or self.line_sparsity),

@@ -9,7 +9,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
 from dem_jax.inference.camera_path import path_kernels, turned_motion
 from dem_jax.inference.deconvolution import hyper_laplacian, prior_weight
-from dem_jax.inference.kernel_estimation import coarse_to_fine
+from dem_jax.inference.kernel_estimation import coarse_to_fine, from_strong_edges
 from dem_jax.inference.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
@@ -36,7 +36,8 @@ def warm_start(
     one for every patch of a grid, by a path_sparsity (from coarse to fine) or a line_sparsity (from
     the straight motion that the photo's spectrum shows, as it is and turned). They are scored by
     the `blurriness` of what they make of the photo and by their `entropy`, those of a grid by their
-    `shortness` too, and the least score wins.
+    `shortness` too, and the least score wins. One kernel for the photo is then drawn towards the
+    one `from_strong_edges`, by `config.start.strong_edges`.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
@@ -67,6 +68,9 @@ def warm_start(
         attempts, short = _along_paths(plane, config, size)
         scores = lax.map(score, attempts) + _SHORTNESS_WEIGHT * short
     kernels = attempts[jnp.argmin(scores)]
+    if config.patch_grid == (1, 1) and start.strong_edges:
+        other = from_strong_edges(plane, kernels[0], judged, config=start, size=size)
+        kernels += start.strong_edges * (other[None] - kernels)
     return kernels, restore(photo, kernels, config, size=size)
 
 

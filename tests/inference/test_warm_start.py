@@ -45,3 +45,21 @@ def test_every_kind_of_start_along_a_path_gives_kernels(starts):
 def test_a_path_needs_a_start():
     with pytest.raises(ValueError, match="both empty"):
         WarmStartConfig(path_sparsity=(), line_sparsity=())
+
+
+def test_strong_edges_give_their_part_of_the_kernel():
+    ramp = jnp.linspace(0, 6, 48)
+    photo = 0.5 + 0.4 * jnp.sin(ramp[:, None] + jnp.cos(2 * ramp[None]))[..., None]
+
+    def kernel(part):
+        start = WarmStartConfig(
+            alternations=1, splittings=3, sparsity=(8e-3,), reach=(1.0,), strong_edges=part
+        )
+        config = DeblurConfig(kernel_size=7, start=start)
+        return jax.jit(lambda g: warm_start(g, config)[0])(photo)
+
+    without, half, alone = kernel(0.0), kernel(0.5), kernel(1.0)
+    np.testing.assert_allclose(half, (without + alone) / 2, atol=1e-6)
+    assert jnp.abs(without - alone).max() > 1e-3
+    with pytest.raises(ValueError, match="strong_edges=1.5 must be between 0 and 1"):
+        kernel(1.5)
