@@ -11,8 +11,8 @@ stop() {
 
 make_environment() {
   local base="${PYTHON:-python3}"
-  command -v "$base" >/dev/null ||
-    stop "Python was not found as '$base': install python3 and python3-venv (apt-get install python3-venv), or set PYTHON."
+  "$base" -V >/dev/null 2>&1 ||
+    stop "Python was not found, or does not run, as '$base': install python3 and python3-venv (apt-get install python3-venv), or set PYTHON."
   "$base" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     stop "'$base' is $("$base" -V), but Python 3.11 or newer is needed: install it, or set PYTHON to it."
   if [ ! -x "$python" ] || ! "$python" -m pip --version >/dev/null 2>&1; then
