@@ -61,5 +61,5 @@ def test_strong_edges_give_their_part_of_the_kernel():
     without, half, alone = kernel(0.0), kernel(0.5), kernel(1.0)
     np.testing.assert_allclose(half, (without + alone) / 2, atol=1e-6)
     assert jnp.abs(without - alone).max() > 1e-3
-    with pytest.raises(ValueError, match="strong_edges=1.5 must be between 0 and 1"):
+    with pytest.raises(ValueError, match=r"strong_edges=1\.5 must be between 0 and 1"):
         kernel(1.5)
