@@ -257,7 +257,7 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     for part in (0.25, 1.0):
         refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
         expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
-        np.testing.assert_allclose(refined, expected, atol=1e-4)
+        np.testing.assert_allclose(refined, expected, atol=5e-4)
 
 
 def test_grain_gives_the_residual_back(finished):
