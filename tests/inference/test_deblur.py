@@ -253,11 +253,15 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     start = config.start
     weight = deconvolution.prior_weight(0.02, start.smoothness, start.path_model_std)
     sharp = warm_start.restore(photo, state.kernels, config, weight=weight)[moved]
+    smoother = warm_start.restore(photo, state.kernels, config, weight=1.2 * weight)[moved]
     plain = state.mean[moved]
     for part in (0.25, 1.0):
         refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
         expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
-        np.testing.assert_allclose(refined, expected, atol=5e-4)
+        # On the mean: the prior's shrinkage jumps, and rounding may take single differences across.
+        assert jnp.abs(refined - expected).mean() < 2e-5
+        other = (1 - part) * plain + part * smoother
+        assert jnp.abs(refined - jnp.clip(other, 0, 1)).mean() > 1e-3 * part
 
 
 def test_grain_gives_the_residual_back(finished):
