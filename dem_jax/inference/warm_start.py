@@ -61,14 +61,15 @@ def warm_start(
         latent = restore(plane[..., None], kernels, config, weight=judged, size=size)
         return blurriness(latent[..., 0], size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
 
-    if config.patch_grid == (1, 1):
+    one = config.patch_grid == (1, 1)
+    if one:
         attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
         scores = jax.vmap(score)(attempts)
     else:
         attempts, short = _along_paths(plane, config, size)
         scores = lax.map(score, attempts) + _SHORTNESS_WEIGHT * short
     kernels = attempts[jnp.argmin(scores)]
-    if config.patch_grid == (1, 1) and start.strong_edges:
+    if one and start.strong_edges:
         other = from_strong_edges(plane, kernels[0], judged, config=start, size=size)
         kernels += start.strong_edges * (other[None] - kernels)
     return kernels, restore(photo, kernels, config, size=size)

@@ -258,8 +258,10 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     for part in (0.25, 1.0):
         refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
         expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
-        # On the mean: the prior's shrinkage jumps, and rounding may take single differences across.
-        assert jnp.abs(refined - expected).mean() < 2e-5
+        # The prior's shrinkage jumps, and rounding may take single differences across.
+        error = np.abs(refined - expected)
+        assert np.quantile(error, 0.99) < 1e-4
+        assert error.mean() < 2e-5
         other = (1 - part) * plain + part * smoother
         assert jnp.abs(refined - jnp.clip(other, 0, 1)).mean() > 1e-3 * part
 
