@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
+from dem_jax import solver
+from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics, tables
-from dem_jax.inference import deblur, mcem
-from dem_jax.runtime import samples, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import samples
 
 CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
 COLUMNS = {
@@ -58,7 +60,7 @@ def posterior(key, photo, config):
     The last M-step, which comes after them, is left out: the kernels are not asked for.
     """
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = deblur.prepare(start_key, photo, config)
+    problem = solver.prepare(start_key, photo, config)
     state = mcem.init(init_key, problem, config)
 
     def iterate(state, t):
@@ -70,7 +72,7 @@ def posterior(key, photo, config):
 
     def finish(image, config):
         last = state._replace(mean=image, variance=drawn.variance)
-        return deblur.finish(last, problem, config)
+        return solver.finish(last, problem, config)
 
     result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
     images = jnp.concatenate([drawn.mean[None], drawn.latents])

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 import levin
 import numpy as np
 
+from dem_jax import solver
 from dem_jax.evaluation import camera_shake, protocols, tables
-from dem_jax.inference import deblur
-from dem_jax.runtime import given_kernels, images, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import given_kernels, images
 from dem_jax.runtime.programs import Programs, default_solver
 
-DEBLUR = jax.jit(deblur.deblur, static_argnums=2)
+DEBLUR = jax.jit(solver.deblur, static_argnums=2)
 HEADER = "photo|blurred|warm start|blind EM|ceiling|below ceiling|gap closed [%]|spread"
 
 

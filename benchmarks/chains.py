@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
-from dem_jax.inference import mcem
+from dem_jax.em import mcem
 from dem_jax.types import Problem
 
 

@@ -23,7 +23,9 @@ import optax
 from dem_jax import main
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import image_network
-from dem_jax.runtime import devices, driver, files
+from dem_jax.runtime import driver
+from dem_jax.runtime.files import atomic
+from dem_jax.runtime.scale import devices
 
 SEED = 0
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
@@ -184,7 +186,7 @@ def kept_rows(
             shown = {k: round(v, 3) for k, v in rows[name].items() if isinstance(v, float)}
             print(name, shown, file=sys.stderr, flush=True)
             path.parent.mkdir(parents=True, exist_ok=True)
-            files.write_json(path, rows)
+            atomic.write_json(path, rows)
     return {name: rows[name] for name in tasks}
 
 
@@ -250,7 +252,7 @@ def shaken_picture(
     from PIL import Image
 
     from dem_jax.evaluation import camera_shake
-    from dem_jax.runtime import samples
+    from dem_jax.runtime.files import samples
 
     name, mode = ("astronaut", "RGB") if colour else ("camera", "L")
     with Image.open(samples.sample_path(name)) as picture:

@@ -21,7 +21,8 @@ import common
 import jax
 import jax.numpy as jnp
 
-from dem_jax.runtime import plan, programs
+from dem_jax.runtime import programs
+from dem_jax.runtime.scale import plan
 
 SIDE = 255  # pixels, of Levin's photos
 

@@ -30,7 +30,7 @@ import jax
 
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import layers
-from dem_jax.runtime import devices
+from dem_jax.runtime.scale import devices
 
 LENGTH = 20  # steps in a scan
 WIDE = (768, 1024)

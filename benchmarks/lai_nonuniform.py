@@ -27,11 +27,12 @@ from PIL import Image
 
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, protocols, tables
-from dem_jax.inference import kernel_estimation, warm_start
-from dem_jax.inference.deconvolution import prior_weight
 from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
-from dem_jax.runtime import images, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import images
+from dem_jax.solve.deconvolution import prior_weight
+from dem_jax.start import warm_start
 
 # (sharp picture, gyroscope's log): longest kernel in pixels
 CASES = {
@@ -113,7 +114,7 @@ def measure_known(data, folder, case, side):
     path = path @ jnp.linalg.inv(jnp.mean(path / path[:, 2:, 2:], 0))
     k = sizes.auto_kernel_size(min(photo.shape[:2]))
     centres = jnp.asarray(blur.patch_centres(photo.shape[:2], TRUE_GRID))
-    kernels = kernel_estimation.unit_sums(camera_shake.local_kernels(path, centres, k))
+    kernels = blur.unit_sums(camera_shake.local_kernels(path, centres, k))
     config = DeblurConfig(kernel_size=k, patch_grid=TRUE_GRID)
     weight = prior_weight(estimate_noise_std(photo), config.start.smoothness, config.model_std)
     restore = jax.jit(lambda photo: warm_start.restore(photo, kernels, config, weight=weight))

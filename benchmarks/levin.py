@@ -20,8 +20,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.evaluation import metrics, protocols
-from dem_jax.runtime import devices, images, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import images
 from dem_jax.runtime.programs import Programs, default_solver
+from dem_jax.runtime.scale import devices
 
 COLUMNS = ("blurred", "warm_start", "em", "ssim", "kernel_start", "kernel_em", "seconds")
 

@@ -18,14 +18,14 @@ import common
 import numpy as np
 
 from dem_jax.evaluation import tables
-from dem_jax.runtime import darkroom, images
+from dem_jax.runtime.files import colour, images
 
 SIDE, ROWS, KERNEL, RIDGE = 150, 100, 31, 1e-4
 PLACES = ((150, 150), (150, 500), (450, 300))
 KINDS = {
     "values": (lambda v: v, lambda v: v),
     "power 1.5": (lambda v: v**1.5, lambda v: v ** (1 / 1.5)),
-    "light": (darkroom.to_light, darkroom.from_light),
+    "light": (colour.to_light, colour.from_light),
 }
 
 

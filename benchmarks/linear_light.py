@@ -30,14 +30,15 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
+from dem_jax import solver
 from dem_jax.evaluation import camera_shake, metrics, tables
-from dem_jax.inference import deblur
-from dem_jax.runtime import darkroom, given_kernels, samples, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import colour, given_kernels, samples
 
 FLAGS = ["--flagfile=quickstart"]
 EXTENT, NOISE, MAX_SHIFT = 15, 0.003, 10
 KINDS = [("light", True), ("toned", True), ("curve", True), ("light", False), ("curve", False)]
-DEBLUR = jax.jit(deblur.deblur, static_argnums=2)
+DEBLUR = jax.jit(solver.deblur, static_argnums=2)
 
 
 def tone(values):
@@ -52,9 +53,9 @@ def simulate(name, seed, side, shake):
         sharp = np.asarray(picture, np.float32)[..., None] / 255
     kernel_key, noise_key = jax.random.split(jax.random.key(seed))
     kernel = camera_shake.random_kernel(kernel_key, EXTENT + 2, extent=EXTENT)
-    shaken = sharp if shake == "curve" else darkroom.to_light(sharp)
+    shaken = sharp if shake == "curve" else colour.to_light(sharp)
     photo = np.asarray(camera_shake.blur_uniform(jnp.asarray(shaken), kernel))
-    photo = photo if shake == "curve" else darkroom.from_light(photo)
+    photo = photo if shake == "curve" else colour.from_light(photo)
     if shake == "toned":
         sharp, photo = tone(sharp), tone(photo)
     photo = camera_shake.gaussian_noise(noise_key, jnp.asarray(photo), NOISE)
@@ -78,7 +79,7 @@ def measure(options, name, seed, side, shake, fixed):
         pair = metrics.register_shift(picture, sharp, max_shift=MAX_SHIFT)
         return float(metrics.psnr(pair.result, pair.truth))
 
-    off, on = result(photo), darkroom.from_light(result(darkroom.to_light(photo)))
+    off, on = result(photo), colour.from_light(result(colour.to_light(photo)))
     return {"blurred": psnr(photo), "off": psnr(off), "on": psnr(on)}
 
 

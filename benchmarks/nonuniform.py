@@ -20,7 +20,7 @@ from PIL import Image
 
 from dem_jax import main
 from dem_jax.evaluation import camera_shake
-from dem_jax.runtime import samples
+from dem_jax.runtime.files import samples
 
 COMMON = ("--kernel_size=21", "--overwrite")
 MODES = {"uniform": "quickstart", "nonuniform": "quickstart_nonuniform"}

@@ -17,7 +17,7 @@ import common
 import jax
 
 from dem_jax.config import ImageNetworkConfig
-from dem_jax.runtime import devices
+from dem_jax.runtime.scale import devices
 
 LENGTH = 4
 

@@ -26,9 +26,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dem_jax.evaluation import camera_shake, metrics, tables
-from dem_jax.inference import deconvolution, warm_start
-from dem_jax.runtime import given_kernels, images, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import given_kernels, images
 from dem_jax.runtime.programs import Programs, default_solver
+from dem_jax.solve import deconvolution
+from dem_jax.start import warm_start
 
 SIDE, NOISE, MAX_SHIFT, CROP = 256, 0.003, 10, 15  # pixels, image units, pixels, pixels
 COLUMNS = {

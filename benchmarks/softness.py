@@ -21,13 +21,14 @@ import jax.numpy as jnp
 import numpy as np
 import sharp_photos
 
+from dem_jax import solver
 from dem_jax.evaluation import metrics, tables
-from dem_jax.inference import deblur
-from dem_jax.runtime import images, sizes
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import images
 
 SIDE = 320  # pixels
 NOISES = (0.003, 0.01, 0.03)
-PREPARE = jax.jit(deblur.prepare, static_argnums=2)
+PREPARE = jax.jit(solver.prepare, static_argnums=2)
 
 
 def middle(path):

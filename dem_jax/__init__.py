@@ -1,14 +1,9 @@
 """Blind motion deblurring by deep expectation maximization, in JAX."""
 
-from dem_jax.config import (
-    DeblurConfig,
-    ImageNetworkConfig,
-    KernelNetworkConfig,
-    WarmStartConfig,
-)
-from dem_jax.inference import langevin, mcem
-from dem_jax.inference.deblur import deblur
+from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig, WarmStartConfig
+from dem_jax.em import langevin, mcem
 from dem_jax.model import blur
+from dem_jax.solver import deblur
 from dem_jax.types import EMInfo, Model, Problem, Result
 
 __version__ = "0.1.0"

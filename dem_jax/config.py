@@ -79,7 +79,7 @@ class WarmStartConfig:
 class SoftConfig:
     """What differs for photos that are soft even where nothing moved, as most cameras' are.
 
-    Which they are the photo tells, see `inference.detail.expected`.
+    Which they are the photo tells, see `em.detail.expected`.
     """
 
     least_misfit: float = 1.2  # of the start, in noise_std: from here on soft; 0: always soft

@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from dem_jax.evaluation import protocols, reference_deconvolution, tables
-from dem_jax.runtime import files, images
+from dem_jax.runtime.files import atomic, images
 
 USAGE = """python -m dem_jax.evaluate --protocol=levin|lai|koehler --results=DIR --ground_truth=DIR
 
@@ -48,7 +48,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         return 2
     report = evaluate(dataset, results, error_ratio=given["error_ratio"])
     if given["output"]:
-        files.write_json(given["output"], report)
+        atomic.write_json(given["output"], report)
     for section, content in report["sections"].items():
         photos, averages = content["photos"], content["averages"]
         table = dataset.protocol.tables[section]

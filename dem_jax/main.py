@@ -17,21 +17,10 @@ from absl import flags
 
 from dem_jax import __version__
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import (
-    darkroom,
-    devices,
-    driver,
-    given_kernels,
-    history,
-    hosts,
-    inputs,
-    plan,
-    programs,
-    samples,
-    sizes,
-    tiles,
-    truth,
-)
+from dem_jax.runtime import driver, programs, sizes
+from dem_jax.runtime.files import colour, given_kernels, inputs, samples
+from dem_jax.runtime.report import history, truth
+from dem_jax.runtime.scale import devices, hosts, plan, tiles
 
 USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, from nothing but it.
 
@@ -274,7 +263,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         tensorboard_dir=_path(given["tensorboard_dir"]),
         profile_dir=_path(given["profile_dir"]),
         precision=given["precision"],
-        crop=darkroom.parse_crop(given["crop"]),
+        crop=colour.parse_crop(given["crop"]),
         linear_light=given["linear_light"],
         kernels=kernels,
         preview_every=given["preview_every"],

@@ -16,7 +16,7 @@ from absl import flags
 
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import blur
-from dem_jax.runtime import files, images, samples
+from dem_jax.runtime.files import atomic, images, samples
 
 USAGE = """python -m dem_jax.shake --input=sharp.png --path=random --output=blurry.png
 
@@ -59,7 +59,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         photo, kernels = shake(jax.random.key(given["seed"]), jnp.asarray(sharp.pixels), given)
         images.write_photo(output, np.asarray(photo), like=sharp)
         if given["kernels_output"]:
-            files.write_array(given["kernels_output"], np.asarray(kernels))
+            atomic.write_array(given["kernels_output"], np.asarray(kernels))
     except (flags.Error, ValueError, OSError) as error:
         print(f"shake: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -8,7 +8,7 @@ import sys
 import jax
 
 import dem_jax
-from dem_jax.runtime import images
+from dem_jax.runtime.files import images
 
 
 def main(source: str, target: str, **settings) -> dem_jax.Result:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import dem_jax
-from dem_jax.inference import deblur
+from dem_jax import solver
 
 
 def disc(radius: jax.Array, size: int) -> jax.Array:
@@ -37,12 +37,12 @@ def find_radius(
         init_kernels=lambda key, problem: jnp.float32(start),
         kernels=lambda radius, problem: disc(radius, size),
     )
-    problem = deblur.prepare(key, photo, config, kernels=disc(jnp.float32(start), size))
+    problem = solver.prepare(key, photo, config, kernels=disc(jnp.float32(start), size))
     state = dem_jax.mcem.init(key, problem, config, model=model)
     for t in range(config.em_iterations):
         step_key = jax.random.fold_in(key, t)
         state, _ = dem_jax.mcem.step(step_key, state, problem, config, model=model)
-    return state.theta_k, deblur.finish(state, problem, config)
+    return state.theta_k, solver.finish(state, problem, config)
 
 
 def main(size: int = 128, radius: float = 3.0, start: float = 4.5, **settings) -> float:

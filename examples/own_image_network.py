@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 
 import dem_jax
-from dem_jax.runtime import images
+from dem_jax.runtime.files import images
 
 
 class SmallNetwork(nn.Module):

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import dem_jax
-from dem_jax.inference import deblur
+from dem_jax import solver
 
 
 def draw(
@@ -18,7 +18,7 @@ def draw(
 ) -> tuple[jax.Array, dem_jax.mcem.MCEMState]:
     """Latent images [n_s, H, W, C] from the posterior at the kernels that EM has found."""
     start_key, em_key, sample_key = jax.random.split(key, 3)
-    problem = deblur.prepare(start_key, photo, config)
+    problem = solver.prepare(start_key, photo, config)
     state = dem_jax.mcem.init(em_key, problem, config)
 
     def iterate(state, t):

@@ -11,10 +11,11 @@ import pytest
 
 import dem_jax
 from dem_jax import blur, langevin, mcem
-from dem_jax.inference import deblur as deblur_module
-from dem_jax.inference import maximisation, paper_model
+from dem_jax import solver as deblur_module
+from dem_jax.em import m_step
+from dem_jax.model import paper_model
 
-MODULES = [blur, langevin, mcem, maximisation, paper_model, deblur_module]
+MODULES = [blur, langevin, mcem, m_step, paper_model, deblur_module]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES
@@ -70,7 +71,7 @@ def shapes_of_a_run():
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
 def test_examples_of_docstrings_run(module):
-    shapes = shapes_of_a_run() if module in (mcem, maximisation) else {}
+    shapes = shapes_of_a_run() if module in (mcem, m_step) else {}
     failed, tried = doctest.testmod(module, extraglobs=shapes)
     assert tried > 1
     assert failed == 0

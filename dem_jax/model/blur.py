@@ -186,6 +186,15 @@ def centre_of_mass(kernels: jax.Array) -> jax.Array:
     return jnp.stack([row, col], axis=-1)
 
 
+def unit_sums(kernels: jax.Array) -> jax.Array:
+    """Kernels [P, k, k], each divided by its sum.
+
+    >>> bool(jnp.allclose(unit_sums(jnp.ones((2, 5, 5))).sum((1, 2)), 1))
+    True
+    """
+    return kernels / jnp.maximum(jnp.sum(kernels, (1, 2), keepdims=True), 1e-8)
+
+
 def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array, jax.Array]:
     """Shifts a kernel set by whole pixels, jointly, so that its mean centre of mass is central.
 

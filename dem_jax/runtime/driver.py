@@ -13,14 +13,15 @@ from typing import Any
 
 from jax.sharding import Mesh
 
-from dem_jax.inference import sharded
-from dem_jax.runtime import batches, buckets, checkpoints, devices, large, plan, run_folder
-from dem_jax.runtime.inputs import Source
+from dem_jax.em import sharded
+from dem_jax.runtime.files import checkpoints, run_folder
+from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Options, Outcome, Session
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, Solver, default_solver
 from dem_jax.runtime.progress import Progress
+from dem_jax.runtime.scale import batches, buckets, devices, large, plan
 
 __all__ = ["PREEMPTED", "Options", "run"]
 

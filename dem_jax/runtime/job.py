@@ -15,27 +15,16 @@ import jax
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import (
-    batches,
-    buckets,
-    checkpoints,
-    darkroom,
-    devices,
-    images,
-    memory,
-    plan,
-    preview,
-    run_folder,
-    sizes,
-    truth,
-    verdict,
-)
-from dem_jax.runtime.history import History
-from dem_jax.runtime.inputs import Source
+from dem_jax.runtime import sizes
+from dem_jax.runtime.files import checkpoints, colour, images, run_folder
+from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import EM, Progress
+from dem_jax.runtime.report import preview, truth, verdict
+from dem_jax.runtime.report.history import History
+from dem_jax.runtime.scale import batches, buckets, devices, memory, plan
 
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 _STAGES = {"prepare": "warm start", "init": "first networks", "step": EM, "finish": "writing"}
@@ -57,7 +46,7 @@ class Options:
     profile_dir: pathlib.Path | None = None
     precision: str = "float32"
     truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)  # by source name
-    crop: darkroom.Crop | None = None
+    crop: colour.Crop | None = None
     linear_light: bool = False
     kernels: np.ndarray | None = None  # [P, k, k] to start from
     preview_every: int = 0  # EM iterations between previews; 0 for none
@@ -122,7 +111,7 @@ class Job:
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
             linear = self._options.linear_light
-            light = darkroom.to_light(photo.pixels) if linear else photo.pixels
+            light = colour.to_light(photo.pixels) if linear else photo.pixels
             pixels = buckets.pad(light) if self._options.batching.buckets else light
             state, problem = self._start(key, pixels, config, saved)
             start = self._encoded(self._warm_start_result(problem, config))
@@ -160,7 +149,7 @@ class Job:
     def _read(self) -> tuple[images.Photo, DeblurConfig]:
         self._progress.begin(self._source.label, 0)
         self._progress.stage("starting")
-        photo = darkroom.cut(images.read_photo(self._source.path), self._options.crop)
+        photo = colour.cut(images.read_photo(self._source.path), self._options.crop)
         options, self._size = self._options, photo.pixels.shape[:2]
         config = plan.resolve(
             options.config,
@@ -286,7 +275,7 @@ class Job:
             result = self._call("finish", state, problem, config)
             light, std = (np.asarray(self._cut(x)) for x in (result.latent, result.std))
             if self._options.linear_light:
-                std = darkroom.spread_from_light(std, light)
+                std = colour.spread_from_light(std, light)
             found = Found(light, result.kernels, std)
         rows, cols = config.patch_grid
         self._deliver(
@@ -368,7 +357,7 @@ class Job:
     def _encoded(self, latent: Any) -> np.ndarray:
         """A latent image in the photo's own values."""
         latent = np.asarray(latent)
-        return darkroom.from_light(latent) if self._options.linear_light else latent
+        return colour.from_light(latent) if self._options.linear_light else latent
 
     def _open_truth(self, photo: images.Photo) -> None:
         """Reads the sharp photo, where it is given, and measures the blurred one."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import given_kernels
+from dem_jax.runtime.files import given_kernels
 from dem_jax.types import Problem
 
 # XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
@@ -33,15 +33,16 @@ class Solver(NamedTuple):
 
 def default_solver(kernels: np.ndarray | None = None) -> Solver:
     """Monte Carlo EM, as in the paper, from somebody's `kernels` [P, k, k] if given."""
-    from dem_jax.inference import deblur, mcem
+    from dem_jax import solver
+    from dem_jax.em import mcem
 
     def prepare(key: Any, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
         if kernels is None:
-            return deblur.prepare(key, photo, config, size=size)
+            return solver.prepare(key, photo, config, size=size)
         fitted = given_kernels.fit(kernels, config.kernel_size, config.patch_grid)
-        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted), size=size)
+        return solver.prepare(key, photo, config, kernels=jnp.asarray(fitted), size=size)
 
-    return Solver(prepare, mcem.init, mcem.step, deblur.finish)
+    return Solver(prepare, mcem.init, mcem.step, solver.finish)
 
 
 class Programs:

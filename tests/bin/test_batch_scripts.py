@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from dem_jax import main
-from dem_jax.runtime import hosts
+from dem_jax.runtime.scale import hosts
 
 BIN = pathlib.Path(__file__).parents[2] / "bin"
 SLURM = {

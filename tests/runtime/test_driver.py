@@ -14,7 +14,9 @@ import pytest
 from PIL import Image
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import darkroom, driver, inputs, programs, progress, sizes, truth
+from dem_jax.runtime import driver, programs, progress, sizes
+from dem_jax.runtime.files import colour, inputs
+from dem_jax.runtime.report import truth
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -363,7 +365,7 @@ def test_crop_and_linear_light(tmp_path):
         return problem.start_latent, info
 
     solver = FAKE._replace(prepare=watching_prepare, step=keep)
-    crop = darkroom.Crop(5, 7, 40, 32)
+    crop = colour.Crop(5, 7, 40, 32)
     run(tmp_path, ["a.png"], solver=solver, crop=crop, linear_light=True)
     assert set(seen) == {(32, 40, 3)}
     written = cv2.imread(str(tmp_path / "out" / "a" / "deblurred.png"))
@@ -372,8 +374,8 @@ def test_crop_and_linear_light(tmp_path):
     std = np.load(tmp_path / "out" / "a" / "uncertainty.npy")
     values = part[..., ::-1].astype(np.float32) / 255
     # 0.1 of the light, as encoded: the curve's slope is known by a difference
-    light = darkroom.to_light(values)
-    slope = (darkroom.from_light(light + 1e-3) - darkroom.from_light(light - 1e-3)) / 2e-3
+    light = colour.to_light(values)
+    slope = (colour.from_light(light + 1e-3) - colour.from_light(light - 1e-3)) / 2e-3
     bright = values > 0.2
     np.testing.assert_allclose(std[bright], (0.1 * light * slope)[bright], rtol=0.01)
     assert record(tmp_path, "a")["crop"] == [5, 7, 40, 32]
@@ -381,7 +383,7 @@ def test_crop_and_linear_light(tmp_path):
 
 def test_crop_outside_the_photo_fails_it(tmp_path):
     make_photo(tmp_path / "a.png")
-    status, said = run(tmp_path, ["a.png"], crop=darkroom.Crop(20, 0, 40, 40))
+    status, said = run(tmp_path, ["a.png"], crop=colour.Crop(20, 0, 40, 40))
     assert status == 1
     assert "--crop=20,0,40,40 does not lie inside the photo, which is 48 pixels wide" in said
 

@@ -1,1 +1,0 @@
-"""How the unknowns are found: warm start, Langevin chains, Monte Carlo EM. Pure functions."""

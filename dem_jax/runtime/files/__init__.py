@@ -1,0 +1,1 @@
+"""Files: photos, kernels, checkpoints and the run folder."""

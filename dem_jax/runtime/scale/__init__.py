@@ -1,0 +1,1 @@
+"""Many photos, large photos, many devices, many hosts."""

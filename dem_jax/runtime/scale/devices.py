@@ -1,0 +1,89 @@
+"""What the process does with JAX as a whole: hosts, devices, precision and compile cache."""
+
+import os
+import pathlib
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dem_jax import __version__
+from dem_jax.em import sharded
+
+PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
+
+
+def default_cache_dir() -> str:
+    """Folder for compiled programs in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
+    return str(pathlib.Path(base).expanduser() / "dem_jax" / "compiled")
+
+
+def configure(*, precision: str, cache_dir: str) -> None:
+    """Sets the precision of products and the persistent compile cache ("" for none)."""
+    jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
+    if cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(cache_dir).expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def local_mesh(axis: str) -> Mesh:
+    """This process's devices along one axis."""
+    return Mesh(np.asarray(jax.local_devices()), (axis,))
+
+
+def choose_shard(wanted: str, photos: int, num_chains: int) -> str:
+    """What lies along the devices: "photos", "chains" or "none", where `wanted` is "auto".
+
+    Photos exchange nothing, so several photos come first; chains of one photo where they can be
+    divided evenly.
+    """
+    count = jax.local_device_count()
+    if wanted != "auto":
+        return wanted
+    if count == 1:
+        return "none"
+    if photos > 1:
+        return sharded.PHOTOS
+    return sharded.CHAINS if num_chains % count == 0 else "none"
+
+
+def chain_shardings(mesh: Mesh) -> Mapping[str, Mapping[str, Any]]:
+    """For `Programs`: chains divided over the mesh's axis "chains", all else on every device."""
+    everywhere = NamedSharding(mesh, PartitionSpec())
+    state = jax.tree.map(
+        lambda spec: NamedSharding(mesh, spec),
+        sharded.STATE_BY_CHAINS,
+        is_leaf=lambda x: isinstance(x, PartitionSpec),
+    )
+    return {
+        "prepare": {"in_shardings": (everywhere, everywhere), "out_shardings": everywhere},
+        "init": {"in_shardings": (everywhere, everywhere), "out_shardings": state},
+        "step": {
+            "in_shardings": (everywhere, state, everywhere),
+            "out_shardings": (state, everywhere),
+        },
+        "finish": {"in_shardings": (state, everywhere), "out_shardings": everywhere},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions that a result depends on."""
+    packages = {name: metadata.version(name) for name in ("jax", "jaxlib", "flax", "optax")}
+    return {"dem_jax": __version__, **packages, "python": platform.python_version()}
+
+
+def device() -> dict[str, Any]:
+    """The device that computes, and how many of its kind there are."""
+    first = jax.local_devices()[0]
+    return {"platform": first.platform, "kind": first.device_kind, "count": jax.device_count()}
+
+
+def device_peak_memory_mb() -> int | None:
+    """Most memory held on the device so far, in MiB; None where it does not tell (CPU)."""
+    stats = jax.local_devices()[0].memory_stats()
+    return round(stats["peak_bytes_in_use"] / 2**20) if stats else None

@@ -1,0 +1,1 @@
+"""Solvers that hold no belief about photos: Fourier tools, least squares, deconvolution."""

@@ -1,0 +1,1 @@
+"""The first kernel: what EM starts from, found by a classical estimate."""

@@ -1,0 +1,174 @@
+"""The M-step: T_K and free kernels against least-squares problems written out by hand."""
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from em_problem import CONFIG, LATENT, SIZE, change, make_problem
+from scipy import optimize
+from tiny import jit
+
+from dem_jax.em import mcem
+from dem_jax.model import blur, likelihood, paper_model
+
+m_step = jit(mcem.m_step, static_argnums=3)
+
+
+def least_squares(latents, problem, domain):
+    """The kernel of sum one with the least mean energy, from dense normal equations."""
+    weight = np.asarray(problem.weight, np.float64)
+    planes = 1
+    if domain == "derivatives":
+        weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
+        planes = 2
+
+    def view(image):
+        return likelihood.derivatives(image) if planes == 2 else image[None]
+
+    points = jnp.eye(SIZE**2).reshape(-1, 1, SIZE, SIZE)
+    columns = jit(jax.vmap(lambda k, f: view(blur.uniform(k, f)), (0, None)))
+    root = np.sqrt(np.tile(weight.ravel(), planes))
+    matrix = np.concatenate(
+        [
+            root[:, None] * np.asarray(columns(points, f), np.float64).reshape(25, -1).T
+            for f in latents
+        ]
+    )
+    right = np.tile(root * np.ravel(view(problem.photo)).astype(np.float64), len(latents))
+    # sum one by elimination of the last entry
+    reduced, *_ = np.linalg.lstsq(
+        matrix[:, :-1] - matrix[:, -1:], right - matrix[:, -1], rcond=None
+    )
+    kernel = np.append(reduced, 1 - reduced.sum())
+
+    def energy(kernel):
+        return np.sum((matrix @ np.ravel(kernel) - right) ** 2)
+
+    return kernel.reshape(SIZE, SIZE), energy
+
+
+@pytest.mark.parametrize("domain", ["derivatives", "photo"])
+def test_m_step_finds_the_least_squares_kernel(state, domain):
+    """Two noisy latents: the optimum is not the truth, and depends on the domain."""
+    rng = np.random.default_rng(5)
+    sharp = rng.normal(size=LATENT)
+    truth = (rng.dirichlet(np.ones(SIZE**2)) + 0.02).reshape(1, SIZE, SIZE) / 1.5
+    photo = blur.uniform(jnp.asarray(truth, jnp.float32), jnp.asarray(sharp, jnp.float32))
+    latents = jnp.asarray(sharp + 0.2 * rng.normal(size=(2, *LATENT)), jnp.float32)
+    problem = make_problem()._replace(photo=photo)
+    optimum, energy = least_squares(latents, problem, domain)
+    assert optimum.min() > 0  # so that the constraint of positivity plays no role
+    config = change(m_steps=300, m_learning_rate=3e-3, m_domain=domain)
+    theta_k, energies = state.theta_k, []
+    for _ in range(5):
+        kernels = paper_model.kernel_set(theta_k, problem, config)
+        energies.append(energy(kernels) / energy(optimum))
+        theta_k = m_step(theta_k, latents, problem, config)
+    kernel = paper_model.kernel_set(theta_k, problem, config)[0]
+    np.testing.assert_allclose(kernel, optimum, atol=2e-3)
+    assert energies[0] > 2
+    assert energies[-1] < 1.02
+    assert (np.diff(energies) < 1e-3).all()
+    assert np.abs(optimum - truth).max() > 4e-3  # the truth itself would not pass
+
+
+def test_m_step_stays_at_the_truth(problem, state):
+    """Latents that explain the photo exactly: the gradient is zero, so theta_K stays."""
+    latents = jnp.stack([problem.start_latent, problem.start_latent])
+    exact = problem._replace(photo=blur.uniform(state.kernels, latents[0]))
+    config = change(m_steps=1)
+
+    def energy(theta_k):
+        kernels = paper_model.kernel_set(theta_k, exact, config)
+        residual = likelihood.derivatives(exact.photo - blur.uniform(kernels, latents[0]))
+        return jnp.sum(residual**2)
+
+    slopes = jax.tree.leaves(jit(jax.grad(energy))(state.theta_k))
+    assert max(jnp.abs(slope).max() for slope in slopes) < 1e-4
+    away = jax.tree.leaves(
+        jit(jax.grad(lambda t: energy(jax.tree.map(lambda x: x + 0.3, t))))(state.theta_k)
+    )
+    assert max(jnp.abs(slope).max() for slope in away) > 1e-2
+
+
+def test_m_step_needs_nothing_of_the_image_network(problem, state):
+    """Its input z may be absent, and no theta_f is handed over."""
+    latents = jnp.stack([problem.start_latent] * 2)
+    without = problem._replace(image_input=None, start_latent=None)
+    theta_k = jax.eval_shape(lambda p: mcem.m_step(state.theta_k, latents, p, CONFIG), without)
+    assert jax.tree.structure(theta_k) == jax.tree.structure(state.theta_k)
+
+
+# --- free kernels ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (2, 2)])
+def test_free_kernels_come_back_from_the_true_image(grid):
+    """Without noise the true non-negative kernels, some entries zero, explain the photo alone."""
+    rng = np.random.default_rng(3)
+    sharp = jnp.asarray(rng.normal(size=(44, 48, 1)), jnp.float32)
+    truth = rng.dirichlet(np.ones(SIZE**2), grid[0] * grid[1])
+    truth = np.where(truth < 0.03, 0, truth)
+    truth = (truth / truth.sum(1, keepdims=True)).reshape(-1, SIZE, SIZE)
+    operator = blur.blur_operator(grid)
+    photo = operator(jnp.asarray(truth, jnp.float32), sharp)
+    start = jnp.full(truth.shape, 1 / SIZE**2)
+    problem = make_problem()._replace(
+        photo=photo, weight=jnp.ones(photo.shape[:2]), start_kernels=start
+    )
+    config = change(kernels="free", patch_grid=grid, m_steps=400, m_domain="photo")
+    found = m_step(start, sharp[None], problem, config)
+    np.testing.assert_allclose(found, truth, atol=2e-3)
+
+
+def test_free_kernels_are_the_non_negative_least_squares(problem):
+    """Two images that do not explain the photo, against scipy's active-set method."""
+    rng = np.random.default_rng(8)
+    images = jnp.asarray(rng.normal(size=(2, *LATENT)), jnp.float32)
+    config = change(kernels="free", m_steps=1000, m_edge=0.0)
+    found = m_step(problem.start_kernels, images, problem, config)[0]
+    weight = problem.weight
+    weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
+    root = np.tile(np.sqrt(np.ravel(weight)), 2)
+    points = jnp.eye(SIZE**2).reshape(-1, 1, SIZE, SIZE)
+    columns = jax.vmap(lambda k, f: likelihood.derivatives(blur.uniform(k, f)), (0, None))
+    matrix = np.concatenate(
+        [root[:, None] * np.asarray(columns(points, f)).reshape(SIZE**2, -1).T for f in images]
+    )
+    right = np.tile(root * np.ravel(likelihood.derivatives(problem.photo)), 2)
+    expected, _ = optimize.nnls(matrix.astype(np.float64), right.astype(np.float64))
+    assert (expected == 0).any()  # so that the constraint matters
+    np.testing.assert_allclose(found, (expected / expected.sum()).reshape(SIZE, SIZE), atol=2e-3)
+
+
+@pytest.mark.parametrize("kernels", ["estimated", "free"])
+def test_weak_texture_does_not_enter(problem, state, kernels):
+    """Faint dots within squares of strong edges leave the kernels alone."""
+    rng = np.random.default_rng(4)
+    squares = np.kron(rng.uniform(size=(7, 8)) < 0.5, np.full((4, 4), 0.8))[None, ..., None]
+    rows, cols = np.indices(LATENT[:2]) % 4
+    dots = 0.02 * ((rows == 1) & (cols == 1))[None, ..., None]
+    start = state.theta_k if kernels == "estimated" else problem.start_kernels
+
+    def found(images, m_edge):
+        config = change(kernels=kernels, m_edge=m_edge, m_steps=10, m_learning_rate=1e-2)
+        theta_k = m_step(start, jnp.asarray(images, jnp.float32), problem, config)
+        return jax.flatten_util.ravel_pytree(theta_k)[0]
+
+    np.testing.assert_allclose(found(squares + dots, 0.1), found(squares, 0.1), atol=1e-5)
+    assert jnp.abs(found(squares + dots, 0.0) - found(squares, 0.0)).max() > 1e-4
+
+
+def test_members_of_an_axis_find_the_same_free_kernels(problem):
+    """Each with half of the images, exchanging means only, as one with all of them."""
+    rng = np.random.default_rng(9)
+    images = jnp.asarray(rng.normal(size=(4, *LATENT)), jnp.float32)
+    config = change(kernels="free", m_steps=30, m_edge=0.0)
+    whole = m_step(problem.start_kernels, images, problem, config)
+
+    def member(images):
+        return mcem.m_step(problem.start_kernels, images, problem, config, axis_name="devices")
+
+    parts = jit(jax.vmap(member, axis_name="devices"))(images.reshape(2, 2, *LATENT))
+    np.testing.assert_allclose(parts, jnp.stack([whole] * 2), atol=1e-5)

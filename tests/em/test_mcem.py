@@ -1,0 +1,348 @@
+"""Monte Carlo EM: every step against a loop or a least-squares problem written out by hand."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from em_problem import CONFIG, LATENT, SHAPE, SIZE, change, make_problem
+from scipy import stats
+from tiny import jit
+
+from dem_jax.em import detail, mcem
+from dem_jax.model import blur
+
+E_CONFIG = change(
+    detail_std=0.0, image_network=dataclasses.replace(CONFIG.image_network, dropout=0.2)
+)
+e_step = jit(mcem.e_step, static_argnums=3)
+step = jit(mcem.step, static_argnums=3)
+
+
+def assert_trees_close(tree, other, **tolerance):
+    for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
+
+
+# --- start ----------------------------------------------------------------------------------------
+
+
+def test_init_begins_at_the_start(problem, state):
+    np.testing.assert_allclose(state.kernels, problem.start_kernels, atol=1e-6)
+    np.testing.assert_array_equal(state.mean, problem.start_latent)
+    assert state.noise_std == problem.noise_std
+    first, second = (jax.tree.map(lambda x, i=i: x[i], state.chains.position) for i in (0, 1))
+    weights = [jnp.concatenate([jnp.ravel(x) for x in jax.tree.leaves(t)]) for t in (first, second)]
+    assert abs(np.corrcoef(weights)[0, 1]) < 0.9  # scales and biases are alike, the rest is not
+
+
+def test_log_posterior_is_likelihood_times_prior(problem, state):
+    theta = jax.tree.map(lambda x: x[0], state.chains.position)
+    log_posterior = jit(mcem.log_posterior, static_argnums=4)
+    value, latent = log_posterior(theta, state.kernels, 0.02, problem, CONFIG)
+    assert latent.shape == LATENT
+    residual = problem.photo - blur.uniform(state.kernels, latent)
+    everywhere = stats.norm.logpdf(np.asarray(residual, np.float64), scale=0.02)[..., 0]
+    expected = np.sum(everywhere * np.asarray(problem.weight))
+    squares = sum(np.sum(np.square(x)) for x in jax.tree.leaves(theta))
+    np.testing.assert_allclose(value, expected - squares / (2 * CONFIG.weight_std**2), rtol=1e-4)
+
+
+# --- E-step ---------------------------------------------------------------------------------------
+
+
+def by_hand(key, state, problem, config):
+    """The E-step as a Python loop: chains' states, samples, and the mean over counted steps."""
+    sampler = mcem.sampler(config)
+
+    @jit
+    def langevin_step(key, chain):
+        key, dropout_key = jax.random.split(key)
+
+        def log_density(theta_f):
+            return mcem.log_posterior(
+                theta_f, state.kernels, state.noise_std, problem, config, dropout_key=dropout_key
+            )
+
+        chain, info = sampler.step(key, chain, log_density)
+        return chain, info.aux
+
+    chains, samples, images = [], [], []
+    blocks = -(-config.burn_in // config.thinning)
+    first = config.burn_in - blocks * config.thinning
+    last = config.burn_in + config.samples_per_chain * config.thinning
+    chain_key, _ = jax.random.split(key)
+    for i, key in enumerate(jax.random.split(chain_key, config.num_chains)):
+        chain = jax.tree.map(lambda x, i=i: x[i], state.chains)
+        for t in range(first, last):
+            chain, image = langevin_step(jax.random.fold_in(key, jnp.int32(t)), chain)
+            if t >= config.burn_in:
+                images.append(image)
+                if (t + 1 - config.burn_in) % config.thinning == 0:
+                    samples.append(image)
+        chains.append(chain)
+    return jax.tree.map(lambda *x: jnp.stack(x), *chains), jnp.stack(samples), np.mean(images, 0)
+
+
+@pytest.fixture(scope="module")
+def e_results(problem, state):
+    key = jax.random.key(2)
+    return e_step(key, state, problem, E_CONFIG), by_hand(key, state, problem, E_CONFIG)
+
+
+def test_e_step_is_the_loop_by_hand(e_results):
+    (chains, samples), (expected_chains, expected_samples, mean) = e_results
+    assert samples.latents.shape == (4, *LATENT)
+    np.testing.assert_allclose(samples.latents, expected_samples, atol=1e-4)
+    np.testing.assert_allclose(samples.mean, mean, atol=1e-4)
+    variance = np.mean((np.asarray(expected_samples) - mean) ** 2, axis=0)
+    np.testing.assert_allclose(samples.variance, variance, atol=1e-4)
+    assert (chains.steps == 8).all()  # 3 burn-in steps rounded up to 2 blocks, and 2 blocks
+    assert_trees_close(chains.position, expected_chains.position, atol=1e-3)
+
+
+def test_chains_under_map_and_vmap_agree(state):
+    """In double precision: in single, rounding grows along a chain, on some processors to 1e-3."""
+    with jax.enable_x64(True):
+        problem = make_problem(dtype=np.float64)
+        wide = jax.tree.map(
+            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state
+        )
+        mapped, vmapped = (
+            e_step(jax.random.key(3), wide, problem, dataclasses.replace(E_CONFIG, chain_axis=axis))
+            for axis in ("map", "vmap")
+        )
+        assert mapped[1].latents.dtype == jnp.float64
+        np.testing.assert_allclose(mapped[1].latents, vmapped[1].latents, atol=1e-9)
+        np.testing.assert_allclose(mapped[1].mean, vmapped[1].mean, atol=1e-9)
+
+
+@pytest.mark.parametrize(("misfit", "soft"), [(0.0, False), (1.1, False), (1.3, True)])
+def test_what_is_expected_depends_on_how_soft_the_photo_is(problem, misfit, soft):
+    given = problem._replace(start_misfit=jnp.float32(misfit))
+    expected = detail.expected(given, CONFIG)
+    source = CONFIG.soft if soft else CONFIG
+    for name, value in expected._asdict().items():
+        np.testing.assert_allclose(value, getattr(source, name), rtol=1e-6)
+
+
+def test_the_e_step_uses_the_detail_of_soft_photos(problem, state):
+    config = change(samples_per_chain=1, burn_in=0, thinning=1)
+    little = dataclasses.replace(config, detail_std=config.soft.detail_std)
+
+    def latents(misfit, config):
+        given = problem._replace(start_misfit=jnp.float32(misfit))
+        return e_step(jax.random.key(4), state, given, config)[1].latents
+
+    np.testing.assert_allclose(latents(2.0, config), latents(0.5, little), atol=1e-5)
+    assert jnp.abs(latents(2.0, config) - latents(0.5, config)).max() > 1e-2
+
+
+def test_chains_draw_noise_of_their_own(problem, state, e_results):
+    """Two chains that stand at the same place part ways; in `state` they start apart, too."""
+    together = jax.tree.map(lambda x: jnp.stack([x[0], x[0]]), state.chains)
+    chains, samples = e_step(jax.random.key(2), state._replace(chains=together), problem, E_CONFIG)
+    assert jnp.abs(samples.latents[1] - samples.latents[3]).max() > 1e-3
+    for leaf in jax.tree.leaves(chains.position):
+        assert (leaf[0] != leaf[1]).any()
+    apart = e_results[0][1].latents
+    assert jnp.abs(apart[1] - apart[3]).max() > 1e-2
+
+
+def test_streamed_moments_are_those_of_the_samples(problem, state):
+    """With thinning 1 every step is a sample."""
+    config = change(detail_std=0.0, thinning=1, samples_per_chain=3)
+    _, samples = e_step(jax.random.key(4), state, problem, config)
+    assert samples.latents.shape == (6, *LATENT)
+    np.testing.assert_allclose(samples.mean, np.mean(samples.latents, 0), atol=1e-6)
+    np.testing.assert_allclose(samples.variance, np.var(samples.latents, 0), atol=1e-6)
+    assert samples.variance.max() > 0
+
+
+# --- one iteration --------------------------------------------------------------------------------
+
+
+def test_step_is_e_step_then_m_step_and_reports_both(problem, state):
+    key = jax.random.key(6)
+    new, info = step(key, state, problem, CONFIG)
+    chains, samples = e_step(key, state, problem, CONFIG)
+    assert_trees_close(new.chains.position, chains.position, atol=1e-4)
+    np.testing.assert_allclose(new.mean, samples.mean, atol=1e-4)
+    np.testing.assert_allclose(new.variance, samples.variance, atol=1e-4)
+    residuals = np.stack([problem.photo - blur.uniform(state.kernels, f) for f in samples.latents])
+    kept = np.asarray(residuals, np.float64)[:, problem.weight > 0]
+    np.testing.assert_allclose(info.residual_std, np.sqrt(np.mean(kept**2)), rtol=1e-3)
+    nll = -stats.norm.logpdf(kept, scale=float(state.noise_std)).mean()
+    np.testing.assert_allclose(info.negative_log_likelihood, nll, rtol=1e-3)
+    assert info.noise_std == state.noise_std
+    assert new.noise_std == info.residual_std
+    moved = np.abs(new.kernels - state.kernels).sum()
+    np.testing.assert_allclose(info.kernel_change, moved, rtol=1e-3)
+    assert moved > 0
+    np.testing.assert_allclose(new.kernels.sum((1, 2)), 1, rtol=1e-5)
+    assert info.finite
+
+
+def test_the_second_iteration_is_not_compiled_again(problem, state):
+    for t in range(3):
+        state, info = step(jax.random.key(t), state, problem, CONFIG)
+    assert step._cache_size() == 1
+    assert info.finite
+
+
+def test_same_key_same_numbers_other_key_others(problem, state):
+    first, again, other = (step(jax.random.key(s), state, problem, CONFIG)[0] for s in (7, 7, 8))
+    assert_trees_close(first, again, rtol=0)
+    assert (first.mean != other.mean).any()
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_divergence_is_reported(problem, state, bad):
+    spoilt = problem._replace(photo=problem.photo.at[5, 6].set(bad))
+    weight = jnp.ones_like(problem.weight)
+    info = step(jax.random.key(0), state, spoilt._replace(weight=weight), CONFIG)[1]
+    assert not info.finite
+
+
+def test_photos_under_vmap_do_not_see_each_other(problem, state):
+    problems = jax.tree.map(lambda *x: jnp.stack(x), problem, make_problem(seed=9))
+    states = jax.tree.map(lambda x: jnp.stack([x, x]), state)
+    keys = jax.random.split(jax.random.key(9))
+    together = jit(jax.vmap(lambda k, s, p: mcem.step(k, s, p, CONFIG)))(keys, states, problems)
+    for i in (0, 1):
+        alone = step(keys[i], state, jax.tree.map(lambda x, i=i: x[i], problems), CONFIG)
+        np.testing.assert_allclose(together[0].mean[i], alone[0].mean, atol=1e-3)
+        np.testing.assert_allclose(together[0].kernels[i], alone[0].kernels, atol=1e-4)
+        np.testing.assert_allclose(together[1].residual_std[i], alone[1].residual_std, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_step_is_differentiable(problem, state):
+    """By photo and noise through chain and detail, against difference quotients.
+
+    A truncated solution of the detail's equations is not linear in the photo, so they are solved.
+    """
+    config = change(
+        num_chains=1,
+        samples_per_chain=1,
+        burn_in=0,
+        detail_iterations=60,
+        sampler="sgld",
+        step_size=1e-7,
+        temperature=1.0,
+    )
+    sampler_state = mcem.sampler(config).init(jax.tree.map(lambda x: x[0], state.chains.position))
+    state = state._replace(chains=jax.tree.map(lambda x: x[None], sampler_state))
+    direction = jnp.asarray(np.random.default_rng(0).normal(size=SHAPE), jnp.float32)
+    direction = direction * problem.weight[..., None]
+
+    def outcome(size, noise_std):
+        moved = problem._replace(photo=problem.photo + size * direction)
+        old = state._replace(noise_std=noise_std)
+        new, _ = mcem.step(jax.random.key(0), old, moved, config)
+        return jnp.vdot(new.mean[2:-2, 2:-2], direction), new.kernels
+
+    value = jit(lambda *at: outcome(*at)[0])
+    slopes = jit(jax.grad(lambda *at: outcome(*at)[0], argnums=(0, 1)))(0.0, 0.02)
+    by_photo = (value(1e-2, 0.02) - value(-1e-2, 0.02)) / 2e-2
+    by_noise = (value(0.0, 0.021) - value(0.0, 0.019)) / 2e-3
+    np.testing.assert_allclose(slopes, [by_photo, by_noise], rtol=0.02)
+    through_adam = jax.jacrev(lambda *at: outcome(*at)[1], argnums=(0, 1))
+    assert [x.shape for x in jax.eval_shape(through_adam, 0.0, 0.02)] == [(1, SIZE, SIZE)] * 2
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 2)])
+@pytest.mark.parametrize("sampler", ["sgld", "psgld", "noisy_adam"])
+def test_state_keeps_its_shapes_and_types(problem, grid, sampler):
+    config = change(sampler=sampler, patch_grid=grid)
+    patches = jnp.tile(problem.start_kernels, (grid[0] * grid[1], 1, 1))
+    problem = problem._replace(start_kernels=patches)
+    state = jax.eval_shape(lambda key: mcem.init(key, problem, config), jax.random.key(0))
+    step = functools.partial(mcem.step, problem=problem, config=config)
+    new, info = jax.eval_shape(step, jax.random.key(0), state)
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    assert [(x.shape, x.dtype) for x in jax.tree.leaves(new)] == [
+        (x.shape, x.dtype) for x in jax.tree.leaves(state)
+    ]
+    assert all(x.shape == () for x in info)
+
+
+@pytest.fixture(scope="module")
+def traced(problem, state):
+    return step.trace(jax.random.key(0), state, problem, CONFIG)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_step_lowers_for_every_platform(traced, platform):
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert "stablehlo.fft" in text
+    assert "stablehlo.convolution" in text
+
+
+def test_the_last_iteration_keeps_the_kernels_that_its_images_were_drawn_with(problem, state):
+    key, last = jax.random.key(0), jnp.asarray(CONFIG.em_iterations - 1)
+    on_the_way, moved = step(key, state, problem, CONFIG)
+    end, kept = step(key, state._replace(iteration=last), problem, CONFIG)
+    assert moved.kernel_change > 0
+    assert kept.kernel_change == 0
+    np.testing.assert_array_equal(end.kernels, state.kernels)
+    np.testing.assert_array_equal(end.mean, on_the_way.mean)
+    assert end.iteration == CONFIG.em_iterations
+
+
+# --- other models ---------------------------------------------------------------------------------
+
+
+def bell(width):
+    """[1, 5, 5] Gaussian kernel, differentiable in its width."""
+    along = jnp.exp(-0.5 * (jnp.arange(SIZE) - SIZE // 2) ** 2 / width**2)
+    kernel = along[:, None] * along[None]
+    return (kernel / kernel.sum())[None]
+
+
+def test_own_image_and_kernel_functions_take_the_networks_place(problem):
+    """The image known, a kernel with one unknown number: EM finds the number."""
+    known = problem.start_latent
+    photo = blur.uniform(bell(1.1), known)
+    problem = problem._replace(photo=photo, weight=jnp.ones(SHAPE[:2]))
+    config = change(em_iterations=2, m_steps=200, m_learning_rate=2e-2, detail_std=0.0)
+    model = mcem.paper_model(config)._replace(
+        init_image=lambda key, problem: jnp.zeros(3),
+        image=lambda theta, problem, dropout_key: known + 0 * theta.sum(),
+        init_kernels=lambda key, problem: jnp.float32(0.6),
+        kernels=lambda width, problem: bell(width),
+    )
+
+    @jit
+    def run(key):
+        state = mcem.init(key, problem, config, model=model)
+        return state, mcem.step(key, state, problem, config, model=model)[0]
+
+    start, end = run(jax.random.key(0))
+    np.testing.assert_allclose(start.kernels, bell(0.6), atol=1e-6)
+    np.testing.assert_allclose(end.theta_k, 1.1, atol=1e-3)
+    np.testing.assert_allclose(end.kernels, bell(end.theta_k), atol=1e-6)
+
+
+def test_own_blur_enters_both_steps(problem, state):
+    """A blur of twice the brightness: residuals and the M-step see it."""
+    config = change(detail_std=0.0)
+    model = mcem.paper_model(config)
+    twice = model._replace(blur=lambda kernels, f: 2 * model.blur(kernels, f))
+    theta = jax.tree.map(lambda x: x[0], state.chains.position)
+    plain, latent = mcem.log_posterior(theta, state.kernels, 0.02, problem, config)
+    value, _ = mcem.log_posterior(theta, state.kernels, 0.02, problem, config, model=twice)
+    dimmer = problem._replace(photo=problem.photo - model.blur(state.kernels, latent))
+    expected, _ = mcem.log_posterior(theta, state.kernels, 0.02, dimmer, config)
+    assert value != plain
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+
+
+def test_fixed_kernels_stay(problem, state):
+    config = change(kernels="fixed", detail_std=0.0)
+    new, info = step(jax.random.key(0), state, problem, config)
+    np.testing.assert_array_equal(new.kernels, state.kernels)
+    assert info.kernel_change == 0
+    assert (new.mean != state.mean).any()

@@ -1,0 +1,98 @@
+"""Verdicts: extents of known kernels, and which sentence which number calls for."""
+
+import types
+
+import numpy as np
+import pytest
+
+from dem_jax.config import DeblurConfig
+from dem_jax.runtime.report import verdict
+
+FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0)
+CONFIG = DeblurConfig(kernel_size=31)
+
+
+def line(length, size=31):
+    kernel = np.zeros((1, size, size), np.float32)
+    kernel[0, size // 2, size // 2 - length // 2 : size // 2 + length // 2 + 1] = 1 / length
+    return kernel
+
+
+def bell(std, size=31):
+    along = np.exp(-0.5 * (np.arange(size) - size // 2) ** 2 / std**2)
+    kernel = along[:, None] * along
+    return (kernel / kernel.sum())[None]
+
+
+def test_extent_of_known_kernels():
+    np.testing.assert_allclose(verdict.kernel_extent(line(1)), 0)
+    for length in (3, 5, 9):  # a row of n equal values has variance (n^2 - 1) / 12, columns none
+        expected = np.sqrt((length**2 - 1) / 12 / 2)
+        np.testing.assert_allclose(verdict.kernel_extent(line(length)), expected, rtol=1e-5)
+    kernels = np.concatenate([bell(1.0), bell(2.5)])
+    np.testing.assert_allclose(verdict.kernel_extent(kernels), [1.0, 2.5], rtol=0.06)
+
+
+def test_a_faint_floor_does_not_count_as_blur():
+    kernel = 0.99 * line(1) + 0.01 / 31**2
+    assert verdict.kernel_extent(kernel) == 0
+
+
+def test_border_mass():
+    kernel = 0.9 * line(1)
+    kernel[0, 15, 0] = kernel[0, 1, 15] = 0.05
+    assert verdict.border_mass(kernel) == pytest.approx(0.1)
+    assert verdict.border_mass(line(9)) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "last"), [((0.3, 0.0), 0.3), ((0.3, 0.6), 0.6), ((0.0,), None), ((), None)]
+)
+def test_the_kernels_change_is_that_by_the_last_m_step(changes, last):
+    """EM ends with an E-step alone, an interrupted one with an M-step."""
+    latent = np.zeros((8, 9, 1))
+    problem = types.SimpleNamespace(start_latent=latent, noise_std=0.01, start_misfit=1.0)
+    history = [{"residual_std": 0.01, "kernel_change": change} for change in changes]
+    evidence = verdict.weigh(np.zeros((8, 9, 1)), problem, line(5), history)
+    assert evidence.kernel_change == last
+
+
+def test_nothing_to_say_of_a_fine_result():
+    assert verdict.warnings(FINE, CONFIG) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"kernel_extent": 0.7}, "the photo was kept as it is"),
+        ({"kernel_extent": 1.2}, "most of the photo was kept"),
+        ({"kernel_border_mass": 0.05}, "--kernel_size=47"),
+        ({"clipped_share": 0.25}, "25% of the pixels are overexposed"),
+        ({"residual_std": 0.05}, "misfit 5 times the noise"),
+        ({"excess": 0.1}, "rings beside edges"),
+        ({"kernel_change": 0.9}, "--em_iterations"),
+    ],
+)
+def test_each_number_has_its_sentence(change, said):
+    (sentence,) = verdict.warnings(FINE._replace(**change), CONFIG)
+    assert said in sentence
+    assert sentence.endswith(".")
+
+
+def test_little_blur_gives_the_photo_back_and_a_share_between():
+    rng = np.random.default_rng(0)
+    photo, latent = rng.random((2, 8, 9, 1), dtype=np.float32)
+    for extent, share in ((0.0, 0), (1.0, 0), (1.2, 0.5), (1.4, 1), (5.0, 1)):
+        evidence = FINE._replace(kernel_extent=extent)
+        image, _ = verdict.decide(evidence, photo, latent, CONFIG)
+        np.testing.assert_allclose(image, share * latent + (1 - share) * photo, atol=1e-6)
+        assert image.dtype == np.float32
+
+
+def test_kernels_that_the_user_fixed_are_believed():
+    config = DeblurConfig(kernels="fixed")
+    photo, latent = np.zeros((2, 8, 9, 1), np.float32)
+    latent = latent + 1
+    image, said = verdict.decide(FINE._replace(kernel_extent=0.1), photo, latent, config)
+    np.testing.assert_array_equal(image, latent)
+    assert said == []

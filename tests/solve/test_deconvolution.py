@@ -1,0 +1,116 @@
+"""Non-blind restoration with kernels that are known."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dem_jax.config import DeblurConfig, WarmStartConfig
+from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.model import blur
+from dem_jax.solve import deconvolution
+
+SIZE, HALF = 7, 3
+NOISE = 0.005
+deconvolve = jax.jit(deconvolution.hyper_laplacian)
+
+
+def crop(latent):
+    return np.asarray(latent)[HALF:-HALF, HALF:-HALF]
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Sharp latent image [70, 86], kernel [7, 7] and photo [64, 80] with noise."""
+    from skimage import data
+
+    sharp = jnp.asarray(data.camera()[60:130, 180:266] / 255, jnp.float32)
+    kernel_key, noise_key = jax.random.split(jax.random.key(0))
+    kernel = camera_shake.random_kernel(kernel_key, SIZE)
+    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+    return sharp, kernel, camera_shake.gaussian_noise(noise_key, photo, NOISE)
+
+
+def test_the_kernel_that_does_not_blur_gives_nearly_the_photo(case):
+    sharp, _, _ = case
+    point = jnp.zeros((SIZE, SIZE)).at[HALF, HALF].set(1.0)
+    photo = sharp[HALF:-HALF, HALF:-HALF]
+    np.testing.assert_allclose(crop(deconvolve(photo, point, 1e-7)), photo, atol=2e-3)
+
+
+def test_a_point_off_centre_moves_the_picture_back(case):
+    """A true convolution: the photo seen through a point at (-1, +2) is the picture moved there."""
+    sharp, _, _ = case
+    point = jnp.zeros((SIZE, SIZE)).at[HALF - 1, HALF + 2].set(1.0)
+    photo = blur.uniform(point, sharp[..., None])[..., 0]
+    latent = deconvolve(photo, point, 1e-7)
+    np.testing.assert_allclose(latent[5:-3, 2:-6], sharp[5:-3, 2:-6], atol=5e-3)
+
+
+def test_the_true_kernel_gains_decibels(case):
+    """Border included: what lies beyond the photo is free, so nothing rings in from there."""
+    sharp, kernel, photo = case
+    truth = crop(sharp)
+    blurred, restored = (
+        metrics.psnr(x, truth) for x in (photo, crop(deconvolve(photo, kernel, 8 * NOISE**2)))
+    )
+    assert restored > blurred + 5
+    interior = metrics.psnr(
+        crop(deconvolve(photo, kernel, 8 * NOISE**2))[8:-8, 8:-8], truth[8:-8, 8:-8]
+    )
+    assert restored > interior - 2
+
+
+def test_the_result_explains_the_photo_and_a_stronger_prior_smooths(case):
+    _, kernel, photo = case
+    slopes = []
+    for weight in (1e-5, 1e-3, 1e-2):
+        latent = deconvolve(photo, kernel, weight)
+        slopes.append(np.abs(np.diff(latent, axis=0)).sum() + np.abs(np.diff(latent, axis=1)).sum())
+        if weight == 1e-5:
+            residual = photo - blur.uniform(kernel, latent[..., None])[..., 0]
+            assert jnp.sqrt(jnp.mean(residual**2)) < 1.5 * NOISE
+    assert slopes[0] > 1.1 * slopes[1] > 1.1**2 * slopes[2]
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
+def test_the_prior_weight_is_near_the_best(case, noise):
+    """Over a hundredfold range; the true kernel has no error, yet some is allowed for."""
+    sharp, kernel, _ = case
+    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+    photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
+    start = WarmStartConfig()
+
+    def quality(weight):
+        return metrics.psnr(crop(deconvolve(photo, kernel, weight)), crop(sharp))
+
+    weight = deconvolution.prior_weight(noise, start.smoothness, DeblurConfig.model_std)
+    best = max(quality(weight * factor) for factor in np.geomspace(0.1, 10, 9))
+    assert quality(weight) > best - 0.6
+
+
+def test_shrinking_minimises_the_scalar_energy():
+    """Against a search over all u for many edges and thresholds."""
+    edges = np.linspace(-1.5, 1.5, 61)
+    candidates = np.linspace(-1.6, 1.6, 32_001)
+    for threshold in (0.01, 0.1, 0.5):
+        energy = threshold * abs(candidates) ** 0.8 + (candidates - edges[:, None]) ** 2 / 2
+        shrunk = np.asarray(deconvolution._shrink(jnp.asarray(edges, jnp.float32), threshold))
+        reached = threshold * abs(shrunk) ** 0.8 + (shrunk - edges) ** 2 / 2
+        np.testing.assert_array_less(reached, energy.min(1) + 2e-3 * threshold)
+
+
+def test_works_under_vmap_grad_and_eval_shape(case):
+    _, kernel, photo = case
+    photos = jnp.stack([photo[:20, :24], photo[30:50, 30:54]])
+    few = functools.partial(deconvolution.hyper_laplacian, weight=2e-4, iterations=5)
+    together = jax.jit(jax.vmap(few, (0, None)))(photos, kernel)
+    assert together.shape == (2, 26, 30)
+    np.testing.assert_allclose(together[1], few(photos[1], kernel), atol=1e-4)
+    gradient = jax.jit(jax.grad(lambda g: jnp.sum(few(g, kernel) ** 2)))(photos[0])
+    assert jnp.isfinite(gradient).all()
+    assert jnp.any(gradient != 0)
+    shape = jax.eval_shape(few, jax.ShapeDtypeStruct((31, 45), jnp.float32), kernel)
+    assert shape.shape == (37, 51)

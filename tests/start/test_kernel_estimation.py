@@ -1,0 +1,219 @@
+"""The classical kernel estimate: each part against a solution that is known, the whole, too."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import ndimage, optimize
+
+from dem_jax.config import WarmStartConfig
+from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.model import blur
+from dem_jax.start import kernel_estimation
+
+SIZE = 7  # of the kernels in the shaken pictures
+CORNERS = {"astronaut": (40, 170), "camera": (60, 150)}
+
+
+def random_kernel(size, seed=0):
+    return np.random.default_rng(seed).dirichlet(0.3 * np.ones(size**2)).reshape(size, size)
+
+
+def cyclic_blur(planes, kernel):
+    """By sums of shifted planes: an implementation without transforms."""
+    half = len(kernel) // 2
+    offsets = np.ndindex(kernel.shape)
+    return sum(kernel[i, j] * np.roll(planes, (i - half, j - half), (-2, -1)) for i, j in offsets)
+
+
+def shaken(name, seed):
+    """A true kernel and the [96, 96] photo of a picture's corner blurred by it."""
+    from skimage import color, data
+
+    top, left = CORNERS[name]
+    picture = getattr(data, name)()
+    plane = color.rgb2gray(picture) if picture.ndim == 3 else picture / 255
+    side = 96 + SIZE - 1
+    sharp = jnp.asarray(plane[top : top + side, left : left + side], jnp.float32)
+    kernel_key, noise_key = jax.random.split(jax.random.key(seed))
+    kernel = camera_shake.random_kernel(kernel_key, SIZE, extent=SIZE - 2)
+    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+    return kernel, camera_shake.gaussian_noise(noise_key, photo, 0.003)
+
+
+@pytest.fixture(scope="module")
+def estimates():
+    """True kernels, and estimates of a handful of shakes: one program, compiled once.
+
+    The last one may use the innermost 3 x 3 pixels only.
+    """
+    cases = [shaken("astronaut", 0), shaken("camera", 0), shaken("camera", 1), shaken("camera", 3)]
+    kernels, photos = (np.stack(x) for x in zip(*cases, strict=True))
+    reach = jnp.array([1.0, 1.0, 1.0, 0.4])
+    estimate = functools.partial(
+        kernel_estimation.coarse_to_fine, kernel_size=SIZE, config=WarmStartConfig()
+    )
+    return kernels, np.asarray(jax.jit(jax.vmap(estimate))(photos, jnp.full(4, 8e-3), reach))
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_fit_kernel_finds_the_kernel_between_two_pictures(size):
+    edges = np.random.default_rng(size).normal(size=(2, 24, 30))
+    kernel = random_kernel(size)
+    fitted = kernel_estimation.fit_kernel(
+        jnp.asarray(edges, jnp.float32),
+        jnp.asarray(cyclic_blur(edges, kernel), jnp.float32),
+        jnp.ones((size, size)),
+        0.0,
+    )
+    np.testing.assert_allclose(fitted, kernel, atol=1e-3)
+
+
+def test_fit_kernel_is_ridged_nonnegative_least_squares():
+    """Against the dense problem, solved by the active sets of Lawson and Hanson."""
+    rng, size, ridge = np.random.default_rng(1), 5, 0.02
+    edges = ndimage.gaussian_filter(rng.normal(size=(2, 24, 24)), (0, 0.6, 0.6), mode="wrap")
+    target = cyclic_blur(edges, random_kernel(size)) + 0.1 * rng.normal(size=edges.shape)
+    support = np.ones((size, size), np.float32)
+    support[:, 0] = 0
+    columns = []
+    for i, j in np.argwhere(support):
+        point = np.zeros((size, size))
+        point[i, j] = 1
+        columns.append(cyclic_blur(edges, point).ravel())
+    power = np.sqrt(np.sum(edges**2))
+    matrix = np.stack(columns, axis=1) / power
+    matrix = np.concatenate([matrix, np.sqrt(ridge) * np.eye(matrix.shape[1])])
+    right = np.concatenate([target.ravel() / power, np.zeros(matrix.shape[1])])
+    solution, _ = optimize.nnls(matrix, right)
+    assert (solution == 0).any()  # the constraint matters
+    expected = np.zeros((size, size))
+    expected[support > 0] = solution / solution.sum()
+    fitted = kernel_estimation.fit_kernel(
+        jnp.asarray(edges, jnp.float32),
+        jnp.asarray(target, jnp.float32),
+        support,
+        ridge,
+        iterations=500,
+    )
+    np.testing.assert_allclose(fitted, expected, atol=1e-3)
+
+
+def test_fit_kernel_without_edges_gives_the_kernel_that_does_not_blur():
+    nothing = jnp.zeros((2, 16, 16))
+    kernel = kernel_estimation.fit_kernel(nothing, nothing, jnp.ones((5, 5)), 2e-3)
+    np.testing.assert_array_equal(kernel, np.eye(25)[12].reshape(5, 5))
+
+
+def test_clean_drops_islands_and_faint_entries_and_keeps_a_faint_tail():
+    kernel = np.zeros((11, 11), np.float32)
+    kernel[5, 3:7] = [1.0, 0.8, 1.0, 0.9]
+    kernel[[6, 7, 8], [7, 8, 9]] = 0.04  # a tail that touches by corners only
+    kernel[0, 0:2] = 0.08  # an island, brighter than the tail but of little mass
+    kernel[9, 1] = 0.01  # less than 2 % of the largest
+    kernel[5, 7] = 0.015
+    kept = kernel.copy()
+    kept[0, 0:2] = kept[9, 1] = kept[5, 7] = 0
+    cleaned = kernel_estimation.clean(jnp.asarray(kernel), 0.02, 0.05)
+    np.testing.assert_allclose(jnp.sum(cleaned), 1, rtol=1e-6)
+    assert metrics.kernel_correlation(cleaned, kept) > 1 - 1e-6
+    assert np.abs(blur.centre_of_mass(cleaned)).max() <= 0.5
+    np.testing.assert_allclose(
+        np.sort(cleaned[cleaned > 0]), np.sort(kept[kept > 0]) / kept.sum(), rtol=1e-5
+    )
+
+
+def test_clean_keeps_an_island_of_weight_and_works_under_vmap():
+    """Components are SciPy's, for many random kernels at once."""
+    rng = np.random.default_rng(0)
+    kernels = rng.uniform(size=(20, 9, 9)) * (rng.uniform(size=(20, 9, 9)) < 0.25)
+    kernels = np.float32(kernels)
+    cleaned = jax.jit(jax.vmap(lambda k: kernel_estimation.clean(k, 0.05, 0.15)))(kernels)
+    counts = []
+    for kernel, result in zip(kernels, cleaned, strict=True):
+        kernel = np.where(kernel < 0.05 * kernel.max(), 0, kernel)
+        labels, number = ndimage.label(kernel, np.ones((3, 3)))
+        mass = ndimage.sum(kernel, labels, np.arange(number + 1))
+        expected = np.where(mass[labels] >= 0.15 * kernel.sum(), kernel, 0)
+        counts.append((mass[1:] >= 0.15 * kernel.sum()).sum())
+        expected = blur.recentre(jnp.asarray(expected / expected.sum())[None])[0][0]
+        np.testing.assert_allclose(result, expected, atol=1e-6)
+    assert max(counts) > 1
+
+
+def test_pyramid_is_odd_increasing_and_ends_with_the_kernel():
+    for k in range(3, 152, 2):
+        sizes = kernel_estimation.pyramid(k)
+        assert sizes[0] == 3
+        assert sizes[-1] == k
+        assert all(size % 2 == 1 for size in sizes)
+        ratios = np.divide(sizes[1:], sizes[:-1])
+        assert (ratios > 1).all()
+        assert (ratios < 2).all()  # a kernel twice as large is too far from the last one
+        assert len(sizes) <= 2 + 2 * np.log2(k / 3)  # every level is a compile
+
+
+def test_shakes_are_recognised(estimates):
+    """The kernel that does not blur is the estimate to beat: 0.46 to 0.61 here."""
+    point = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)
+    for kernel, estimate in zip(estimates[0][:3], estimates[1][:3], strict=True):
+        found = metrics.kernel_correlation(estimate, kernel)
+        assert found > metrics.kernel_correlation(point, kernel) + 0.2
+        assert found > 0.8
+
+
+def test_estimates_are_kernels_within_reach(estimates):
+    for estimate in estimates[1]:
+        assert (estimate >= 0).all()
+        np.testing.assert_allclose(estimate.sum(), 1, rtol=1e-5)
+        assert np.abs(blur.centre_of_mass(jnp.asarray(estimate))).max() < 1
+    extents = [np.ptp(np.argwhere(estimate), axis=0) + 1 for estimate in estimates[1]]
+    assert np.max(extents[:3]) >= 5  # as long as the kernels
+    assert np.max(extents[3]) <= 3
+
+
+def test_the_image_of_few_edges_is_the_noisy_picture_without_its_noise():
+    """Two flat halves; blurred, so that edges are sharpened as well as noise removed."""
+    sharp = np.full((48, 56), 0.2)
+    sharp[:, 14:42] = 0.7
+    kernel = random_kernel(5)
+    noise = 0.01 * np.random.default_rng(0).normal(size=sharp.shape)
+    photo = jnp.asarray(cyclic_blur(sharp, kernel) + noise, jnp.float32)
+    latent = kernel_estimation.l0_latent(photo, jnp.float32(kernel), jnp.float32(2e-3), 24)
+    errors = [np.sqrt(np.mean((x - sharp) ** 2)) for x in (photo, latent)]
+    assert errors[1] < 0.005 < 0.04 < errors[0]
+
+
+def test_a_level_alone_works_without_vmap_as_with_it():
+    """k = 3 is one level of the pyramid, small enough to be compiled twice."""
+    photos = jnp.stack([shaken("camera", seed)[1][:32, :40] for seed in (0, 1)])
+    estimate = functools.partial(
+        kernel_estimation.coarse_to_fine, kernel_size=3, config=WarmStartConfig(alternations=2)
+    )
+    together = jax.jit(jax.vmap(lambda photo: estimate(photo, 4e-3, 1.0)))(photos)
+    alone = jax.jit(lambda photo: estimate(photo, 4e-3, 1.0))(photos[1])
+    np.testing.assert_allclose(together[1], alone, atol=1e-3)
+    assert jax.eval_shape(estimate, photos[0], 4e-3, 1.0).shape == (3, 3)
+
+
+def test_strong_edges_narrow_a_kernel_that_is_too_wide_and_keep_a_right_one():
+    cases = [shaken(name, seed) for name in ("camera", "astronaut") for seed in (0, 1)]
+    kernels, photos = (jnp.stack(x) for x in zip(*cases, strict=True))
+    wide = jnp.stack([jnp.asarray(ndimage.uniform_filter(np.asarray(k), 3)) for k in kernels])
+    wide = blur.unit_sums(wide)
+
+    @jax.jit
+    @jax.vmap
+    def refit(photo, kernel):
+        return kernel_estimation.from_strong_edges(photo, kernel, 1e-4, config=WarmStartConfig())
+
+    pairs = refit(photos, wide), refit(photos, kernels)
+    for true, start, narrowed, kept in zip(kernels, wide, *pairs, strict=True):
+        before = metrics.kernel_correlation(start, true)  # 0.72 and 0.74
+        assert metrics.kernel_correlation(narrowed, true) > before + 0.03
+        assert metrics.kernel_correlation(kept, true) > 0.92
+        for found in (narrowed, kept):
+            np.testing.assert_allclose(jnp.sum(found), 1, rtol=1e-5)
+            assert jnp.min(found) >= 0

@@ -1,0 +1,285 @@
+"""One photo from end to end, tiny."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from tiny import jit
+
+from dem_jax import solver
+from dem_jax.em import mcem
+from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.model import blur
+from dem_jax.solve import deconvolution
+from dem_jax.start import warm_start
+
+SIZE, SHAPE = tiny.CONFIG.kernel_size, (56, 60)
+POINT = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)  # the kernel that does not blur
+CONFIG = dataclasses.replace(
+    tiny.CONFIG,
+    burn_in=60,
+    thinning=5,
+    m_steps=10,
+    detail_iterations=15,
+    image_network=dataclasses.replace(tiny.CONFIG.image_network, channels=8),
+)
+change = functools.partial(dataclasses.replace, CONFIG)
+run = jit(solver.deblur, static_argnums=2)
+finish = jit(solver.finish, static_argnums=2)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Sharp picture [56, 60, 3], kernel [5, 5], and the photo of it."""
+    from skimage import data
+
+    sharp = data.astronaut()[40 : 44 + SHAPE[0], 190 : 194 + SHAPE[1]].astype(np.float32) / 255
+    sharp = 0.9 * jnp.asarray(sharp)
+    kernel = camera_shake.random_kernel(jax.random.key(3), SIZE, extent=4)
+    photo = blur.uniform(kernel, sharp)
+    photo = jnp.clip(camera_shake.gaussian_noise(jax.random.key(4), photo, 0.005), 0, 1)
+    return sharp[2:-2, 2:-2], kernel, photo
+
+
+@pytest.fixture(scope="module")
+def result(case):
+    """Of the photo's green channel."""
+    return run(jax.random.key(0), case[2][..., 1:2], CONFIG)
+
+
+def assert_plausible(result, shape, patches, iterations):
+    assert result.latent.shape == result.std.shape == shape
+    assert result.kernels.shape == (patches, SIZE, SIZE)
+    assert (result.latent >= 0).all()
+    assert (result.latent <= 1).all()
+    assert (result.std >= 0).all()
+    assert result.std.max() > 0
+    assert (result.kernels >= 0).all()
+    np.testing.assert_allclose(result.kernels.sum((1, 2)), 1, rtol=1e-5)
+    assert all(field.shape == (iterations,) for field in result.info)
+    assert all(np.isfinite(field).all() for field in result.info)
+    assert result.info.finite.all()
+
+
+def test_deblurring_gains_decibels(case, result):
+    sharp, kernel, photo = (np.asarray(x) for x in case)
+
+    def score(image):
+        pair = metrics.register_shift(image[..., 0], sharp[..., 1], max_shift=3, crop=6)
+        return metrics.psnr(pair.result, pair.truth)
+
+    assert_plausible(result, (*SHAPE, 1), 1, CONFIG.em_iterations)
+    before, after = score(photo[..., 1:2]), score(np.asarray(result.latent))
+    assert after > before + 1
+    found = metrics.kernel_correlation(result.kernels[0], kernel)
+    assert found > metrics.kernel_correlation(POINT, kernel) + 0.1
+
+
+def test_same_key_same_result_other_key_another(case, result):
+    photo = case[2][..., 1:2]
+    again, other = (run(jax.random.key(seed), photo, CONFIG) for seed in (0, 1))
+    for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(result), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (other.latent != result.latent).any()
+    pair = np.asarray(other.latent), np.asarray(result.latent)
+    assert metrics.psnr(*pair) > 25  # another draw, not another picture
+
+
+@pytest.mark.slow
+def test_deblur_is_what_the_driver_does_step_by_step(case, result):
+    key, photo = jax.random.key(0), case[2][..., 1:2]
+    prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
+    problem = jit(solver.prepare, static_argnums=2)(prepare_key, photo, CONFIG)
+    state = jit(mcem.init, static_argnums=2)(init_key, problem, CONFIG)
+    step = jit(mcem.step, static_argnums=3)
+    infos = []
+    for t in range(1, CONFIG.em_iterations + 1):
+        state, info = step(jax.random.fold_in(key, t), state, problem, CONFIG)
+        infos.append(info)
+    stepwise = finish(state, problem, CONFIG)
+    np.testing.assert_allclose(stepwise.kernels, result.kernels, atol=5e-3)
+    np.testing.assert_allclose(stepwise.latent, result.latent, atol=0.03)
+    stds = [info.residual_std for info in infos]
+    np.testing.assert_allclose(stds, result.info.residual_std, rtol=0.02)
+
+
+def test_colour_in_regions_from_a_plain_start(case):
+    """Heads of a grid, no classical estimate: the kernels begin flat and stay kernels."""
+    config = change(warm_start=False, patch_grid=(1, 2), em_iterations=2, burn_in=4, m_steps=3)
+    result = run(jax.random.key(0), case[2][:24, :28], config)
+    assert_plausible(result, (24, 28, 3), 2, 2)
+    assert (result.kernels[0] != result.kernels[1]).any()
+
+
+@pytest.mark.slow
+def test_colour_in_regions_from_the_warm_start(case):
+    config = change(patch_grid=(2, 2), em_iterations=1, burn_in=20)
+    result = run(jax.random.key(0), case[2], config)
+    assert_plausible(result, (*SHAPE, 3), 4, 1)
+    no_blur = metrics.kernel_correlation(POINT, case[1])
+    for kernel in result.kernels:
+        assert metrics.kernel_correlation(kernel, case[1]) > no_blur + 0.1
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """A problem and a state whose kernels [2, 5, 5] lie off the middle by (1, -1), jointly."""
+    config = change(patch_grid=(1, 2), refinement=0.0)
+    photo = jnp.full((24, 28, 3), 0.5)
+    plain = dataclasses.replace(config, warm_start=False)
+    problem = solver.prepare(jax.random.key(0), photo, plain)
+    rng = np.random.default_rng(0)
+    kernels = np.zeros((2, SIZE, SIZE), np.float32)
+    kernels[0, 3, 1], kernels[1, 3, 0:3] = 1, 1 / 3
+    mean = jnp.asarray(rng.uniform(-0.1, 1.1, problem.start_latent.shape), jnp.float32)
+    state = mcem.MCEMState(
+        chains=None,
+        theta_k=None,
+        kernels=jnp.asarray(kernels),
+        noise_std=problem.noise_std,
+        mean=mean,
+        variance=jnp.asarray(rng.uniform(size=mean.shape), jnp.float32),
+        iteration=jnp.asarray(config.em_iterations),
+    )
+    return problem, state, config
+
+
+def test_finish_recentres_kernels_and_image_together(finished):
+    problem, state, config = finished
+    result = finish(state, problem, config)
+    np.testing.assert_allclose(blur.centre_of_mass(result.kernels), 0, atol=1e-6)
+    np.testing.assert_array_equal(result.kernels[1, 2, 1:4], state.kernels[1, 3, 0:3])
+    # the photo stays explained: k moved by (-1, 1), so f moves by (1, -1)
+    np.testing.assert_array_equal(result.latent, np.clip(state.mean[1:-3, 3:-1], 0, 1))
+
+
+def test_std_holds_the_samples_spread_the_noise_and_the_kernels_errors(finished):
+    """A ramp of slope 0.02 a pixel that is displaced by 0.5 pixels is wrong by 0.01."""
+    problem, state, config = finished
+    ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
+    state = state._replace(mean=ramp, noise_std=jnp.asarray(0.04))
+    for kernels, added in (("estimated", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
+        given = dataclasses.replace(config, kernels=kernels, displacement_std=0.5, spread=0.5)
+        result = finish(state, problem, given)
+        expected = state.variance[1:-3, 3:-1] / 4 + added + 0.05**2  # 1.25 times the noise
+        np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
+
+
+def test_recentring_keeps_the_photo_explained(finished):
+    problem, state, _ = finished
+    kernels, shift = blur.recentre(state.kernels)
+    operator = jit(blur.blur_operator((1, 2)))
+    before = operator(state.kernels, state.mean)
+    after = operator(kernels, blur.translate(state.mean, -shift))
+    assert before.shape == problem.photo.shape
+    # windows move by a pixel against the image, and the border repeats
+    moved = np.abs(after - before)[2:-2, 2:-2]
+    assert moved.mean() < 0.2 * np.std(before)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((24, 28), "give .H, W, C."),
+        ((24, 28, 2), "C = 1 or 3"),
+        ((1, 24, 28, 3), "give .H, W, C."),
+        ((9, 28, 1), "28x9 pixels, too small for kernel_size=5; each side needs at least 10"),
+        ((28, 9, 3), "9x28 pixels"),
+        ((1, 1, 1), "too small"),
+    ],
+)
+def test_photos_that_cannot_be_deblurred_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        solver.deblur(jax.random.key(0), jnp.zeros(shape), CONFIG)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_prepare_hands_over_what_the_networks_need(channels):
+    """The guide, and the photo beside it, are inputs of T_f only after a warm start."""
+    photo = jax.ShapeDtypeStruct((31, 40, channels), jnp.float32)
+    for warm, inputs in ((True, 2 + 2 * channels), (False, 2)):
+        config = change(warm_start=warm, patch_grid=(2, 3))
+        prepare = functools.partial(solver.prepare, config=config)
+        problem = jax.eval_shape(prepare, jax.random.key(0), photo)
+        assert problem.image_input.shape == (35, 44, inputs)
+        assert problem.start_latent.shape == (35, 44, channels)
+        assert problem.start_kernels.shape == (6, SIZE, SIZE)
+        assert problem.weight.shape == (31, 40)
+        assert problem.noise_std.shape == ()
+
+
+def test_somebodys_kernels_are_started_from_and_kept(case):
+    """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
+    sharp, kernel, photo = case
+    config = change(kernels="fixed")
+    prepare = jit(solver.prepare, static_argnums=2)
+    green = photo[..., 1:2]
+    problem = prepare(jax.random.key(0), green, config, kernels=3 * kernel[None])
+    np.testing.assert_allclose(problem.start_kernels[0], kernel, atol=1e-6)
+    inner = problem.start_latent[2:-2, 2:-2, 0]
+    truth = np.asarray(sharp[..., 1])
+    start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
+    assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
+    residual = green - blur.uniform(problem.start_kernels, problem.start_latent)
+    misfit = jnp.sqrt(jnp.mean(residual**2)) / problem.noise_std  # no pixel is clipped here
+    np.testing.assert_allclose(problem.start_misfit, misfit, rtol=1e-4)
+
+
+def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
+    _, kernel, photo = case
+    green = photo[:24, :28, 1:2]
+    restore = jit(warm_start.restore, static_argnums=2)
+    one = restore(green, kernel[None], CONFIG, weight=1e-3)
+    many = restore(green, jnp.tile(kernel, (6, 1, 1)), change(patch_grid=(2, 3)), weight=1e-3)
+    np.testing.assert_allclose(many, one, atol=1e-4)
+
+
+def test_kernels_that_do_not_fit_are_refused():
+    photo, key = jnp.zeros((24, 28, 1)), jax.random.key(0)
+    with pytest.raises(ValueError, match=r"kernels have shape .* give \[1, 5, 5\] or \[4, 5, 5\]"):
+        solver.deblur(key, photo, change(patch_grid=(2, 2)), kernels=jnp.ones((2, 5, 5)))
+    with pytest.raises(ValueError, match="warm_start=false"):
+        solver.deblur(key, photo, change(warm_start=False), kernels=jnp.ones((1, 5, 5)))
+    with pytest.raises(ValueError, match="needs warm_start=true"):
+        change(warm_start=False, kernels="fixed")
+
+
+def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
+    problem, state, config = finished
+    photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
+    problem = problem._replace(photo=photo, noise_std=jnp.asarray(0.02))
+    moved = np.s_[1:-3, 3:-1]
+    start = config.start
+    weight = deconvolution.prior_weight(0.02, start.smoothness, start.path_model_std)
+    sharp = warm_start.restore(photo, state.kernels, config, weight=weight)[moved]
+    smoother = warm_start.restore(photo, state.kernels, config, weight=1.2 * weight)[moved]
+    plain = state.mean[moved]
+    for part in (0.25, 1.0):
+        refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
+        expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
+        # The prior's shrinkage jumps, and rounding may take single differences across.
+        error = np.abs(refined - expected)
+        assert np.quantile(error, 0.99) < 1e-4
+        assert error.mean() < 2e-5
+        other = (1 - part) * plain + part * smoother
+        assert jnp.abs(refined - jnp.clip(other, 0, 1)).mean() > 1e-3 * part
+
+
+def test_grain_gives_the_residual_back(finished):
+    problem, state, config = finished
+    mean = jnp.clip(state.mean, 0.2, 0.8)
+    state = state._replace(mean=mean, noise_std=jnp.float32(0.01))
+    noise = 0.005 * np.sin(np.arange(24 * 28 * 3)).reshape(24, 28, 3).astype(np.float32)
+    blurred = blur.blur_operator((1, 2))(state.kernels, mean)
+    problem = problem._replace(photo=blurred + noise)
+    plain = finish(state, problem, config).latent
+    for grain in (0.5, 1.0):
+        grainy = finish(state, problem, dataclasses.replace(config, grain=grain)).latent
+        np.testing.assert_allclose(grainy - plain, grain * noise, atol=1e-6)
+    loud = problem._replace(photo=blurred + 0.1)
+    grainy = finish(state, loud, dataclasses.replace(config, grain=1.0)).latent
+    np.testing.assert_allclose(grainy - plain, 0.03, atol=1e-6)
