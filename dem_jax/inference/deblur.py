@@ -73,6 +73,7 @@ def prepare(
     config: DeblurConfig,
     *,
     kernels: jax.Array | None = None,
+    weight: jax.Array | None = None,
     size: jax.Array | None = None,
 ) -> Problem:
     """The warm start, from somebody's `kernels` if given, and the inputs of both networks.
@@ -86,6 +87,7 @@ def prepare(
       photo: g, [H, W, C].
       config: kernel size, patch grid (over all of [H, W]) and everything else.
       kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      weight: [H, W] in [0, 1], how far each pixel is known; None: wholly.
       size: [2] rows and columns of the photo, the rest being padding; None is all.
 
     Raises:
@@ -110,7 +112,8 @@ def prepare(
         latent = restore(photo, kernels, config, size=size)
     else:
         kernels, latent = warm_start(photo, config, size=size)
-    weight = likelihood.trusted(photo)
+    known = likelihood.trusted(photo)
+    weight = known if weight is None else known * weight
     if size is not None:
         weight = weight * spectral.inside(size, weight.shape)
     noise_std = (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dem_jax.runtime.programs import Solver
+from dem_jax.runtime.programs import Solver, Weighted
 
 _LEAST_STEP = 8  # pixels
 
@@ -17,7 +17,7 @@ _LEAST_STEP = 8  # pixels
 class Padded(NamedTuple):
     """A photo in its bucket."""
 
-    pixels: np.ndarray  # [H, W, C], the bucket's size; the photo is at its origin
+    pixels: Any  # [H, W, C] or `Weighted`, the bucket's size; the photo is at its origin
     size: np.ndarray  # [2] int32 rows and columns of the photo
 
 
@@ -27,11 +27,14 @@ def bucket_side(length: int) -> int:
     return -(-length // step) * step
 
 
-def pad(pixels: np.ndarray) -> Padded:
-    """The photo [h, w, C] in its bucket."""
-    height, width, channels = pixels.shape
-    padded = np.zeros((bucket_side(height), bucket_side(width), channels), pixels.dtype)
-    padded[:height, :width] = pixels
+def pad(photo: Any) -> Padded:
+    """The photo [h, w, C], or a `Weighted` one, in its bucket."""
+    if isinstance(photo, Weighted):
+        pixels, weight = pad(photo.pixels), pad(photo.weight[..., None]).pixels[..., 0]
+        return pixels._replace(pixels=Weighted(pixels.pixels, weight))
+    height, width, channels = photo.shape
+    padded = np.zeros((bucket_side(height), bucket_side(width), channels), photo.dtype)
+    padded[:height, :width] = photo
     return Padded(padded, np.array([height, width], np.int32))
 
 

@@ -21,10 +21,12 @@ from dem_jax.runtime import (
     checkpoints,
     darkroom,
     devices,
+    framing,
     images,
     memory,
     plan,
     preview,
+    programs,
     run_folder,
     sizes,
     truth,
@@ -107,6 +109,7 @@ class Job:
         self._truth: truth.Truth | None = None
         self._psnr: dict[str, float] = {}
         self._size = (0, 0)  # rows and columns of the photo
+        self._linear = False  # whether blur is undone in linear light
         self._watch = preview.Watch(
             folder.path, self._options.preview_every, self._options.sharpening
         )
@@ -121,8 +124,8 @@ class Job:
             self._watch.show(photo.pixels, "before")
         key = jax.random.key(self._options.seed)
         with self._timed("warm_start"):
-            linear = self._options.linear_light
-            light = darkroom.to_light(photo.pixels) if linear else photo.pixels
+            light = darkroom.to_light(photo.pixels) if self._linear else photo.pixels
+            light = programs.weighted(light, photo.weight)
             pixels = buckets.pad(light) if self._options.batching.buckets else light
             state, problem = self._start(key, pixels, config, saved)
             start = self._encoded(self._warm_start_result(problem, config))
@@ -160,7 +163,8 @@ class Job:
     def _read(self) -> tuple[images.Photo, DeblurConfig]:
         self._progress.begin(self._source.label, 0)
         self._progress.stage("starting")
-        photo = darkroom.cut(images.read_photo(self._source.path), self._options.crop)
+        photo = framing.frame(images.read_photo(self._source.path, crop=self._options.crop))
+        self._linear = self._options.linear_light or photo.linear
         options, self._size = self._options, photo.pixels.shape[:2]
         config = plan.resolve(
             options.config,
@@ -187,7 +191,7 @@ class Job:
             config,
             seed=options.seed,
             precision=options.precision,
-            linear_light=options.linear_light,
+            linear_light=self._linear,
             padded=options.batching.buckets,
             init_kernels=kernels and checkpoints.digest(kernels),
         )
@@ -225,7 +229,7 @@ class Job:
         return state, problem
 
     def _record(self, photo: images.Photo, config: DeblurConfig) -> dict[str, Any]:
-        height, width, channels = photo.pixels.shape
+        height, width, channels = photo.shape
         return {
             "input": self._source.label,
             "photo": {
@@ -235,7 +239,7 @@ class Job:
                 "bit_depth": photo.bit_depth,
             },
             "crop": self._options.crop,
-            "linear_light": self._options.linear_light,
+            "linear_light": self._linear,
             "notes": list(photo.notes),
             "config": dataclasses.asdict(config),
             "seed": self._options.seed,
@@ -285,7 +289,7 @@ class Job:
         else:
             result = self._call("finish", state, problem, config)
             light, std = (np.asarray(self._cut(x)) for x in (result.latent, result.std))
-            if self._options.linear_light:
+            if self._linear:
                 std = darkroom.spread_from_light(std, light)
             found = Found(light, result.kernels, std)
         rows, cols = config.patch_grid
@@ -320,7 +324,7 @@ class Job:
         )
         for warning in warnings:
             self._progress.say(f"{self._source.label}: {warning}")
-        height, width, _ = photo.pixels.shape
+        height, width, _ = photo.shape
         self._folder.write_results(
             photo,
             latent,
@@ -368,12 +372,12 @@ class Job:
     def _encoded(self, latent: Any) -> np.ndarray:
         """A latent image in the photo's own values."""
         latent = np.asarray(latent)
-        return darkroom.from_light(latent) if self._options.linear_light else latent
+        return darkroom.from_light(latent) if self._linear else latent
 
     def _open_truth(self, photo: images.Photo) -> None:
         """Reads the sharp photo, where it is given, and measures the blurred one."""
         if path := self._options.truths.get(self._source.name):
-            self._truth = truth.Truth(path, photo.pixels.shape)
+            self._truth = truth.Truth(path, photo)
         self._measure("blurred", photo.pixels)
 
     def _measure(self, what: str, picture: Any) -> None:

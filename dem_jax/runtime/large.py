@@ -172,8 +172,7 @@ class LargeJob(Job):
                 | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
                 | {"estimated_seconds": {k: round(v) for k, v in estimate._asdict().items()}}
             )
-        linear = self._options.linear_light
-        light = darkroom.to_light(photo.pixels) if linear else photo.pixels
+        light = darkroom.to_light(photo.pixels) if self._linear else photo.pixels
         with self._timed("em"):
             kernels, problem, history, outcome = self._kernels(light, config, taken)
         with self._timed("restoration"):

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ from dem_jax.types import Problem
 _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
 
 
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
 class Solver(NamedTuple):
     """The pure functions that deblur; tests and other methods may give their own."""
 
@@ -31,15 +35,29 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
 
 
+class Weighted(NamedTuple):
+    """A photo some of whose pixels are not known, or not wholly."""
+
+    pixels: Any  # [H, W, C]
+    weight: Any  # [H, W] in [0, 1]
+
+
+def weighted(pixels: Any, weight: Any | None) -> Any:
+    """What `prepare` is given: the pixels alone where all are known."""
+    return pixels if weight is None else Weighted(pixels, weight)
+
+
 def default_solver(kernels: np.ndarray | None = None) -> Solver:
     """Monte Carlo EM, as in the paper, from somebody's `kernels` [P, k, k] if given."""
     from dem_jax.inference import deblur, mcem
 
     def prepare(key: Any, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
+        photo, weight = photo if isinstance(photo, Weighted) else (photo, None)
+        known: dict[str, Any] = {"weight": weight, "size": size}
         if kernels is None:
-            return deblur.prepare(key, photo, config, size=size)
+            return deblur.prepare(key, photo, config, **known)
         fitted = given_kernels.fit(kernels, config.kernel_size, config.patch_grid)
-        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted), size=size)
+        return deblur.prepare(key, photo, config, kernels=jnp.asarray(fitted), **known)
 
     return Solver(prepare, mcem.init, mcem.step, deblur.finish)
 
@@ -134,7 +152,11 @@ def in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:
 
 
 def in_background(function: Callable[[], Any]) -> Future[Any]:
-    """function(), begun in a thread that does not keep the process alive."""
+    """function(), begun in a thread that Python waits for at its end.
+
+    A thread that came back from XLA into an interpreter that is gone would end the process with a
+    segmentation fault; who cannot wait leaves by os._exit, see `is_busy`.
+    """
     future: Future[Any] = Future()
 
     def work() -> None:
@@ -143,5 +165,12 @@ def in_background(function: Callable[[], Any]) -> Future[Any]:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work)
+    _threads.add(thread)
+    thread.start()
     return future
+
+
+def is_busy() -> bool:
+    """Whether anything still computes or compiles in the background."""
+    return any(thread.is_alive() for thread in list(_threads))

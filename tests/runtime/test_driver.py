@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import darkroom, driver, inputs, programs, progress, sizes, truth
+from dem_jax.runtime import darkroom, driver, images, inputs, programs, progress, sizes, truth
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -315,7 +315,7 @@ def test_truth_that_does_not_fit(tmp_path):
     with pytest.raises(ValueError, match="no picture named like"):
         truth.find_truths(str(tmp_path / "sharp"), sources)
     with pytest.raises(ValueError, match="64x48 pixels, its photo 64x64"):
-        truth.Truth(tmp_path / "b.png", (64, 64, 3))
+        truth.Truth(tmp_path / "b.png", images.read_photo(tmp_path / "a.png"))
 
 
 def test_time_left_does_not_count_compiling(monkeypatch):

@@ -203,9 +203,9 @@ def tiff_of(array, **options):
 BAD = {
     "text.png": (b"This is not a picture.\n", "not a picture"),
     "empty.png": (b"", "not a picture"),
-    "gif.png": (b"GIF89a" + bytes(30), "not a picture"),
+    "gif.png": (b"GIF89a" + bytes(30), "GIF file that is damaged"),
     "cut.png": (truncated("PNG"), "damaged"),
-    "cut.jpg": (truncated("JPEG", quality=95), "damaged"),
+    "cut.jpg": (truncated("JPEG", quality=95)[:1500], "% of it is missing"),
     "cut.webp": (truncated("WEBP", lossless=True), "damaged"),
     "cut.tiff": (truncated("TIFF"), "damaged"),
     "cut16.png": (truncated_16(), "damaged"),
