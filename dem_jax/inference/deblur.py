@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.inference import detail, mcem, spectral, uncertainty
+from dem_jax.inference import detail, given, mcem, spectral, uncertainty
 from dem_jax.inference.deconvolution import prior_weight
 from dem_jax.inference.warm_start import restore, warm_start
-from dem_jax.model import blur, kernel_network, likelihood
+from dem_jax.model import blur, kernel_network, likelihood, promotion
 from dem_jax.types import EMInfo, Model, Problem, Result
 
 _NOISE_AMPLITUDE = 0.1  # of the random input channels, against image values up to 1
@@ -19,6 +19,7 @@ _LARGEST_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a w
 _SPREAD = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
 
 
+@promotion.standard
 def deblur(
     key: jax.Array,
     photo: jax.Array,
@@ -31,7 +32,8 @@ def deblur(
 
     Args:
       key: random key, consumed.
-      photo: g, [H, W, C], C = 1 or 3, float values in [0, 1], at least twice the kernel's size.
+      photo: g, [H, W, C], C = 1 or 3, floats in [0, 1], or uint8 or uint16, which are scaled; at
+        least twice the kernel's size.
       config: kernel size, patch grid and everything else; static under jit.
       kernels: [P, k, k] or [1, k, k], somebody's kernels to start from, or to keep where
         `config.kernels` is "fixed"; None: they are found from the photo.
@@ -64,9 +66,11 @@ def deblur(
     if model is not None:
         soft = dataclasses.replace(config.soft, spread=1.0)
         config = dataclasses.replace(config, refinement=0.0, spread=1.0, soft=soft)
-    return finish(state, problem, config)._replace(info=info)
+    result = finish(state, problem, config)._replace(info=info)
+    return given.like(photo, result)
 
 
+@promotion.standard
 def prepare(
     key: jax.Array,
     photo: jax.Array,
@@ -93,6 +97,8 @@ def prepare(
     Raises:
       ValueError: as `deblur`.
     """
+    photo = given.photo(photo)
+    kernels = None if kernels is None else given.kernels(kernels, photo.dtype)
     _check(photo, config, kernels)
     if size is not None:
         photo = _continue_edge(photo, size)
@@ -106,7 +112,6 @@ def prepare(
     if not config.warm_start:
         kernels, latent = jnp.full((1, k, k), 1 / k**2, photo.dtype), padded
     elif kernels is not None:
-        kernels = jnp.asarray(kernels, photo.dtype)
         kernels = kernels / jnp.sum(kernels, axis=(1, 2), keepdims=True)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
         latent = restore(photo, kernels, config, size=size)
@@ -142,6 +147,7 @@ def prepare(
     )
 
 
+@promotion.standard
 def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
     """What EM has found: kernels recentred jointly, the image moved with them and cropped.
 
@@ -197,8 +203,6 @@ def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
 
 
 def _check(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
-    if photo.ndim != 3 or photo.shape[-1] not in (1, 3):
-        raise ValueError(f"photo has shape {photo.shape}; give [H, W, C] with C = 1 or 3.")
     if min(photo.shape[:2]) < 2 * config.kernel_size:
         raise ValueError(
             f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "

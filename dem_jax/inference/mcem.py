@@ -35,7 +35,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.inference import detail, langevin, uncertainty
 from dem_jax.inference.maximisation import axis_mean, m_step
 from dem_jax.inference.paper_model import paper_model
-from dem_jax.model import likelihood
+from dem_jax.model import likelihood, promotion
 from dem_jax.types import EMInfo, Model, Problem, PyTree
 
 
@@ -60,6 +60,7 @@ class Samples(NamedTuple):
     variance: jax.Array  # [H+k-1, W+k-1, C]
 
 
+@promotion.standard
 def init(
     key: jax.Array, problem: Problem, config: DeblurConfig, *, model: Model | None = None
 ) -> MCEMState:
@@ -98,6 +99,7 @@ def init(
     )
 
 
+@promotion.standard
 def step(
     key: jax.Array,
     state: MCEMState,

@@ -2,7 +2,7 @@
 
 Bars that a film or a scanner put around a picture are sharp; deblurring would make rings of their
 edges. They are cut off before and put back after (`complete`). Inside, a pixel counts as far as it
-is opaque, and behind transparent ones the picture is continued smoothly. Samples of 10, 12 or 14
+is opaque, and where it hardly is the picture is continued smoothly. Samples of 10, 12 or 14
 bits in files of 16 are brought to their own white level.
 """
 
@@ -19,6 +19,8 @@ _LEAST_JUMP = 0.02  # mean difference of the picture from its border
 _LEAST_BORDER = 2  # pixels; a single line may be chance
 _LEAST_SIDE = 0.25  # of the photo that must be left, and
 _LEAST_PIXELS = 32
+_SOLID = 0.5  # alpha from which on a pixel's colour is believed
+_SMOOTHINGS = 12  # of what continues the picture, at every scale: no edge may remain
 _WHITE_BITS = (10, 12, 14)  # of converters that write into 16 bits
 
 
@@ -104,7 +106,10 @@ def _weight(photo: Photo) -> np.ndarray | None:
         peak = np.iinfo(photo.alpha.dtype).max if photo.alpha.dtype.kind == "u" else 1
         alpha = np.clip(photo.alpha / np.float32(peak), 0, 1).astype(np.float32)
         weight = alpha if weight is None else weight * alpha
-    return None if weight is None or weight.min() == 1 or weight.max() == 0 else weight
+    if weight is None:
+        return None
+    weight = np.where(weight < _SOLID, 0, weight)
+    return None if weight.min() == 1 or weight.max() == 0 else weight
 
 
 def _known(photo: Photo, weight: np.ndarray | None) -> tuple[slice, slice]:
@@ -183,8 +188,10 @@ def _continued(pixels: np.ndarray, weight: np.ndarray) -> np.ndarray:
         np.where(counts > 0, values / np.maximum(counts, 1e-6), 0).astype(pixels.dtype),
         counts[..., 0],
     )
-    finer = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(known, pixels, _smoothed(finer)).astype(pixels.dtype)
+    filled = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+    for _ in range(_SMOOTHINGS):
+        filled = np.where(known, pixels, _smoothed(filled))
+    return filled.astype(pixels.dtype)
 
 
 def _halved(x: np.ndarray) -> np.ndarray:
