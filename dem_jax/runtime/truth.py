@@ -58,10 +58,10 @@ class Truth:
                 f"{photo.shape[1]}x{photo.shape[0]}; they must agree."
             )
         self._luma = metrics.luma(pixels)
+        self._known = True if photo.weight is None else photo.weight > 0
 
     def psnr(self, picture: np.ndarray) -> float:
         """PSNR in dB of the luma of `picture` [H, W, C] at its best shift, 15 pixels cropped."""
-        registered = self._metrics.register_shift(
-            self._metrics.luma(picture), self._luma, max_shift=MAX_SHIFT
-        )
+        luma = np.where(self._known, self._metrics.luma(picture), self._luma)
+        registered = self._metrics.register_shift(luma, self._luma, max_shift=MAX_SHIFT)
         return round(self._metrics.psnr(registered.result, registered.truth), 3)
