@@ -14,7 +14,7 @@ from dem_jax.runtime.photo import PhotoError
 
 MAX_PIXELS = 500_000_000  # that are decoded; what is computed has limits of its own, see `memory`
 _BOMB_PIXELS = 100_000_000  # from here on a file must be of a size that can hold them, and a pixel
-_LEAST_BYTES = 1 / 1100  # takes so many bytes: deflate packs no more than 1032 bytes into one
+_LEAST_BYTES = 1 / 9000  # takes so many bytes: of one bit, packed 1032 times by deflate
 _lock = threading.RLock()
 
 

@@ -13,8 +13,9 @@ import numpy as np
 from dem_jax.runtime.photo import Behind, Photo
 
 _SAME = 1.5 / 255  # values that differ by no more are one colour
-_EDGE = 3  # rows within which a border must end, else it is a scene that fades
-_DEEPER = 8  # rows behind the edge, whose difference from the border is compared
+_EDGE = 16  # rows that a JPEG may have smeared between a border and what it surrounds
+_SHARP = 0.5  # part of the difference that one row makes; a scene that fades takes several
+_DEEPER = 8  # rows behind the edge, whose mean difference from the border is the difference
 _LEAST_JUMP = 0.02  # mean difference of the picture from its border
 _LEAST_BORDER = 2  # pixels; a single line may be chance
 _LEAST_SIDE = 0.25  # of the photo that must be left, and
@@ -150,11 +151,11 @@ def _border(pixels: np.ndarray) -> int:
         return 0
     first = int(other[0])
     distance = away[first : first + _EDGE + _DEEPER].mean(axis=1)
-    jump = distance[_EDGE:].mean() if len(distance) > _EDGE else 0.0
-    if jump < _LEAST_JUMP:
-        return 0
-    sharp = np.flatnonzero(distance[:_EDGE] >= 0.5 * jump)
-    return first + int(sharp[0]) if len(sharp) else 0
+    for row, step in enumerate(np.diff(distance[:_EDGE], prepend=0.0)):
+        behind = distance[row : row + _DEEPER].mean()
+        if behind >= _LEAST_JUMP and step >= _SHARP * behind:
+            return first + row
+    return 0
 
 
 def _gain(photo: Photo) -> tuple[float, int]:

@@ -10,10 +10,14 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _NO_SIGN = "\uffff"  # drawn as fonts draw what they lack
 # Fonts with Chinese, Japanese and Korean signs, by what their files' names hold.
-_WIDE = ("notosanscjk", "notoserifcjk", "sourcehansans", "wqy", "droidsansfallback", "unifont")
-_WIDE += ("pingfang", "hiragino", "applesdgothic", "msyh", "msgothic", "malgun", "arialuni")
-_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
-_FOLDERS += ("/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts")
+_WIDE = (
+    *("notosanscjk", "notoserifcjk", "sourcehansans", "wqy", "droidsansfallback", "unifont"),
+    *("pingfang", "hiragino", "applesdgothic", "msyh", "msgothic", "malgun", "arialuni"),
+)
+_FOLDERS = (
+    *("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
+    *("/System/Library/Fonts", "/Library/Fonts", "C:/Windows/Fonts"),
+)
 _MOST_FILES = 5000
 
 

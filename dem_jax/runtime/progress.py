@@ -61,7 +61,7 @@ class Progress:
         """Redraws the bar; on anything but a terminal nothing happens."""
         if not self._live:
             return
-        width = max(20, shutil.get_terminal_size().columns - 1)
+        width = max(10, shutil.get_terminal_size().columns - 1)
         size = min(_BAR, width // 4)
         full = round(size * self._done / max(1, self._total))
         bar = "#" * full + "." * (size - full)
