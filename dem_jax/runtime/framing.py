@@ -41,8 +41,8 @@ def frame(photo: Photo) -> Photo:
     height, width = photo.pixels.shape[:2]
     if _length(rows) < height or _length(cols) < width:
         notes.append(
-            f"only the part of {_length(cols)}x{_length(rows)} pixels inside its borders is "
-            "deblurred"
+            f"only {_length(cols)}x{_length(rows)} pixels of it are deblurred; what is around them "
+            "is a border, transparent or missing"
         )
     gain, bits = _gain(photo)
     if gain != 1:

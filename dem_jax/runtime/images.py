@@ -20,6 +20,7 @@ from dem_jax.runtime import (
     files,
     formats,
     framing,
+    names,
     photo,
     pillow_reader,
     png,
@@ -62,26 +63,26 @@ def read_photo(path: str | os.PathLike, *, crop: darkroom.Crop | None = None) ->
       PhotoError: naming the file, what is wrong with it and what is allowed.
       ValueError: for a crop outside the picture.
     """
-    path = pathlib.Path(path)
+    shown = names.printable(os.fspath(path))
     try:
-        data = path.read_bytes()
+        data = pathlib.Path(path).read_bytes()
     except OSError as error:
-        raise PhotoError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise PhotoError(f"{shown} cannot be read: {error.strerror or error}.") from error
     kind = formats.identify(data[: formats.HEAD])
     if kind is None or not kind.reader:
-        raise PhotoError(f"{path} {_what_it_is(data, kind)}")
+        raise PhotoError(f"{shown} {_what_it_is(data, kind)}")
     try:
         with decoding.quiet():
             decoded = _READERS[kind.reader](data)
     except PhotoError as error:
-        raise PhotoError(f"{path} {error}") from error
+        raise PhotoError(f"{shown} {error}") from error
     except Exception as error:  # decoders raise whatever they like on damaged files
-        what = f"{path} is a {kind.name} file that is damaged or incomplete"
+        what = f"{shown} is a {kind.name} file that is damaged or incomplete"
         raise PhotoError(f"{what}: {_why(error)}.") from error
     try:
         return photo.make(decoded, crop)
     except PhotoError as error:
-        raise PhotoError(f"{path} {error}") from error
+        raise PhotoError(f"{shown} {error}") from error
 
 
 def write_photo(path: str | os.PathLike, pixels: np.ndarray, like: Photo) -> None:

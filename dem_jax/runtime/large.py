@@ -21,7 +21,7 @@ import numpy as np
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
 from dem_jax.inference.deconvolution import hyper_laplacian, prior_weight
-from dem_jax.model import blur
+from dem_jax.model import blur, promotion
 from dem_jax.runtime import (
     buckets,
     crops,
@@ -88,6 +88,7 @@ def make_plan(shape: tuple[int, ...], config: DeblurConfig, tile_size: int | Non
     return LargePlan(tiles.make_tiling(tile_size or TILE, config.kernel_size), crop_size)
 
 
+@promotion.standard
 def restore_tile(tile: jax.Array, kernel: jax.Array, weight: jax.Array) -> jax.Array:
     """The sharp picture of a tile: `hyper_laplacian` of every channel, cropped to the tile.
 
@@ -100,6 +101,7 @@ def restore_tile(tile: jax.Array, kernel: jax.Array, weight: jax.Array) -> jax.A
       [h, w, C], not clipped.
     """
     half = kernel.shape[0] // 2
+    tile, kernel, weight = (jnp.asarray(x, float) for x in (tile, kernel, weight))
     planes = jnp.moveaxis(tile, -1, 0)
     latent = jax.lax.map(
         lambda plane: hyper_laplacian(plane, kernel, weight, iterations=_ITERATIONS), planes

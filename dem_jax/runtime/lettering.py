@@ -3,16 +3,18 @@
 import functools
 import os
 import pathlib
+import unicodedata
 
 from PIL import ImageFont
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _NO_SIGN = "\uffff"  # drawn as fonts draw what they lack
-# Fonts with Chinese, Japanese and Korean signs, by what their files' names hold.
+# Fonts with many signs, those of Chinese, Japanese and Korean first, by their files' names.
 _WIDE = (
     *("notosanscjk", "notoserifcjk", "sourcehansans", "wqy", "droidsansfallback", "unifont"),
     *("pingfang", "hiragino", "applesdgothic", "msyh", "msgothic", "malgun", "arialuni"),
+    *("dejavusans.", "notosansregular", "freesans.", "liberationsansregular", "arial."),
 )
 _FOLDERS = (
     *("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts"),
@@ -70,4 +72,6 @@ def _is_wide(name: str) -> bool:
 
 
 def _escaped(sign: str) -> str:
-    return sign.encode("ascii", "backslashreplace").decode("ascii")
+    """A letter without its accents, or the sign's code."""
+    plain = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode("ascii")
+    return plain or sign.encode("ascii", "backslashreplace").decode("ascii")

@@ -75,3 +75,17 @@ def raw_dng(bayer, *, white=65535):
         (50778, 3, 1, 21, True),
     ]
     return tiff(bayer, photometric=32803, extratags=tags, metadata=None)
+
+
+def heic(pixels, **options):
+    """RGB samples of 8 bits, or 16, of which 10 are kept, as HEIC."""
+    import pillow_heif
+
+    buffer = io.BytesIO()
+    if pixels.dtype == np.uint16:
+        height, width, _ = pixels.shape
+        made = pillow_heif.from_bytes("RGB;16", (width, height), pixels.tobytes())
+    else:
+        made = pillow_heif.from_pillow(Image.fromarray(pixels))
+    made.save(buffer, quality=100, chroma=444, **options)
+    return buffer.getvalue()

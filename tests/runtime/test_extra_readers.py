@@ -4,6 +4,7 @@ import io
 import json
 
 import numpy as np
+import odd_files
 import pytest
 import tifffile
 from fake_solver import FAKE, make_options
@@ -14,15 +15,8 @@ from dem_jax.runtime import darkroom, driver, images, inputs, progress
 
 
 def heic(pixels=PIXELS, **options):
-    pillow_heif = pytest.importorskip("pillow_heif")
-    buffer = io.BytesIO()
-    if pixels.dtype == np.uint16:
-        height, width, _ = pixels.shape
-        made = pillow_heif.from_bytes("RGB;16", (width, height), pixels.tobytes())
-    else:
-        made = pillow_heif.from_pillow(Image.fromarray(pixels))
-    made.save(buffer, quality=100, chroma=444, **options)
-    return buffer.getvalue()
+    pytest.importorskip("pillow_heif")
+    return odd_files.heic(pixels, **options)
 
 
 def smooth(dtype=np.uint8):

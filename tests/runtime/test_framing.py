@@ -30,7 +30,7 @@ def test_bars_are_cut_off_and_put_back(bars):
     photo = barred(**bars)
     framed = framing.frame(photo)
     np.testing.assert_array_equal(framed.pixels, SCENE)
-    assert "80x60 pixels inside its borders" in framed.notes[-1]
+    assert "only 80x60 pixels of it are deblurred" in framed.notes[-1]
     whole = framing.complete(1 - framed.pixels, framed)
     expected = barred(**bars, scene=1 - SCENE).pixels
     np.testing.assert_allclose(whole, expected, atol=1e-6)
@@ -134,7 +134,7 @@ def test_the_driver_deblurs_what_is_inside(tmp_path):
     std = np.load(tmp_path / "out" / "film" / "uncertainty.npy")
     assert std.shape == (76, 80, 3)
     assert not std[:8].any()
-    assert "inside its borders" in stream.getvalue()
+    assert "only 80x60 pixels" in stream.getvalue()
 
 
 def test_of_a_jpeg_whose_end_is_missing_the_rest_is_used(tmp_path):

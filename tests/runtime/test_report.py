@@ -59,7 +59,7 @@ def test_names_with_signs_that_no_font_has_are_written_as_codes(monkeypatch):
 
     monkeypatch.setattr(lettering, "_wide_fonts", lambda: ())
     _, text = lettering.lettering("café 写真.jpg", 14)
-    assert text == "café \\u5199\\u771f.jpg"
+    assert text == "cafe \\u5199\\u771f.jpg"
     _, text = lettering.lettering("plain.jpg", 14)
     assert text == "plain.jpg"
 
@@ -68,6 +68,6 @@ def test_a_font_of_the_system_is_taken_where_it_has_the_signs():
     from dem_jax.runtime import lettering
 
     if not lettering._wide_fonts():
-        pytest.skip("this system has no font with Chinese signs")
-    _, text = lettering.lettering("写真.jpg", 14)
-    assert text == "写真.jpg"
+        pytest.skip("this system has no font with many signs")
+    _, text = lettering.lettering("café.jpg", 14)
+    assert text == "café.jpg"
