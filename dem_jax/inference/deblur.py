@@ -15,6 +15,7 @@ from dem_jax.types import EMInfo, Model, Problem, Result
 
 _NOISE_AMPLITUDE = 0.1  # of the random input channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
+_PLAUSIBLE = 6.0  # residuals of a start that are plausible, in errors of photo and kernel
 _LARGEST_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 _SPREAD = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
 
@@ -127,11 +128,17 @@ def prepare(
         else likelihood.estimate_noise_std(photo, size=size)
     )
     misfit = jnp.zeros((), photo.dtype)
+    guide = latent
     if config.warm_start and patches == 1:
+        trust = likelihood.without_saturation(photo, weight)
+        guide = restore(photo, kernels, config, trust=trust, size=size)
+        scale = _PLAUSIBLE * jnp.hypot(noise_std, config.start.model_std)
+        gap = jnp.max(jnp.abs(photo - blur.uniform(kernels, guide)), axis=-1)
+        weight = weight * likelihood.plausible(gap, scale)
         residual = photo - blur.uniform(kernels, latent)
         misfit = likelihood.root_mean_square(residual, weight) / noise_std
     if config.warm_start:
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        image_input = jnp.concatenate([image_input, guide, padded], axis=-1)
         if config.kernels == "estimated":
             kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
     m = kernel_network.input_size(k)
@@ -190,7 +197,8 @@ def _refined(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> j
     one = config.patch_grid == (1, 1)
     model_std = config.model_std if one else config.start.path_model_std
     weight = prior_weight(problem.noise_std, config.start.smoothness, model_std)
-    sharp = restore(problem.photo, state.kernels, config, weight=weight, size=size)
+    trust = likelihood.without_saturation(problem.photo, problem.weight)
+    sharp = restore(problem.photo, state.kernels, config, weight=weight, trust=trust, size=size)
     return state.mean + config.refinement * (sharp - state.mean)
 
 

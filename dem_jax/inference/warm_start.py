@@ -8,7 +8,11 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.inference import spectral
 from dem_jax.inference.camera_path import path_kernels, turned_motion
-from dem_jax.inference.deconvolution import hyper_laplacian, prior_weight
+from dem_jax.inference.deconvolution import (
+    hyper_laplacian,
+    prior_weight,
+    robust_hyper_laplacian,
+)
 from dem_jax.inference.kernel_estimation import coarse_to_fine, from_strong_edges
 from dem_jax.inference.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.model import blur
@@ -81,13 +85,14 @@ def restore(
     config: DeblurConfig,
     *,
     weight: jax.Array | float | None = None,
+    trust: jax.Array | None = None,
     size: jax.Array | None = None,
 ) -> jax.Array:
     """The image [H+k-1, W+k-1, C] that known kernels [P, k, k] make of a photo [H, W, C].
 
     Each kernel's deconvolution of the whole photo, weighted by the window of its patch. `weight` is
     that of the deconvolution's prior; None: `prior_weight` for a start's kernels. `size` is that of
-    `warm_start`.
+    `warm_start`. With `trust` [H, W] a single kernel's is `robust_hyper_laplacian`.
     """
     if weight is None:
         noise_std = estimate_noise_std(photo, size=size)
@@ -95,7 +100,7 @@ def restore(
         model_std = config.start.model_std if one else config.start.path_model_std
         weight = prior_weight(noise_std, config.start.smoothness, model_std)
     if config.patch_grid == (1, 1):
-        return _deconvolve(photo, kernels[0], weight, size)
+        return _deconvolve(photo, kernels[0], weight, size, trust)
     k = config.kernel_size
     rows, cols = blur.windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), config.patch_grid)
     rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
@@ -197,7 +202,17 @@ def _along_paths(
 
 
 def _deconvolve(
-    photo: jax.Array, kernel: jax.Array, weight: jax.Array | float, size: jax.Array | None
+    photo: jax.Array,
+    kernel: jax.Array,
+    weight: jax.Array | float,
+    size: jax.Array | None,
+    trust: jax.Array | None = None,
 ) -> jax.Array:
-    """`hyper_laplacian` of every channel, [H+k-1, W+k-1, C]."""
-    return jax.vmap(lambda x: hyper_laplacian(x, kernel, weight, size=size), -1, -1)(photo)
+    """The deconvolution of every channel, [H+k-1, W+k-1, C]."""
+
+    def channel(plane):
+        if trust is None:
+            return hyper_laplacian(plane, kernel, weight, size=size)
+        return robust_hyper_laplacian(plane, kernel, weight, trust, size=size)
+
+    return jax.vmap(channel, -1, -1)(photo)
