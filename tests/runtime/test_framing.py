@@ -7,7 +7,7 @@ import pytest
 from fake_solver import FAKE, make_options
 from odd_files import PIXELS, saved
 
-from dem_jax.runtime import driver, framing, images, inputs, progress
+from dem_jax.runtime import driver, framing, images, inputs, plan, progress
 
 SCENE = np.random.default_rng(1).random((60, 80, 3)).astype(np.float32)
 
@@ -135,6 +135,29 @@ def test_the_driver_deblurs_what_is_inside(tmp_path):
     assert std.shape == (76, 80, 3)
     assert not std[:8].any()
     assert "only 80x60 pixels" in stream.getvalue()
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_photos_with_transparent_pixels_go_side_by_side(tmp_path, padded):
+    for number in range(2):
+        rgba = np.dstack([np.roll(PIXELS, number, 0), np.full((48, 64), 255, np.uint8)])
+        rgba[5, 5:9, 3] = 0
+        (tmp_path / f"{number}.png").write_bytes(saved("PNG", rgba))
+    options = make_options(tmp_path, batching=plan.Batching(2, padded))
+    options.output_dir.mkdir()
+    sources = inputs.find_sources([str(tmp_path)])
+    quiet = progress.Progress(io.StringIO())
+    solver = FAKE if not padded else FAKE._replace(prepare=padded_prepare)
+    assert driver.run(options, sources, solver=solver, progress=quiet) == 0
+    for number in range(2):
+        result = images.read_photo(tmp_path / "out" / str(number) / "deblurred.png")
+        expected = 255 - np.roll(PIXELS, number, 0).astype(int)
+        expected[5, 5:9] = np.roll(PIXELS, number, 0)[5, 5:9]
+        np.testing.assert_array_equal(np.rint(result.pixels * 255), expected)
+
+
+def padded_prepare(key, photo, config, *, size):
+    return FAKE.prepare(key, photo, config)
 
 
 def test_of_a_jpeg_whose_end_is_missing_the_rest_is_used(tmp_path):
