@@ -134,7 +134,8 @@ def prepare(
         guide = restore(photo, kernels, config, trust=trust, size=size)
         scale = _PLAUSIBLE * jnp.hypot(noise_std, config.start.model_std)
         gap = jnp.max(jnp.abs(photo - blur.uniform(kernels, guide)), axis=-1)
-        weight = weight * likelihood.plausible(gap, scale)
+        believed = likelihood.plausible(gap, scale)
+        weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
         residual = photo - blur.uniform(kernels, latent)
         misfit = likelihood.root_mean_square(residual, weight) / noise_std
     if config.warm_start:

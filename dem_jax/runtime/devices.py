@@ -36,11 +36,14 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     try:
         jax.local_devices()
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
         wanted = os.environ.get("JAX_PLATFORMS")
         said = f"JAX_PLATFORMS={wanted} finds" if wanted else "JAX finds"
         reason = " ".join(str(error).split())[:200].rstrip(". ")
-        raise ValueError(f"{said} no device to compute on: {reason}.") from error
+        raise ValueError(
+            f"{said} no device to compute on{': ' * bool(reason)}{reason}; unset JAX_PLATFORMS, or "
+            "install JAX for that device, as by 'pip install \"dem_jax[cuda12]\"'."
+        ) from error
     if not cache_dir:
         return []
     folder = os.path.expanduser(cache_dir)
