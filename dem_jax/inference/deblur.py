@@ -15,7 +15,7 @@ from dem_jax.types import EMInfo, Model, Problem, Result
 
 _NOISE_AMPLITUDE = 0.1  # of the random input channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
-_PLAUSIBLE = 6.0  # residuals of a start that are plausible, in errors of photo and kernel
+_PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _LARGEST_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 _SPREAD = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
 

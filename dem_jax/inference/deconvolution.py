@@ -8,7 +8,7 @@ from dem_jax.inference import spectral
 from dem_jax.model import likelihood
 
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
-_LIGHT_SPLITTING = 0.003  # likewise of the copy of f that is not negative
+_LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 5.0  # residuals that are plausible, in roots of the prior's weight
 _BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
 _EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
