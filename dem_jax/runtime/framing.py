@@ -20,7 +20,8 @@ _LEAST_JUMP = 0.02  # mean difference of the picture from its border
 _LEAST_BORDER = 2  # pixels; a single line may be chance
 _LEAST_SIDE = 0.25  # of the photo that must be left, and
 _LEAST_PIXELS = 32
-_SOLID = 0.5  # alpha from which on a pixel's colour is believed
+_SOLID = 0.5  # alpha from which on a pixel is believed to be black
+_FAINT = 0.05  # alpha below which no colour is believed
 _SMOOTHINGS = 12  # of what continues the picture, at every scale: no edge may remain
 _WHITE_BITS = (10, 12, 14)  # of converters that write into 16 bits
 
@@ -54,7 +55,8 @@ def frame(photo: Photo) -> Photo:
         return dataclasses.replace(photo, notes=tuple(notes))
     pixels = np.ascontiguousarray(photo.pixels[rows, cols]) * np.float32(gain)
     if weight is not None:
-        notes.append("transparent and missing pixels are not used")
+        if weight.min() == 0:
+            notes.append("transparent and missing pixels are not used")
         pixels = _continued(pixels, weight)
     behind = Behind(photo.pixels, rows, cols, gain)
     return dataclasses.replace(
@@ -109,7 +111,8 @@ def _weight(photo: Photo) -> np.ndarray | None:
         weight = alpha if weight is None else weight * alpha
     if weight is None:
         return None
-    weight = np.where(weight < _SOLID, 0, weight)
+    emptied = (weight < _SOLID) & ~photo.pixels.any(axis=-1)  # black, as editors leave behind
+    weight = np.where(emptied | (weight < _FAINT), 0, weight)
     return None if weight.min() == 1 or weight.max() == 0 else weight
 
 

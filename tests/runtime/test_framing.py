@@ -89,8 +89,14 @@ def test_alpha_between_counts_by_its_amount():
     alpha = np.full((60, 80), 65535, np.uint16)
     alpha[:, 40:] = 45000
     alpha[0, 0] = 0
-    weight = framing.frame(images.Photo(SCENE, alpha, 16)).weight
-    np.testing.assert_allclose(weight[5, [10, 70]], [1, 45000 / 65535], rtol=1e-5)
+    alpha[:, 60:] = 20000
+    scene = SCENE.copy()
+    scene[30:, 60:] = 0  # colour that an editor has removed
+    weight = framing.frame(images.Photo(scene, alpha, 16)).weight
+    np.testing.assert_allclose(
+        weight[5, [10, 50, 70]], [1, 45000 / 65535, 20000 / 65535], rtol=1e-5
+    )
+    assert not weight[30:, 60:].any()
 
 
 def test_alpha_of_nothing_is_a_mistake_and_all_is_used():
