@@ -16,8 +16,8 @@ from absl import flags
 
 from dem_jax import __version__
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import driver, programs, sizes
-from dem_jax.runtime.files import colour, given_kernels, inputs, samples
+from dem_jax.runtime import driver, programs, sizes, streams
+from dem_jax.runtime.files import colour, given_kernels, inputs, run_folder, samples
 from dem_jax.runtime.report import history, truth
 from dem_jax.runtime.scale import devices, hosts, plan, tiles
 
@@ -39,7 +39,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     try:
         extra = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
         if values["help"].value:
-            print(help_text(values))
+            streams.put(sys.stdout, help_text(values) + "\n")
             return 0
         if extra:
             raise ValueError(
@@ -50,18 +50,22 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
             str(values["distributed"].value),
             values["process"].value,
         )
-        sources = inputs.find_sources(values["input"].value or ())
+        selection = inputs.select(values["input"].value or ())
+        sources = selection.sources
         if text := values["ground_truth"].value:
             truths = truth.find_truths(text, sources)
             options = dataclasses.replace(options, truths=truths)
-        _make_folder(options.output_dir)
         process = hosts.join(wanted)  # before anything touches a device
         options = dataclasses.replace(options, process=process)
+        cache_dir = values["compilation_cache_dir"].value
+        remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
+        _make_folder(options.output_dir)
     except (flags.Error, ValueError) as error:
-        print(f"dem_jax: {' '.join(str(error).split())}", file=sys.stderr)
+        streams.put(sys.stderr, f"dem_jax: {' '.join(str(error).split())}\n")
         return 2
-    cache_dir = values["compilation_cache_dir"].value
-    devices.configure(precision=options.precision, cache_dir=cache_dir or "")
+    for remark in [*remarks, *selection.remarks]:
+        streams.put(sys.stderr, f"{remark}\n")
+    run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
     try:
         status = driver.run(options, sources, solver=solver)
         if status == driver.PREEMPTED:
@@ -70,7 +74,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         hosts.leave(wanted)
         return status
     except KeyboardInterrupt:
-        print("dem_jax: stopped at once; finished photos are kept.", file=sys.stderr, flush=True)
+        streams.put(sys.stderr, "dem_jax: stopped at once; finished photos are kept.\n")
         os._exit(1)  # a computation under way cannot be stopped in any other way
 
 
@@ -279,7 +283,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
     return driver.Options(
-        output_dir=pathlib.Path(given["output_dir"]).expanduser(),
+        output_dir=_path(given["output_dir"]) or pathlib.Path(),
         config=config,
         sizes=sizes.Sizes(blur, kernel_size, patch_grid),
         seed=given["seed"],
@@ -353,7 +357,7 @@ def _find_flagfiles(argv: Sequence[str]) -> list[str]:
     found = []
     for argument in argv:
         match = re.fullmatch(r"--?flagfile=(.*)", argument)
-        if match and not pathlib.Path(match[1]).expanduser().is_file():
+        if match and not os.path.isfile(os.path.expanduser(match[1])):
             name = pathlib.Path(match[1]).name.removesuffix(".flags") + ".flags"
             for folder in (here / "configs", here.parent / "configs"):
                 if (folder / name).is_file():
@@ -366,7 +370,7 @@ def _find_flagfiles(argv: Sequence[str]) -> list[str]:
 
 
 def _path(text: str | None) -> pathlib.Path | None:
-    return pathlib.Path(text).expanduser() if text else None
+    return pathlib.Path(os.path.expanduser(text)) if text else None
 
 
 def _make_folder(path: pathlib.Path) -> None:
@@ -380,5 +384,11 @@ def _make_folder(path: pathlib.Path) -> None:
         raise ValueError(f"--output_dir={path} cannot be written: {error.strerror}.") from error
 
 
+def main() -> None:
+    """The command line as a process of its own."""
+    streams.ensure()
+    streams.leave(run(), at_once=programs.is_busy())
+
+
 if __name__ == "__main__":
-    sys.exit(run())
+    main()

@@ -13,19 +13,21 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem, uncertainty
-from dem_jax.model import blur, detail_prior, kernel_priors, likelihood
+from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
 from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
-from dem_jax.types import EMInfo, Model, Problem, Result
+from dem_jax.types import EMInfo, Given, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
+_PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
 
+@promotion.standard
 def restore(
     photo: jax.Array,
     kernels: jax.Array,
@@ -48,6 +50,7 @@ def restore(
     >>> restore(photo, point, 1e-3, config).shape
     (32, 40, 3)
     """
+    photo, kernels, weight = (jnp.asarray(x, float) for x in (photo, kernels, weight))
     operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
     return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
 
@@ -55,7 +58,7 @@ def restore(
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own."""
 
-    prepare: Callable[..., Any]  # (key, photo [H, W, C], config) -> problem
+    prepare: Callable[..., Any]  # (key, photo [H, W, C] or Given, config) -> problem
     init: Callable[..., Any]  # (key, problem, config) -> state
     step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
     finish: Callable[..., Any]  # (state, problem, config) -> Result
@@ -82,16 +85,14 @@ def make_solver(
     ('prepare', 'init', 'step', 'finish', 'restore')
     """
 
-    def ready(key: jax.Array, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
-        given = None if kernels is None else kernels(config)
+    def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
         return prepare(
             key,
             photo,
             config,
-            kernels=given,
+            kernels=None if kernels is None else kernels(config),
             model=model(config),
             starts=starts(config),
-            size=size,
         )
 
     def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> mcem.MCEMState:
@@ -187,9 +188,10 @@ def run(key: jax.Array, photo: jax.Array, config: DeblurConfig, *, solver: Solve
     return solver.finish(state, problem, config)._replace(info=info)
 
 
+@promotion.standard
 def deblur(
     key: jax.Array,
-    photo: jax.Array,
+    photo: Any,
     config: DeblurConfig,
     *,
     kernels: jax.Array | None = None,
@@ -201,7 +203,8 @@ def deblur(
 
     Args:
       key: random key, consumed.
-      photo: g, [H, W, C], C = 1 or 3, float values in [0, 1], at least twice the kernel's size.
+      photo: g, [H, W, C], C = 1 or 3, floats in [0, 1], or uint8 or uint16, which are scaled; at
+        least twice the kernel's size.
       config: kernel size, patch grid and everything else; static under jit.
       kernels: [P, k, k] or [1, k, k] to start from, or to keep where `config.kernels` is "fixed";
         None: they are found from the photo.
@@ -230,41 +233,41 @@ def deblur(
         sampler=(lambda config: sampler) if sampler else mcem.named_sampler,
         starts=(lambda config: starts) if starts else named_starts,
     )
-    return run(key, photo, config, solver=solver)
+    return arrays.like(photo, run(key, photo, config, solver=solver))
 
 
+@promotion.standard
 def prepare(
     key: jax.Array,
-    photo: jax.Array,
+    photo: Any,
     config: DeblurConfig,
     *,
     kernels: jax.Array | None = None,
     model: Model | None = None,
     starts: Sequence[Start] | None = None,
-    size: jax.Array | None = None,
 ) -> Problem:
     """The start, from `kernels` if they are given, and the inputs of both networks.
 
-    Photos of near sizes can share one compiled program: padded to one shape [H, W], with `size`
-    telling how much of it is photo. What the padding holds does not matter: the photo's edge is
-    continued into it, and its weight is zero.
+    Photos of near sizes can share one compiled program: padded to one shape [H, W], with
+    `Given.size` telling how much of it is photo. What the padding holds does not matter: the
+    photo's edge is continued into it, and its weight is zero.
 
     Args:
       key: random key, consumed.
-      photo: g, [H, W, C].
+      photo: g, [H, W, C] as of `deblur`, or what is given with it.
       config: kernel size, patch grid (over all of [H, W]) and everything else.
       kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
       model: its blur is the one that the start's image is deconvolved by; None: the paper's.
       starts: ways to first kernels; None: those of `start.warm_start`.
-      size: [2] rows and columns of the photo, the rest being padding; None is all.
 
     Raises:
       ValueError: as `deblur`.
     """
+    given = _given(photo)
+    photo, size = given.pixels, given.size
+    kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     _check(photo, config, kernels)
     operator = (model or paper_model(config)).blur
-    if size is not None:
-        photo = _continue_edge(photo, size)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
@@ -272,6 +275,8 @@ def prepare(
     image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, shape, photo.dtype)
     m = kernel_priors.input_size(k)
     weight = likelihood.trusted(photo)
+    if given.weight is not None:
+        weight = weight * given.weight
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
     noise_std = _noise_std(photo, config, size)
@@ -291,15 +296,24 @@ def prepare(
                 size=size,
             )
         else:
-            kernels = blur.unit_sums(jnp.asarray(kernels, photo.dtype))
+            kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
         error = kernel_error(patches, after_em=False)
         weight_of_prior = prior_weight(noise_std, error)
         latent = deconvolve(photo, kernels, weight_of_prior, blur=operator, size=size)
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        guide = latent
         if patches == 1:
+            trust = likelihood.without_saturation(photo, weight)
+            guide = deconvolve(
+                photo, kernels, weight_of_prior, blur=operator, trust=trust, size=size
+            )
+            scale = _PLAUSIBLE * jnp.hypot(noise_std, error)
+            gap = jnp.max(jnp.abs(photo - operator(kernels, guide)), axis=-1)
+            believed = likelihood.plausible(gap, scale)
+            weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
             residual = photo - operator(kernels, latent)
             misfit = likelihood.root_mean_square(residual, weight) / noise_std
+        image_input = jnp.concatenate([image_input, guide, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
     return Problem(
@@ -315,6 +329,7 @@ def prepare(
     )
 
 
+@promotion.standard
 def finish(
     state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, model: Model | None = None
 ) -> Result:
@@ -359,9 +374,15 @@ def finish(
 def _deconvolved(kernels: jax.Array, problem: Problem, model: Model) -> jax.Array:
     """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter."""
     known = problem.weight > 0
-    size = jnp.stack([jnp.sum(jnp.any(known, 1)), jnp.sum(jnp.any(known, 0))])
+    size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
+    trust = likelihood.without_saturation(problem.photo, problem.weight)
     weight = prior_weight(problem.noise_std, kernel_error(len(kernels), after_em=True))
-    return deconvolve(problem.photo, kernels, weight, blur=model.blur, size=size)
+    return deconvolve(problem.photo, kernels, weight, blur=model.blur, trust=trust, size=size)
+
+
+def _end(known: jax.Array) -> jax.Array:
+    """[] one more than the last place of [N] that holds True."""
+    return jnp.max(jnp.where(known, jnp.arange(len(known)) + 1, 0))
 
 
 def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
@@ -369,6 +390,15 @@ def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -
     if config.noise_std:
         return jnp.asarray(config.noise_std, photo.dtype)
     return likelihood.estimate_noise_std(photo, size=size)
+
+
+def _given(photo: Any) -> Given:
+    """The photo in the type that is computed in, its edge continued into its padding."""
+    given = photo if isinstance(photo, Given) else Given(photo)
+    pixels = arrays.photo(given.pixels)
+    if given.size is not None:
+        pixels = _continue_edge(pixels, given.size)
+    return given._replace(pixels=pixels)
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
@@ -380,8 +410,6 @@ def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
 
 
 def _check(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
-    if photo.ndim != 3 or photo.shape[-1] not in (1, 3):
-        raise ValueError(f"photo has shape {photo.shape}; give [H, W, C] with C = 1 or 3.")
     if min(photo.shape[:2]) < 2 * config.kernel_size:
         raise ValueError(
             f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "

@@ -6,6 +6,7 @@ import pathlib
 import re
 
 import cv2
+import fake_solver
 import jax
 import numpy as np
 import pytest
@@ -239,3 +240,22 @@ def test_bad_photo_is_a_failed_entry_and_nothing_else(kind, tmp_path, capsys):
     assert entry["error"].endswith(".")
     assert capsys.readouterr().err.strip().endswith(entry["error"])
     assert {p.name for p in out.rglob("*")} == {"summary.json", "bad", "run.json"}
+
+
+def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    write_picture(folder / "good.png")
+    (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(30))
+    (folder / "notes.txt").write_text("hello")
+    (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(30))
+    argv = [f"--input={folder}", f"--output_dir={out}", "--kernel_size=9", "--blur=uniform"]
+    assert main.run([*argv, "--compilation_cache_dir="], solver=fake_solver.FAKE) == 1
+    assert "2 files skipped, as they are no pictures: mp4 1, txt 1." in capsys.readouterr().err
+    summary = json.loads((out / "summary.json").read_text())
+    assert {photo["name"]: photo["status"] for photo in summary["photos"]} == {
+        "good": "done",
+        "cut": "failed",
+    }
+    skipped = {pathlib.Path(entry["input"]).name: entry["why"] for entry in summary["skipped"]}
+    assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"}

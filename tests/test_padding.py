@@ -17,6 +17,7 @@ from dem_jax.model import likelihood
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.start.warm_start import normalized_sparsity
+from dem_jax.types import Given
 
 SHAPE = (44, 48)  # of the bucket
 SIZES = ((36, 48), (44, 40))  # of two photos in it
@@ -43,7 +44,7 @@ PHOTOS = [make_photo(size, seed) for seed, size in enumerate(SIZES)]
 
 @jit
 def prepare(photo, size):
-    return solver.prepare(KEY, photo, CONFIG, size=size)
+    return solver.prepare(KEY, Given(photo, size), CONFIG)
 
 
 def first_e_step(problem, key, config):
@@ -66,7 +67,9 @@ def test_what_the_padding_holds_does_not_matter(problems):
 def test_padding_has_weight_zero_and_the_photo_its_own(problems):
     for problem, photo, (rows, cols) in zip(problems, PHOTOS, SIZES, strict=True):
         weight = np.array(problem.weight)
-        np.testing.assert_array_equal(weight[:rows, :cols], likelihood.trusted(jnp.asarray(photo)))
+        trusted = likelihood.trusted(jnp.asarray(photo))
+        assert (weight[:rows, :cols] <= trusted).all()
+        assert np.mean(weight[:rows, :cols] == trusted) > 0.99  # but for what no kernel explains
         weight[:rows, :cols] = 0
         assert not weight.any()
 

@@ -43,7 +43,7 @@ from dem_jax.em.e_step import (
     named_sampler,
 )
 from dem_jax.em.m_step import m_step
-from dem_jax.model import likelihood
+from dem_jax.model import likelihood, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.types import EMInfo, Model, Problem, PyTree
 
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 
+@promotion.standard
 def init(
     key: jax.Array,
     problem: Problem,
@@ -101,6 +102,7 @@ def init(
     )
 
 
+@promotion.standard
 def step(
     key: jax.Array,
     state: MCEMState,

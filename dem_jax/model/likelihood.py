@@ -85,3 +85,18 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
 def trusted(photo: jax.Array) -> jax.Array:
     """[H, W] weights: small where any channel of the photo [H, W, C] is saturated, else 1."""
     return jnp.where(jnp.all(photo < CLIPPED, axis=-1), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)
+
+
+def plausible(residual: jax.Array, scale: jax.Array | float) -> jax.Array:
+    """Weights in (0, 1] of a residual: near 1 within `scale`, falling fast for what is no noise.
+
+    Hot pixels, date stamps and lamps are explained by no kernel; as data they would make rings.
+
+    Source: Geman and McClure's estimator, as in Black and Rangarajan, IJCV 1996.
+    """
+    return 1 / (1 + (residual / scale) ** 2) ** 2
+
+
+def without_saturation(photo: jax.Array, weight: jax.Array) -> jax.Array:
+    """[H, W] weights for what bounds saturated pixels of [H, W, C] by itself: they count wholly."""
+    return jnp.where(jnp.all(photo < CLIPPED, axis=-1), weight, jnp.sign(weight))

@@ -19,8 +19,9 @@ from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import batches, devices, plan
+from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
+from dem_jax.types import Given
 
 _STAGES = {
     "prepare": "warm start",
@@ -75,6 +76,7 @@ class Desk:
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
+        self.linear = False  # whether blur is undone in linear light
         self._size = (0, 0)  # rows and columns of the photo
         self._timings: dict[str, float] = {}
         self._began, self._compiled = time.monotonic(), self.programs.compile_seconds
@@ -106,15 +108,23 @@ class Desk:
     # --- the photo ---
 
     def open(self, photo: images.Photo) -> None:
-        """Notes the photo's size, reads its truth where there is one, and measures the photo."""
+        """Notes the photo's size and light, reads its truth, if any, and measures the photo."""
         self._size = photo.pixels.shape[:2]
+        self.linear = self.options.linear_light or photo.linear
         if path := self.options.truths.get(self.source.name):
-            self.truth = truth.Truth(path, photo.pixels.shape)
+            self.truth = truth.Truth(path, photo)
         self.measure("blurred", photo.pixels)
 
     def light_of(self, photo: images.Photo) -> np.ndarray:
         """[H, W, C] what is deblurred: the photo's own values, or light."""
-        return colour.to_light(photo.pixels) if self.options.linear_light else photo.pixels
+        return colour.to_light(photo.pixels) if self.linear else photo.pixels
+
+    def given(self, photo: images.Photo) -> Any:
+        """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
+        light = self.light_of(photo)
+        if self.options.batching.buckets:
+            return buckets.pad(light, photo.weight)
+        return light if photo.weight is None else Given(light, weight=photo.weight)
 
     def cut(self, picture: Any) -> Any:
         """A picture without the padding of the photo's bucket."""
@@ -124,7 +134,7 @@ class Desk:
     def encoded(self, latent: Any) -> np.ndarray:
         """A latent image in the photo's own values."""
         latent = np.asarray(latent)
-        return colour.from_light(latent) if self.options.linear_light else latent
+        return colour.from_light(latent) if self.linear else latent
 
     def measure(self, what: str, picture: Any) -> None:
         """Keeps the PSNR of `picture` for `run.json`, where the truth is given."""
@@ -133,7 +143,7 @@ class Desk:
 
     def record(self, photo: images.Photo, config: DeblurConfig) -> dict[str, Any]:
         """What `run.json` says of a photo before it is deblurred."""
-        height, width, channels = photo.pixels.shape
+        height, width, channels = photo.shape
         return {
             "input": self.source.label,
             "photo": {
@@ -143,7 +153,7 @@ class Desk:
                 "bit_depth": photo.bit_depth,
             },
             "crop": self.options.crop,
-            "linear_light": self.options.linear_light,
+            "linear_light": self.linear,
             "notes": list(photo.notes),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,

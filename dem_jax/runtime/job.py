@@ -11,7 +11,7 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime.desk import Desk
-from dem_jax.runtime.files import colour, images
+from dem_jax.runtime.files import framing, images
 from dem_jax.runtime.report import verdict
 from dem_jax.runtime.scale import devices, plan
 
@@ -72,8 +72,8 @@ class Job:
         desk, way = self._desk, self._way
         with desk.timed("start"):
             photo, config = self._read()
-            way.require_fit(photo, config)
             desk.open(photo)
+            way.require_fit(photo, config)
             way.open(photo, config)
         outcome = way.deblur(photo, config)
         with desk.timed("write"):
@@ -99,7 +99,7 @@ class Job:
         desk, options, label = self._desk, self._desk.options, self._desk.source.label
         desk.progress.begin(label, 0)
         desk.progress.stage("starting")
-        photo = colour.cut(images.read_photo(desk.source.path), options.crop)
+        photo = framing.frame(images.read_photo(desk.source.path, crop=options.crop))
         config = plan.resolve(
             options.config,
             options.sizes,
@@ -128,7 +128,7 @@ class Job:
         )
         for warning in warnings:
             desk.progress.say(f"{desk.source.label}: {warning}")
-        height, width, _ = photo.pixels.shape
+        height, width, _ = photo.shape
         desk.folder.write_results(
             photo,
             latent,

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from typing import Any
@@ -16,6 +17,9 @@ from dem_jax.solver import Solver
 # instead of 73 to 84 s of two cores' processor time, and run as fast. XLA of jax 0.12 no longer
 # knows the first option, and the second does little alone.
 _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
+
+
+_threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
 class Programs:
@@ -109,7 +113,11 @@ def in_thread(function: Callable[[], Any], tick: Callable[[], None]) -> Any:
 
 
 def in_background(function: Callable[[], Any]) -> Future[Any]:
-    """function(), begun in a thread that does not keep the process alive."""
+    """function(), begun in a thread that Python waits for at its end.
+
+    A thread that came back from XLA into an interpreter that is gone would end the process with a
+    segmentation fault; who cannot wait leaves by os._exit, see `is_busy`.
+    """
     future: Future[Any] = Future()
 
     def work() -> None:
@@ -118,5 +126,12 @@ def in_background(function: Callable[[], Any]) -> Future[Any]:
         except BaseException as error:
             future.set_exception(error)
 
-    threading.Thread(target=work, daemon=True).start()
+    thread = threading.Thread(target=work)
+    _threads.add(thread)
+    thread.start()
     return future
+
+
+def is_busy() -> bool:
+    """Whether anything still computes or compiles in the background."""
+    return any(thread.is_alive() for thread in list(_threads))

@@ -1,12 +1,17 @@
 """What a person sees while a photo is deblurred: a bar on a terminal, plain lines elsewhere."""
 
+import os
 import shutil
 import sys
 import time
+import unicodedata
 from typing import TextIO
 
+from dem_jax.runtime import streams
+
 EM = "EM"  # the stage whose iterations are counted
-_BAR = 24  # characters
+_BAR = 24  # characters, fewer on narrow terminals
+_NAME = 24  # columns of the photo's name, likewise
 
 
 class Progress:
@@ -14,8 +19,10 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._live = self._stream.isatty()
-        self._drawn = self._quiet = False
+        self._live = _is_terminal(self._stream)
+        self._quiet = False  # for companions, see there
+        self._heard = True  # until the other end of a pipe is closed
+        self._drawn = 0  # columns of the bar that is shown
         self.begin("", 0)
 
     def begin(self, label: str, total: int) -> None:
@@ -55,27 +62,36 @@ class Progress:
         """Redraws the bar; on anything but a terminal nothing happens."""
         if not self._live:
             return
-        full = round(_BAR * self._done / max(1, self._total))
-        bar = "#" * full + "." * (_BAR - full)
+        width = max(10, shutil.get_terminal_size().columns - 1)
+        size = min(_BAR, width // 4)
+        full = round(size * self._done / max(1, self._total))
+        bar = "#" * full + "." * (size - full)
         count = f" {self._done}/{self._total}" if self._stage == EM else ""
-        parts = [f"{self._label} [{bar}] {self._stage}{count}", self._left(), self._detail]
-        line = "  ".join(part for part in parts if part)
-        width = shutil.get_terminal_size().columns - 1
-        self._stream.write(f"\r\x1b[K{line[:width]}")
-        self._stream.flush()
-        self._drawn = True
+        name = fitted(os.path.basename(self._label), min(_NAME, width // 3))
+        parts = [f"{name} [{bar}] {self._stage}{count}", self._left(), self._detail]
+        line = fitted("  ".join(part for part in parts if part), width)
+        self._clear()
+        self._put(line)
+        self._drawn = columns(line)
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._drawn = False
-        self._stream.write(text + "\n")
-        self._stream.flush()
+        self._clear()
+        self._put(text + "\n")
 
     def companion(self) -> "Progress":
         """For a photo that is deblurred beside this one: its lines, without a bar of its own."""
         return _Companion(self)
+
+    def _clear(self) -> None:
+        """Blanks take the bar away; no colours and no codes, which not every terminal knows."""
+        if self._drawn:
+            self._put("\r" + " " * self._drawn + "\r")
+            self._drawn = 0
+
+    def _put(self, text: str) -> None:
+        """Writes; a stream that takes no more is no reason to fail."""
+        self._heard = self._heard and streams.put(self._stream, text)
 
     def _em_clock(self) -> float:
         running = time.monotonic() - self._since if self._stage == EM else 0.0
@@ -88,6 +104,31 @@ class Progress:
         gone = self._em_clock() - self._last_iteration
         left = int(max(0.0, each * (self._total - self._done) - gone))
         return f"{left // 60}:{left % 60:02d} left"
+
+
+def columns(text: str) -> int:
+    """Columns that `text` takes on a terminal: Chinese, Japanese and Korean signs take two."""
+    return sum(
+        0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF")
+        for c in text
+    )
+
+
+def fitted(text: str, width: int) -> str:
+    """`text` in at most `width` columns, its end replaced by a sign that it goes on."""
+    if columns(text) <= width:
+        return text
+    while columns(text) > width - 1:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    """Whether a line can be drawn over."""
+    try:
+        return stream.isatty() and os.environ.get("TERM") != "dumb"
+    except (AttributeError, ValueError):  # no stream, or a closed one
+        return False
 
 
 class _Companion(Progress):

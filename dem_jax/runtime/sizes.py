@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -77,7 +78,7 @@ def parse_kernel_size(text: str) -> int | Mapping[str, int] | None:
         return None
     if text.lstrip("-").isdigit():
         return _checked(int(text), "kernel_size")
-    path = pathlib.Path(text).expanduser()
+    path = pathlib.Path(os.path.expanduser(text))
     if not path.is_file():
         raise ValueError(
             f"kernel_size={text} must be an odd number, 'auto', or a file with a photo's name and "
@@ -89,14 +90,14 @@ def parse_kernel_size(text: str) -> int | Mapping[str, int] | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"The list of kernel sizes {text} cannot be read: {error}.") from error
     for number, line in enumerate(lines, 1):
-        words = line.split()
-        if not words or words[0].startswith("#"):
+        words = line.rsplit(maxsplit=1)  # names may hold spaces
+        if not words or line.lstrip().startswith("#"):
             continue
         if len(words) != 2 or not words[1].isdigit():
             raise ValueError(
                 f"{text}, line {number}: '{line}' must be a photo's name and its size."
             )
-        sizes[words[0]] = _checked(int(words[1]), f"{text}, line {number}: kernel_size")
+        sizes[words[0].strip()] = _checked(int(words[1]), f"{text}, line {number}: kernel_size")
     return sizes
 
 

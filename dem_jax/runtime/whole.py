@@ -14,7 +14,7 @@ from dem_jax.runtime.files import checkpoints, colour, images, run_folder
 from dem_jax.runtime.job import Found, Outcome
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
-from dem_jax.runtime.scale import buckets, memory
+from dem_jax.runtime.scale import memory
 
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
@@ -63,7 +63,7 @@ class InOnePiece:
             config,
             seed=options.seed,
             precision=options.precision,
-            linear_light=options.linear_light,
+            linear_light=self._desk.linear,
             padded=options.batching.buckets,
             init_kernels=kernels and checkpoints.digest(kernels),
         )
@@ -83,8 +83,7 @@ class InOnePiece:
         desk = self._desk
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
-            light = desk.light_of(photo)
-            self._start(key, buckets.pad(light) if desk.options.batching.buckets else light, config)
+            self._start(key, desk.given(photo), config)
             start = desk.encoded(self._start_image(config))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")
@@ -103,7 +102,7 @@ class InOnePiece:
             return Found(*start, None, self._problem, how)
         result = desk.solver.finish(self._state, self._problem, config)
         light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
-        if desk.options.linear_light:
+        if desk.linear:
             std = colour.spread_from_light(std, light)
         return Found(light, result.kernels, std, self._problem, how)
 

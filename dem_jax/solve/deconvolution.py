@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dem_jax.model import likelihood
 from dem_jax.model.blur import FilterFlow
 from dem_jax.model.windows import windows
 from dem_jax.solve import fourier, least_squares
@@ -25,6 +26,9 @@ _START_ERROR = 0.008  # one kernel of a start
 _GRID_ERROR = 0.012  # kernels of a grid, before and after EM
 _EM_ERROR = 0.005  # one kernel of EM
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
+_LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
+_PLAUSIBLE = 5.0  # residuals that are plausible, in roots of the prior's weight
+_BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
 _EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
 _INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
 
@@ -35,6 +39,7 @@ def deconvolve(
     weight: jax.Array | float,
     *,
     blur: BlurOperator,
+    trust: jax.Array | None = None,
     size: jax.Array | None = None,
     iterations: int = 40,
 ) -> jax.Array:
@@ -46,11 +51,15 @@ def deconvolve(
       weight: of the prior, in squared image units, see `prior_weight`.
       blur: A; filter flow is solved kernel by kernel, each on the whole photo, and the results are
         weighted by the windows of the patches.
+      trust: [H, W] in [0, 1], how far each pixel is known, for one kernel, which is then used by
+        `robust_hyper_laplacian`, and for blurs other than filter flow; None: wholly.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
       iterations: alternations.
     """
     if not isinstance(blur, FilterFlow):
-        return _general(photo, kernels, weight, blur=blur, size=size, iterations=iterations)
+        return _general(
+            photo, kernels, weight, blur=blur, trust=trust, size=size, iterations=iterations
+        )
 
     def planes(kernel: jax.Array) -> jax.Array:
         def plane(x: jax.Array) -> jax.Array:
@@ -58,6 +67,14 @@ def deconvolve(
 
         return jax.vmap(plane, -1, -1)(photo)
 
+    if blur.grid == (1, 1) and trust is not None:
+        return jax.vmap(
+            lambda x: robust_hyper_laplacian(
+                x, kernels[0], weight, trust, size=size, iterations=iterations
+            ),
+            -1,
+            -1,
+        )(photo)
     if blur.grid == (1, 1):
         return planes(kernels[0])
     k = kernels.shape[-1]
@@ -142,18 +159,91 @@ def hyper_laplacian(
     return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
 
 
+def robust_hyper_laplacian(
+    photo: jax.Array,
+    kernel: jax.Array,
+    weight: jax.Array | float,
+    trust: jax.Array,
+    *,
+    iterations: int = 40,
+    size: jax.Array | None = None,
+) -> jax.Array:
+    """`hyper_laplacian` for photos with pixels that no kernel explains.
+
+    Three things are added, each of which a photo without such pixels hardly notices:
+
+    - a pixel counts as far as its residual is `plausible` (hot pixels, date stamps);
+    - a saturated pixel bounds the light from below, it may have been more (lamps);
+    - f is not negative, as light is not: no dark waves make up for bright ones.
+
+    Args:
+      photo: g, [H, W] in [0, 1].
+      kernel: [k, k], sum one.
+      weight: prior weight, in squared image units, see `prior_weight`.
+      trust: [H, W] in [0, 1], how far each pixel is known.
+      iterations: alternations.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
+
+    Returns:
+      f, [H+k-1, W+k-1], not clipped.
+
+    Source of the bound: Whyte, Sivic, Zisserman: Deblurring shaken and partially saturated images,
+    IJCV 2014; here as a constraint on k * f.
+    """
+    (rows, cols), k = photo.shape, kernel.shape[0]
+    shape = fourier.canvas_shape(photo.shape, k)
+    canvas = fourier.extend(photo, shape, size)
+    counted = fourier.inside(photo.shape if size is None else size, shape)
+    counted = counted * jnp.pad(
+        trust, [(0, n - m) for n, m in zip(shape, trust.shape, strict=True)]
+    )
+    saturated = canvas >= likelihood.CLIPPED
+    transfer = fourier.transfer_function(kernel, shape)
+    gradient = fourier.difference_transfer(shape)
+    power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)
+    scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(weight, photo.dtype))
+
+    def alternate(carry, t):
+        edges, blurred, blurred_off, light, light_off, _ = carry
+        penalty = 8 * weight * jnp.minimum(1.25**t, 256.0)
+        data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - blurred_off)
+        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges), 0)
+        spectrum = _DATA_SPLITTING * data + penalty * prior
+        spectrum = spectrum + _LIGHT_SPLITTING * jnp.fft.rfft2(light - light_off)
+        spectrum = spectrum / (power[0] + penalty * power[1] + _LIGHT_SPLITTING)
+        latent = jnp.fft.irfft2(spectrum, s=shape)
+        predicted = jnp.fft.irfft2(spectrum * transfer, s=shape)
+        free = predicted + blurred_off
+        believed = jnp.where(t < _BELIEVED, 1, likelihood.plausible(canvas - predicted, scale))
+        explained = saturated & (free > canvas)
+        w = jnp.where(explained, 0, counted * believed)
+        blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
+        edges = _shrink(fourier.differences(latent), weight / penalty)
+        light = jnp.maximum(latent + light_off, 0)
+        return (edges, blurred, free - blurred, light, latent + light_off - light, latent), None
+
+    zero = jnp.zeros(shape, photo.dtype)
+    start = (fourier.differences(canvas), canvas, zero, canvas, zero, canvas)
+    *_, latent = lax.scan(alternate, start, jnp.arange(float(iterations)))[0]
+    half = k // 2
+    return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
+
+
 def _general(
     photo: jax.Array,
     kernels: jax.Array,
     weight: jax.Array | float,
     *,
     blur: BlurOperator,
+    trust: jax.Array | None,
     size: jax.Array | None,
     iterations: int,
 ) -> jax.Array:
     """The same minimum for any linear blur: half-quadratic splitting by conjugate gradients."""
     half = kernels.shape[-1] // 2
     known = fourier.inside(photo.shape if size is None else size, photo.shape[:2])
+    if trust is not None:
+        known = known * trust
     latent = jnp.pad(photo, ((half, half), (half, half), (0, 0)), mode="edge")
     mean_kernel = jnp.mean(kernels, axis=0)
 

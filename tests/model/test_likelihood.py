@@ -121,3 +121,14 @@ def test_functions_work_under_vmap_and_eval_shape():
     alone = likelihood.log_likelihood(photos[1], weights[1], stds[1])
     np.testing.assert_allclose(values[1], alone, rtol=1e-5)
     assert jax.eval_shape(likelihood.log_likelihood, photos[0], weights[0], stds[0]).shape == ()
+
+
+def test_what_is_no_noise_is_not_plausible():
+    weights = likelihood.plausible(jnp.array([0.0, -0.5, 1.0, 10.0]), 1.0)
+    np.testing.assert_allclose(weights, [1, 0.64, 0.25, 1 / 101**2], rtol=1e-5)
+
+
+def test_saturated_pixels_count_wholly_where_they_are_bounds():
+    photo = jnp.array([[[0.5], [1.0], [1.0]]])
+    weight = jnp.array([[0.7, 0.05, 0.0]])
+    np.testing.assert_allclose(likelihood.without_saturation(photo, weight), [[0.7, 1, 0]])

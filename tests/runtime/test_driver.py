@@ -16,7 +16,7 @@ from PIL import Image
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import driver, progress, sizes
-from dem_jax.runtime.files import colour, inputs
+from dem_jax.runtime.files import colour, images, inputs
 from dem_jax.runtime.report import truth
 from dem_jax.solver import Solver
 from dem_jax.types import EMInfo, Problem, Result
@@ -312,7 +312,7 @@ def test_truth_that_does_not_fit(tmp_path):
     with pytest.raises(ValueError, match="no picture named like"):
         truth.find_truths(str(tmp_path / "sharp"), sources)
     with pytest.raises(ValueError, match="64x48 pixels, its photo 64x64"):
-        truth.Truth(tmp_path / "b.png", (64, 64, 3))
+        truth.Truth(tmp_path / "b.png", images.read_photo(tmp_path / "a.png"))
 
 
 def test_time_left_does_not_count_compiling(monkeypatch):

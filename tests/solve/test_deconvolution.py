@@ -112,3 +112,52 @@ def test_works_under_vmap_grad_and_eval_shape(case):
     assert jnp.any(gradient != 0)
     shape = jax.eval_shape(few, jax.ShapeDtypeStruct((31, 45), jnp.float32), kernel)
     assert shape.shape == (37, 51)
+
+
+robust = jax.jit(deconvolution.robust_hyper_laplacian)
+WEIGHT = deconvolution.prior_weight(NOISE, 0.003)
+
+
+def error(latent, sharp):
+    return float(np.sqrt(np.mean((np.clip(crop(latent), 0, 1) - crop(sharp)) ** 2)))
+
+
+def test_a_photo_without_outliers_loses_nothing_by_robustness(case):
+    sharp, kernel, photo = case
+    plain = error(deconvolve(photo, kernel, WEIGHT), sharp)
+    assert error(robust(photo, kernel, WEIGHT, jnp.ones(photo.shape)), sharp) < 1.03 * plain
+
+
+def hot_pixels(photo, sharp, kernel):
+    places = np.random.default_rng(0).integers(0, [[64], [80]], (2, 25))
+    return photo.at[tuple(places)].set(0.9), jnp.ones(photo.shape)
+
+
+def bars(photo, sharp, kernel):
+    return photo.at[30:33, 10:70].set(0.05), jnp.ones(photo.shape)
+
+
+def unknown(photo, sharp, kernel):
+    trust = jnp.ones(photo.shape).at[20:28, 20:28].set(0.0)
+    return jnp.where(trust > 0, photo, 1.0 - photo), trust
+
+
+@pytest.mark.parametrize(("spoil", "gain"), [(hot_pixels, 2.0), (bars, 1.15), (unknown, 1.2)])
+def test_pixels_that_no_kernel_explains_do_not_ring(case, spoil, gain):
+    sharp, kernel, photo = case
+    spoiled, trust = spoil(photo, sharp, kernel)
+    plain = error(deconvolve(spoiled, kernel, WEIGHT), sharp)
+    assert gain * error(robust(spoiled, kernel, WEIGHT, trust), sharp) < plain
+
+
+def test_lamps_are_bounded_from_below_only(case):
+    sharp, kernel, _ = case
+    lit = sharp * 0.6
+    for row, col in ((20, 20), (40, 60), (55, 30)):
+        lit = lit.at[row : row + 2, col : col + 2].set(30.0)
+    photo = jnp.clip(blur.uniform(kernel, lit[..., None])[..., 0], 0, 1)
+    plain = error(deconvolve(photo, kernel, WEIGHT), jnp.clip(lit, 0, 1))
+    latent = robust(photo, kernel, WEIGHT, jnp.ones(photo.shape))
+    assert 1.2 * error(latent, jnp.clip(lit, 0, 1)) < plain
+    assert latent.max() > 3
+    assert latent.min() > -0.1

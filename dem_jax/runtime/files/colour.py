@@ -6,12 +6,9 @@ With `linear_light` the sRGB curve is undone before deblurring and applied again
 Source of the curve: IEC 61966-2-1.
 """
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-
-from dem_jax.runtime.files.images import Photo
 
 _LINEAR_UP_TO = 0.0031308  # of the light; below, the curve is a straight line
 _SLOPE, _OFFSET, _EXPONENT = 12.92, 0.055, 2.4
@@ -46,23 +43,22 @@ def parse_crop(text: str | None) -> Crop | None:
     return crop
 
 
-def cut(photo: Photo, crop: Crop | None) -> Photo:
-    """The part of `photo`, alpha included.
+def cut(picture: np.ndarray, crop: Crop | None) -> np.ndarray:
+    """The part of a picture [H, W, C].
 
     Raises:
-      ValueError: when it does not lie inside the photo.
+      ValueError: when it does not lie inside the picture.
     """
     if crop is None:
-        return photo
-    rows, cols, _ = photo.pixels.shape
+        return picture
+    rows, cols = picture.shape[:2]
     if crop.left + crop.width > cols or crop.top + crop.height > rows:
         raise ValueError(
             f"--crop={','.join(map(str, crop))} does not lie inside the photo, which is {cols} "
             f"pixels wide and {rows} high."
         )
-    part = slice(crop.top, crop.top + crop.height), slice(crop.left, crop.left + crop.width)
-    alpha = None if photo.alpha is None else np.ascontiguousarray(photo.alpha[part])
-    return dataclasses.replace(photo, pixels=np.ascontiguousarray(photo.pixels[part]), alpha=alpha)
+    part = picture[crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+    return np.ascontiguousarray(part)
 
 
 def to_light(values: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """What the camera wrote beside the pixels: kept, but for what deblurring makes untrue."""
 
-import io
-
 from PIL import ExifTags, Image
 
 from dem_jax import __version__
@@ -15,14 +13,38 @@ _SIZES = (_BASE.ExifImageWidth, _BASE.ExifImageHeight)  # wrong after turning or
 
 
 def read(image: Image.Image) -> tuple[bytes | None, int]:
-    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8).
+    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8)."""
+    return _cleaned(image.getexif(), own_tags=image.format == "TIFF")
+
+
+def read_block(block: bytes | None) -> bytes | None:
+    """The same of a block whose picture is upright."""
+    found = Image.Exif()
+    try:
+        found.load(block or b"")
+    except Exception:
+        return None
+    return _cleaned(found)[0]
+
+
+def read_tiff(data: bytes) -> bytes | None:
+    """The EXIF block of a TIFF file whose pixels Pillow may not be able to read."""
+    try:
+        found = Image.Exif()
+        found.load(b"Exif\0\0" + data)
+        return _cleaned(found, own_tags=True)[0]
+    except Exception:
+        return None
+
+
+def _cleaned(exif: Image.Exif, *, own_tags: bool = False) -> tuple[bytes | None, int]:
+    """Block and orientation; those with `own_tags` hold a TIFF file's own beside the camera's.
 
     A block that cannot be read or written again is None: a maker's odd tags are not worth a photo.
     """
-    exif = image.getexif()
     orientation = exif.pop(_BASE.Orientation, 1)
     try:
-        if image.format == "TIFF":
+        if own_tags:
             exif = _descriptive(exif)
         if ExifTags.IFD.Exif in exif:
             camera = exif.get_ifd(ExifTags.IFD.Exif)
@@ -32,15 +54,6 @@ def read(image: Image.Image) -> tuple[bytes | None, int]:
     except Exception:
         block = None
     return block, orientation if orientation in range(1, 9) else 1
-
-
-def read_tiff(data: bytes) -> bytes | None:
-    """The EXIF block of a TIFF file whose pixels Pillow may not be able to read."""
-    try:
-        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-            return read(image)[0]
-    except Exception:
-        return None
 
 
 def stamped(block: bytes | None) -> bytes:

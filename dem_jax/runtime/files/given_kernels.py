@@ -1,5 +1,6 @@
 """Kernels that are given instead of found, read from a file: `--init_kernels=FILE.npy`."""
 
+import os
 import pathlib
 
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ def read(path: str) -> np.ndarray:
       ValueError: when there are none that could be kernels.
     """
     try:
-        kernels = np.load(pathlib.Path(path).expanduser(), allow_pickle=False)
+        kernels = np.load(pathlib.Path(os.path.expanduser(path)), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(
             f"--init_kernels={path} cannot be read; give an .npy file, such as an earlier run's "

@@ -1,12 +1,17 @@
-"""From what the user names (files, folders, globs, samples) to photos and names of results."""
+"""From what the user names (files, folders, globs, samples) to photos and names of results.
+
+Everything that is a picture becomes a photo to deblur, also where it turns out that it cannot be
+read; everything else is named among what was left out, with the reason.
+"""
 
 import collections
 import glob
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from dem_jax.runtime.files import images, samples
+from dem_jax.runtime.files import formats, names, samples
 
 _RESERVED = ("summary.json",)  # files that lie beside the folders of results
 
@@ -19,61 +24,150 @@ class Source(NamedTuple):
     label: str  # how messages and run.json call it
 
 
-def find_sources(inputs: Sequence[str]) -> list[Source]:
-    """The photos that `inputs` name, each once, in order.
+class LeftOut(NamedTuple):
+    """A file that is no picture."""
+
+    label: str
+    why: str  # what it is
+
+
+class Selection(NamedTuple):
+    """What the user's inputs come to."""
+
+    sources: list[Source]
+    left_out: list[LeftOut]
+    remarks: list[str]  # sentences about what is not done
+
+
+def select(inputs: Sequence[str]) -> Selection:
+    """The photos that `inputs` name, each once, in order, and what is left out.
 
     Raises:
       ValueError: for a missing file, a folder or glob without pictures, or an unknown sample.
     """
     found: dict[pathlib.Path, Source] = {}
+    left_out: dict[str, LeftOut] = {}
+    remarks: list[str] = []
     for text in inputs:
-        for source in _expand(text):
+        part = _expand(text)
+        for source in part.sources:
             found.setdefault(source.path, source)
+        left_out |= {file.label: file for file in part.left_out}
+        remarks += part.remarks
     sources = list(found.values())
-    return [
-        source._replace(name=name) for source, name in zip(sources, _names(sources), strict=True)
-    ]
+    pairs = [(source.name, source.path.suffix) for source in sources]
+    own = names.distinct(pairs, _RESERVED)
+    sources = [source._replace(name=name) for source, name in zip(sources, own, strict=True)]
+    if left_out:
+        remarks.insert(0, _counted(list(left_out.values())))
+    return Selection(sources, list(left_out.values()), list(dict.fromkeys(remarks)))
 
 
-def _expand(text: str) -> list[Source]:
-    """Every picture that one --input names, called by its stem."""
+def find_sources(inputs: Sequence[str]) -> list[Source]:
+    """The photos alone, see `select`."""
+    return select(inputs).sources
+
+
+def _expand(text: str) -> Selection:
+    """What one --input names; photos are called by their stems."""
+    shown = names.printable(text)
     if text.startswith(samples.PREFIX):
         name = text.removeprefix(samples.PREFIX)
-        return [Source(samples.sample_path(name), name, text)]
-    path = pathlib.Path(text).expanduser()
-    endings = ", ".join(images.EXTENSIONS)
-    if path.is_dir():
-        paths = sorted(p for p in path.iterdir() if _is_picture(p))
-        if not paths:
-            raise ValueError(f"Folder {text} holds no pictures; files ending in {endings} are.")
-    elif path.is_file():
-        paths = [path]
-    elif glob.has_magic(text):
-        paths = [p for p in map(pathlib.Path, sorted(glob.glob(str(path)))) if _is_picture(p)]
-        if not paths:
-            raise ValueError(f"{text} matches no pictures; files ending in {endings} are.")
-    else:
-        raise ValueError(
-            f"Input {text} does not exist; give a photo, a folder, a glob or sample:NAME."
+        return Selection([Source(samples.sample_path(name), name, text)], [], [])
+    path = os.path.expanduser(text)
+    if os.path.isdir(path):
+        try:
+            paths = sorted(os.path.join(path, name) for name in os.listdir(path))
+        except OSError as error:
+            raise ValueError(f"Folder {shown} cannot be read: {error.strerror}.") from error
+        return _sorted_out(paths, f"Folder {shown} holds")
+    if os.path.isfile(path):
+        return Selection([_source(pathlib.Path(path))], [], [])
+    if glob.has_magic(path):
+        return _sorted_out(_matches(path), f"{shown} matches", recursive="**" in path)
+    if os.path.exists(path):
+        raise ValueError(f"Input {shown} is no file but a device or a pipe; save it to a file.")
+    raise ValueError(
+        f"Input {shown} does not exist; give a photo, a folder, a glob or sample:NAME."
+    )
+
+
+def _matches(pattern: str) -> list[str]:
+    """Paths that a glob matches; brackets of folders that exist, and of names, may be meant so."""
+    literal = ""
+    parts = pathlib.Path(pattern).parts
+    for count in range(len(parts) - 1, 0, -1):
+        if os.path.isdir(os.path.join(*parts[:count])):
+            literal = os.path.join(*parts[:count])
+            break
+    rest = os.path.join(*parts[len(pathlib.Path(literal).parts) :])
+    for tried in (rest, rest.replace("[", "[[]")):
+        whole = os.path.join(glob.escape(literal), tried) if literal else tried
+        if found := sorted(glob.glob(whole, recursive=True)):
+            return [path for path in dict.fromkeys(map(os.path.normpath, found))]
+    return []
+
+
+def _sorted_out(paths: Sequence[str], what: str, *, recursive: bool = False) -> Selection:
+    """Photos, other files and folders among `paths`."""
+    sources, left_out, folders = [], [], []
+    for text in paths:
+        path = pathlib.Path(text)
+        if path.is_dir():
+            folders.append(path)
+        elif (other := _other_than_picture(path)) is None:
+            sources.append(_source(path))
+        else:
+            left_out.append(LeftOut(names.printable(os.path.abspath(text)), other))
+    remarks = []
+    if folders and not recursive:
+        inner = names.printable(str(folders[0]))
+        count = len(folders)
+        remarks.append(
+            f"{count} folder{'s' if count > 1 else ''} inside {'were' if count > 1 else 'was'} not "
+            f"searched, such as {inner}; --input='{names.printable(str(folders[0].parent))}/**' "
+            "does so."
         )
-    return [Source(p.resolve(), p.stem, str(p.resolve())) for p in paths]
+    if not sources:
+        held = f" ({_kinds(left_out)})" if left_out else ""
+        raise ValueError(
+            f"{what} no pictures{held}; {formats.READABLE} are."
+            + (f" {remarks[0]}" if remarks else "")
+        )
+    return Selection(sources, left_out, remarks)
 
 
-def _is_picture(path: pathlib.Path) -> bool:
-    hidden = path.name.startswith(".")
-    return path.suffix.lower() in images.EXTENSIONS and path.is_file() and not hidden
+def _other_than_picture(path: pathlib.Path) -> str | None:
+    """What a file is that is no picture; None for pictures, also for those that are damaged.
+
+    The content tells, and where it does not, the name: what is called a picture is meant as one.
+    """
+    if path.name.startswith("."):
+        return "hidden"
+    if path.exists() and not path.is_file():
+        return "device or pipe"
+    if path.suffix.lower() in formats.ENDINGS:
+        return None
+    kind = formats.identify_file(path) if path.is_file() else None
+    if kind and kind.picture:
+        return None
+    if path.suffix:
+        return names.printable(path.suffix.lower().removeprefix("."))
+    return kind.name if kind else "unknown"
 
 
-def _names(sources: Sequence[Source]) -> list[str]:
-    """Stems; where several share one, their full file names, then these with a number."""
-    count = collections.Counter(source.name.casefold() for source in sources)
-    taken = set(_RESERVED)
-    names = []
-    for path, stem, _ in sources:
-        name = base = stem if count[stem.casefold()] == 1 else f"{stem}{path.suffix}"
-        number = 2
-        while name.casefold() in taken:
-            name, number = f"{base}-{number}", number + 1
-        taken.add(name.casefold())
-        names.append(name)
-    return names
+def _source(path: pathlib.Path) -> Source:
+    """A photo by its own name, also where that is a link to another."""
+    whole = pathlib.Path(os.path.abspath(path))
+    return Source(whole, names.folder_name(whole), names.printable(str(whole)))
+
+
+def _kinds(files: Sequence[LeftOut]) -> str:
+    counts = collections.Counter(file.why for file in files)
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+
+
+def _counted(files: list[LeftOut]) -> str:
+    if len(files) == 1:
+        return f"1 file skipped, as it is no picture: {_kinds(files)}."
+    return f"{len(files)} files skipped, as they are no pictures: {_kinds(files)}."

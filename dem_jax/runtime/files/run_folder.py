@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dem_jax.runtime.files import atomic, images
+from dem_jax.runtime.files import atomic, framing, images
 from dem_jax.runtime.report import page, pictures
 
 RUNNING, DONE, FAILED, DIVERGED = "running", "done", "failed", "diverged"
@@ -107,11 +107,12 @@ class RunFolder:
           caption: one line under the report's title.
         """
         images.write_photo(self.path / "deblurred.png", latent, photo)
-        if photo.bit_depth == 32:
+        if photo.bit_depth == 32 or photo.linear:
             images.write_photo(self.path / "deblurred.tiff", latent, photo)
         self._write_array("kernels.npy", kernels)
         self._write_picture("kernels.png", pictures.kernels_picture(kernels, grid))
         if std is not None:
+            std = framing.complete_spread(std, photo)
             self._write_array("uncertainty.npy", std)
             self._write_picture("uncertainty.png", pictures.uncertainty_picture(std))
         picture = pictures.report_page(
@@ -148,20 +149,26 @@ class RunFolder:
         atomic.write_array(self.path / name, array.astype(np.float32))
 
 
-def write_summary(output_dir: pathlib.Path) -> None:
+def write_summary(output_dir: pathlib.Path, *, skipped: Mapping[str, str] | None = None) -> None:
     """Writes `summary.json` from the `run.json` of every photo, so that no run's entry is lost.
 
     Several processes may do so at once. Each looks again after it wrote, so whoever writes last
     has written what the files say.
+
+    Args:
+      output_dir: the folder of all results.
+      skipped: why each of these files is no photo, beside those that the summary names already.
     """
     written = None
-    while written != (content := _summary(output_dir)):
+    while written != (content := _summary(output_dir, skipped or {})):
         atomic.write_json(output_dir / "summary.json", content)
         written = content
 
 
-def _summary(output_dir: pathlib.Path) -> dict[str, Any]:
+def _summary(output_dir: pathlib.Path, skipped: Mapping[str, str]) -> dict[str, Any]:
     photos = []
+    earlier = _read_record(output_dir, "summary.json").get("skipped", [])
+    reasons = {entry["input"]: entry["why"] for entry in earlier} | dict(skipped)
     for path in sorted(output_dir.iterdir()):
         if record := _read_record(path):
             photos.append(
@@ -177,12 +184,13 @@ def _summary(output_dir: pathlib.Path) -> dict[str, Any]:
                 }
             )
     counts = collections.Counter(photo["status"] for photo in photos)
-    return {"counts": dict(counts), "photos": photos}
+    left_out = [{"input": label, "why": why} for label, why in sorted(reasons.items())]
+    return {"counts": dict(counts), "photos": photos, "skipped": left_out}
 
 
-def _read_record(folder: pathlib.Path) -> dict[str, Any]:
+def _read_record(folder: pathlib.Path, name: str = "run.json") -> dict[str, Any]:
     try:
-        record = json.loads((folder / "run.json").read_text())
+        record = json.loads((folder / name).read_text())
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

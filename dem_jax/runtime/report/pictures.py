@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dem_jax.runtime.report.lettering import lettering
+
 _MARGIN = 20
 _COLUMN = 560  # width of each of the page's two columns, pixels
 _LINE, _LEADING = 150, 20  # characters in a line of text, and pixels between lines
@@ -103,7 +105,8 @@ def report_page(
     draw = ImageDraw.Draw(page)
     draw.text((_MARGIN, 15), "dem_jax", fill=_INK, font=_font(24))
     for number, line in enumerate([caption, *notes]):
-        draw.text((_MARGIN, 48 + _LEADING * number), line, fill=_INK, font=_font(14))
+        font, line = lettering(line, 14)
+        draw.text((_MARGIN, 48 + _LEADING * number), line, fill=_INK, font=font)
     for row in rows:
         for column, panel in enumerate(row):
             page.paste(panel, (_MARGIN + column * (_COLUMN + _MARGIN), top))

@@ -1,11 +1,12 @@
 """Known sharp photos, for users who measure: PSNR while a run goes on."""
 
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import framing, images
 from dem_jax.runtime.files.inputs import Source
 
 MAX_SHIFT = 10  # pixels that a result may be off, since blur leaves its place open
@@ -21,7 +22,7 @@ def find_truths(text: str, sources: Sequence[Source]) -> Mapping[str, pathlib.Pa
     Raises:
       ValueError: when nothing fits.
     """
-    path = pathlib.Path(text).expanduser()
+    path = pathlib.Path(os.path.expanduser(text))
     if path.is_file():
         if len(sources) != 1:
             raise ValueError(
@@ -30,8 +31,14 @@ def find_truths(text: str, sources: Sequence[Source]) -> Mapping[str, pathlib.Pa
         return {sources[0].name: path}
     if not path.is_dir():
         raise ValueError(f"--ground_truth={text} does not exist; give a picture or a folder.")
-    pictures = {p.stem: p for p in path.iterdir() if p.suffix.lower() in images.EXTENSIONS}
-    found = {s.name: pictures[s.path.stem] for s in sources if s.path.stem in pictures}
+    files = sorted(p for p in path.iterdir() if p.suffix.lower() in images.EXTENSIONS)
+    pictures = {p.stem: p for p in files} | {p.name: p for p in files}
+    wanted = {s.name: (s.path.name, s.path.stem) for s in sources}
+    found = {
+        name: pictures[key]
+        for name, keys in wanted.items()
+        if (key := next((key for key in keys if key in pictures), None))
+    }
     if not found:
         raise ValueError(f"--ground_truth={text} holds no picture named like one of the photos.")
     return found
@@ -40,21 +47,21 @@ def find_truths(text: str, sources: Sequence[Source]) -> Mapping[str, pathlib.Pa
 class Truth:
     """One sharp photo."""
 
-    def __init__(self, path: pathlib.Path, shape: tuple[int, ...]) -> None:
+    def __init__(self, path: pathlib.Path, photo: images.Photo) -> None:
         from dem_jax.evaluation import metrics
 
         self._metrics = metrics
-        pixels = images.read_photo(path).pixels
-        if pixels.shape[:2] != shape[:2]:
+        pixels = framing.inside(images.read_photo(path).pixels, photo)
+        if pixels.shape[:2] != photo.pixels.shape[:2]:
             raise ValueError(
                 f"The truth {path} is {pixels.shape[1]}x{pixels.shape[0]} pixels, its photo "
-                f"{shape[1]}x{shape[0]}; they must agree."
+                f"{photo.shape[1]}x{photo.shape[0]}; they must agree."
             )
         self._luma = metrics.luma(pixels)
+        self._known = True if photo.weight is None else photo.weight > 0
 
     def psnr(self, picture: np.ndarray) -> float:
         """PSNR in dB of the luma of `picture` [H, W, C] at its best shift, 15 pixels cropped."""
-        registered = self._metrics.register_shift(
-            self._metrics.luma(picture), self._luma, max_shift=MAX_SHIFT
-        )
+        luma = np.where(self._known, self._metrics.luma(picture), self._luma)
+        registered = self._metrics.register_shift(luma, self._luma, max_shift=MAX_SHIFT)
         return round(self._metrics.psnr(registered.result, registered.truth), 3)

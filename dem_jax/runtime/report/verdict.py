@@ -19,7 +19,7 @@ from dem_jax.types import Problem
 MIN_EXTENT = 1.0  # narrower kernels are not told from none: the photo is kept
 ENOUGH_EXTENT = 1.4  # wider kernels are believed
 _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
-_CLIPPED_SHARE = 0.03  # of the pixels
+_CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
 _EXCESS = 4e-2  # mean excess of a latent image beyond [0, 1] that tells of ringing
 _CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
@@ -31,6 +31,7 @@ class Evidence(NamedTuple):
     kernel_extent: float  # pixels, median over the patches
     kernel_border_mass: float  # share of the largest
     clipped_share: float  # of the photo's pixels
+    clipped_reach: float  # of the photo's pixels, as far as blur carries what is saturated
     residual_std: float | None  # image units, after the last EM iteration
     photo_noise_std: float  # image units, seen in the photo's finest differences
     excess: float  # mean distance of the deconvolved image from [0, 1], image units
@@ -66,6 +67,22 @@ def clipped_share(photo: np.ndarray) -> float:
     return float(np.mean(np.any(photo >= CLIPPED, axis=-1)))
 
 
+def clipped_reach(photo: np.ndarray, kernels: np.ndarray) -> float:
+    """Share of pixels of [H, W, C] that kernels [P, k, k] connect with a saturated one.
+
+    A lamp of few pixels spoils as much as its blur is wide, not as it is large.
+    """
+    from scipy import ndimage
+
+    clipped = np.any(photo >= CLIPPED, axis=-1)
+    if not clipped.any():
+        return 0.0
+    seen = (kernels >= 0.02 * kernels.max(axis=(1, 2), keepdims=True)).any(axis=0)
+    spans = [np.ptp(np.flatnonzero(seen.any(axis=axis))) + 1 for axis in (1, 0)]
+    reached = ndimage.maximum_filter(clipped, size=[2 * span - 1 for span in spans])
+    return float(np.mean(reached))
+
+
 def weigh(
     photo: np.ndarray,
     problem: Problem,
@@ -80,6 +97,7 @@ def weigh(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
         kernel_border_mass=round(border_mass(kernels), 4),
         clipped_share=round(clipped_share(photo), 4),
+        clipped_reach=round(clipped_reach(photo, kernels), 4),
         residual_std=last.get("residual_std"),
         photo_noise_std=float(problem.noise_std),
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
@@ -128,10 +146,11 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             f"The blur reaches the edge of the {kernel_size} x {kernel_size} pixels allowed for "
             f"it; try a larger kernel, such as --kernel_size={(kernel_size * 3 // 2) | 1}."
         )
-    if evidence.clipped_share > _CLIPPED_SHARE:
+    if evidence.clipped_reach > _CLIPPED_REACH:
         found.append(
-            f"{evidence.clipped_share:.0%} of the pixels are overexposed (pure white or a "
-            "saturated colour); around them bright streaks or rings may remain."
+            f"{_percent(evidence.clipped_share)} of the pixels are overexposed (pure white or a "
+            f"saturated colour), and their blur reaches {_percent(evidence.clipped_reach)} of the "
+            "photo; there bright streaks or rings may remain."
         )
     ratio = (evidence.residual_std or 0) / max(evidence.photo_noise_std, 1e-9)
     if ratio > _RESIDUAL_RATIO:
@@ -152,3 +171,7 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "better result."
         )
     return found
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"

@@ -1,8 +1,8 @@
 """What the process does with JAX as a whole: hosts, devices, precision and compile cache."""
 
 import os
-import pathlib
 import platform
+import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -18,17 +18,49 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat
 
 
 def default_cache_dir() -> str:
-    """Folder for compiled programs in the user's cache folder."""
+    """Folder for compiled programs in the user's cache folder; "" for users who have no home."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
-    return str(pathlib.Path(base).expanduser() / "dem_jax" / "compiled")
+    folder = os.path.expanduser(base)
+    return "" if folder.startswith("~") else os.path.join(folder, "dem_jax", "compiled")
 
 
-def configure(*, precision: str, cache_dir: str) -> None:
-    """Sets the precision of products and the persistent compile cache ("" for none)."""
+def configure(*, precision: str, cache_dir: str) -> list[str]:
+    """Sets the precision of products and the persistent compile cache ("" for none).
+
+    Returns:
+      Sentences about what could not be set.
+
+    Raises:
+      ValueError: where there is no device to compute on.
+    """
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
-    if cache_dir:
-        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(cache_dir).expanduser()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    try:
+        jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
+        wanted = os.environ.get("JAX_PLATFORMS")
+        said = f"JAX_PLATFORMS={wanted} finds" if wanted else "JAX finds"
+        reason = " ".join(str(error).split())[:200].rstrip(". ")
+        raise ValueError(
+            f"{said} no device to compute on{': ' * bool(reason)}{reason}; unset JAX_PLATFORMS, or "
+            "install JAX for that device, as by 'pip install \"dem_jax[cuda12]\"'."
+        ) from error
+    if not cache_dir:
+        return []
+    folder = os.path.expanduser(cache_dir)
+    if not _is_writable(folder):
+        return [f"The compile cache {folder} cannot be written, so programs are compiled anew."]
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return []
+
+
+def _is_writable(folder: str) -> bool:
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def local_mesh(axis: str) -> Mesh:

@@ -1,5 +1,6 @@
 """Photos survive reading and writing: every pixel, every bit, and what travels beside them."""
 
+import importlib.util
 import io
 import struct
 import subprocess
@@ -8,6 +9,7 @@ import zlib
 
 import cv2
 import numpy as np
+import odd_files
 import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
@@ -203,9 +205,9 @@ def tiff_of(array, **options):
 BAD = {
     "text.png": (b"This is not a picture.\n", "not a picture"),
     "empty.png": (b"", "not a picture"),
-    "gif.png": (b"GIF89a" + bytes(30), "not a picture"),
+    "gif.png": (b"GIF89a" + bytes(30), "GIF file that is damaged"),
     "cut.png": (truncated("PNG"), "damaged"),
-    "cut.jpg": (truncated("JPEG", quality=95), "damaged"),
+    "cut.jpg": (truncated("JPEG", quality=95)[:1500], "% of it is missing"),
     "cut.webp": (truncated("WEBP", lossless=True), "damaged"),
     "cut.tiff": (truncated("TIFF"), "damaged"),
     "cut16.png": (truncated_16(), "damaged"),
@@ -299,6 +301,17 @@ print(read, refused, slowest, peak)
 """.replace("RESERVED", str(16 * 2**30))
 
 
+def phones_and_cameras():
+    """Seeds of the formats that extras read, as far as they are installed."""
+    seeds = [(".dng", odd_files.dng(odd_files.PIXELS.astype(np.uint16), odd_files.PIXELS[:8, :8]))]
+    seeds += [(".avif", odd_files.saved("AVIF")), (".jp2", odd_files.saved("JPEG2000"))]
+    if importlib.util.find_spec("pillow_heif"):
+        seeds.append((".heic", odd_files.heic(odd_files.PIXELS)))
+    if importlib.util.find_spec("rawpy"):
+        seeds.append((".dng", odd_files.raw_dng(odd_files.PIXELS[..., 0].astype(np.uint16))))
+    return seeds
+
+
 @pytest.mark.slow
 def test_2000_mutated_files_read_or_explain_in_time_and_memory(tmp_path):
     """In a process of its own, whose memory is measured and bounded."""
@@ -318,6 +331,7 @@ def test_2000_mutated_files_read_or_explain_in_time_and_memory(tmp_path):
     buffer = io.BytesIO()
     Image.fromarray(random_samples((24, 32, 3), np.uint8)).save(buffer, "JPEG", exif=exif)
     seeds.append((".jpg", buffer.getvalue()))
+    seeds += phones_and_cameras()
     (tmp_path / "files").mkdir()
     for i in range(2000):
         ending, data = seeds[i % len(seeds)]

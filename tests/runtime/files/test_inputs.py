@@ -65,3 +65,77 @@ def test_samples_are_there(name):
         expected = np.asarray(image)
     assert min(photo.pixels.shape[:2]) >= 256
     np.testing.assert_array_equal(np.rint(photo.pixels * 255).squeeze(), expected)
+
+
+def test_two_stars_go_into_folders(tmp_path):
+    touch(tmp_path, "a.png")
+    touch(tmp_path / "x" / "y", "b.png", "c.txt")
+    found = inputs.select([str(tmp_path / "**" / "*.png")])
+    assert names_of(found.sources) == ["a", "b"]
+    found = inputs.select([str(tmp_path / "**")])
+    assert names_of(found.sources) == ["a", "b"]
+    assert found.remarks == ["1 file skipped, as it is no picture: txt 1."]
+
+
+def test_pictures_are_found_by_content_and_the_rest_is_counted(tmp_path):
+    touch(tmp_path, "IMG_1.HEIC", "a.png", "notes.txt", "more.txt", ".hidden.png")
+    (tmp_path / "no_ending").write_bytes(b"\xff\xd8\xff\xe0" + bytes(30))
+    (tmp_path / "poster.psd").write_bytes(b"8BPS\0\1" + bytes(30))
+    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(30))
+    touch(tmp_path / "inner", "b.png")
+    found = inputs.select([str(tmp_path)])
+    assert names_of(found.sources) == ["IMG_1", "a", "no_ending", "poster"]
+    assert found.remarks[0] == "4 files skipped, as they are no pictures: hidden 1, mp4 1, txt 2."
+    assert "1 folder inside was not searched" in found.remarks[1]
+    assert f"--input='{tmp_path}/**'" in found.remarks[1]
+    assert len(found.sources) + len(found.left_out) == len(list(tmp_path.iterdir())) - 1
+
+
+def test_links_are_photos_by_their_own_names(tmp_path):
+    touch(tmp_path / "real", "x.png")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "first.png").symlink_to(tmp_path / "real" / "x.png")
+    (tmp_path / "in" / "second.jpg").symlink_to(tmp_path / "real" / "x.png")
+    (tmp_path / "in" / "broken.png").symlink_to(tmp_path / "absent.png")
+    found = inputs.select([str(tmp_path / "in")]).sources
+    assert names_of(found) == ["broken", "first", "second"]
+    assert [source.path.parent for source in found] == [tmp_path / "in"] * 3
+    with pytest.raises(images.PhotoError, match="cannot be read"):
+        images.read_photo(found[0].path)
+
+
+def test_brackets_of_folders_and_names_are_meant_as_written(tmp_path):
+    touch(tmp_path / "2024 [Italy]", "a[1].png", "b.png")
+    folder = str(tmp_path / "2024 [Italy]")
+    for wanted, expected in (
+        (folder, ["a[1]", "b"]),
+        (f"{folder}/*.png", ["a[1]", "b"]),
+        (f"{folder}/**/*.png", ["a[1]", "b"]),
+        (f"{folder}/a[1]*.png", ["a[1]"]),
+        (f"{folder}/[b].png", ["b"]),
+    ):
+        assert names_of(inputs.select([wanted]).sources) == expected
+
+
+def test_bytes_that_are_no_text_and_names_without_end(tmp_path):
+    (tmp_path / "caf\udce9.png").write_bytes(b"")
+    (source,) = inputs.find_sources([str(tmp_path)])
+    assert source.name == "caf%E9"
+    source.label.encode("utf-8")
+    assert source.path.exists()
+    with pytest.raises(ValueError, match="does not exist"):
+        inputs.find_sources(["x" * 5000])
+    with pytest.raises(ValueError, match="does not exist"):
+        inputs.find_sources(["~nobody/photo.png"])
+
+
+def test_pipes_are_never_opened(tmp_path):
+    import os
+
+    touch(tmp_path, "a.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    found = inputs.select([str(tmp_path)])
+    assert names_of(found.sources) == ["a"]
+    assert found.left_out[0].why == "device or pipe"
+    with pytest.raises(ValueError, match="a device or a pipe"):
+        inputs.find_sources([str(tmp_path / "pipe.png")])

@@ -52,3 +52,22 @@ def test_page_holds_everything(channels, length):
     column = slice(600, 1160)
     assert (page[110:300, column] != bare[110:300, column]).mean() > 0.5
     assert (page[110:300, :580] == bare[110:300, :580]).all()
+
+
+def test_names_with_signs_that_no_font_has_are_written_as_codes(monkeypatch):
+    from dem_jax.runtime.report import lettering
+
+    monkeypatch.setattr(lettering, "_wide_fonts", lambda: ())
+    _, text = lettering.lettering("café 写真.jpg", 14)
+    assert text == "cafe \\u5199\\u771f.jpg"
+    _, text = lettering.lettering("plain.jpg", 14)
+    assert text == "plain.jpg"
+
+
+def test_a_font_of_the_system_is_taken_where_it_has_the_signs():
+    from dem_jax.runtime.report import lettering
+
+    if not lettering._wide_fonts():
+        pytest.skip("this system has no font with many signs")
+    _, text = lettering.lettering("café.jpg", 14)
+    assert text == "café.jpg"

@@ -8,7 +8,7 @@ import pytest
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime.report import verdict
 
-FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0)
+FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0)
 CONFIG = DeblurConfig(kernel_size=31)
 
 
@@ -57,6 +57,15 @@ def test_the_kernels_change_is_that_by_the_last_m_step(changes, last):
     assert evidence.kernel_change == last
 
 
+def test_overexposure_counts_by_its_reach():
+    photo = np.full((40, 60, 3), 0.5)
+    assert verdict.clipped_reach(photo, line(9)) == 0
+    photo[20, 10::20, 0] = 1.0  # three lamps of one pixel
+    assert verdict.clipped_share(photo) == 3 / 2400
+    assert verdict.clipped_reach(photo, line(9)) == 3 * 17 / 2400
+    assert verdict.clipped_reach(photo, bell(1.0)) > 10 * verdict.clipped_share(photo)
+
+
 def test_nothing_to_say_of_a_fine_result():
     assert verdict.warnings(FINE, CONFIG) == []
 
@@ -67,7 +76,8 @@ def test_nothing_to_say_of_a_fine_result():
         ({"kernel_extent": 0.7}, "the photo was kept as it is"),
         ({"kernel_extent": 1.2}, "most of the photo was kept"),
         ({"kernel_border_mass": 0.05}, "--kernel_size=47"),
-        ({"clipped_share": 0.25}, "25% of the pixels are overexposed"),
+        ({"clipped_share": 0.25, "clipped_reach": 0.3}, "25% of the pixels are overexposed"),
+        ({"clipped_share": 0.015, "clipped_reach": 0.2}, "1.5% of the pixels are overexposed"),
         ({"residual_std": 0.05}, "misfit 5 times the noise"),
         ({"excess": 0.1}, "rings beside edges"),
         ({"kernel_change": 0.9}, "--em_iterations"),

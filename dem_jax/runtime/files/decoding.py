@@ -1,0 +1,69 @@
+"""What all readers share: limits, quiet, and the sentence for a package that is missing."""
+
+import contextlib
+import importlib
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from dem_jax.runtime.files.photo import PhotoError
+
+MAX_PIXELS = 500_000_000  # that are decoded; what is computed has limits of its own, see `memory`
+_BOMB_PIXELS = 100_000_000  # from here on a file must be of a size that can hold them, and a pixel
+_LEAST_BYTES = 1 / 9000  # takes so many bytes: of one bit, packed 1032 times by deflate
+_lock = threading.RLock()
+
+
+def check_size(width: int, height: int, file_bytes: int) -> None:
+    """Refuses what is no photo but an attack on the memory.
+
+    Raises:
+      PhotoError: with the limit.
+    """
+    count = width * height
+    if count > MAX_PIXELS:
+        raise PhotoError(
+            f"has {count // 1_000_000} million pixels; at most {MAX_PIXELS // 1_000_000} million "
+            "can be decoded, so save it smaller or in parts."
+        )
+    if count > _BOMB_PIXELS and file_bytes < count * _LEAST_BYTES:
+        raise PhotoError(
+            f"claims {count // 1_000_000} million pixels in {file_bytes} bytes, which no photo "
+            "does; it was not decoded."
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what decoders say of odd metadata from the user, who gets one sentence or a photo.
+
+    One thread at a time: the settings of decoders are the whole process's.
+    """
+    logger = logging.getLogger("tifffile")
+    with _lock:
+        before = logger.disabled, Image.MAX_IMAGE_PIXELS
+        logger.disabled, Image.MAX_IMAGE_PIXELS = True, None  # `check_size` is asked instead
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                yield
+        finally:
+            logger.disabled, Image.MAX_IMAGE_PIXELS = before
+
+
+def optional(package: str, extra: str, what: str) -> Any:
+    """A package that reads a format of its own.
+
+    Raises:
+      PhotoError: naming the extra that brings it, where it is missing.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise PhotoError(
+            f"is {what}, which needs the extra '{extra}': run 'pip install \"dem_jax[{extra}]\"'."
+        ) from error

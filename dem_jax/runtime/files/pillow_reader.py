@@ -1,0 +1,189 @@
+"""Pictures that Pillow decodes: those with 8 bits a channel, whatever the format."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from dem_jax.runtime.files import decoding, exif, metadata, png
+from dem_jax.runtime.files.photo import Decoded, PhotoError
+
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
+_KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
+_END_OF_JPEG = b"\xff\xd9"
+_NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
+_BLOCK = 16  # rows and columns of the largest unit of a JPEG
+_LEAST_DECODED = 0.5  # part of a picture that must be there
+
+
+def read(data: bytes) -> Decoded:
+    """A picture of any of these formats."""
+    image = _open(data)
+    image.load()
+    return _decoded(image)
+
+
+def read_jpeg(data: bytes) -> Decoded:
+    """A JPEG; where its end is missing, what is there."""
+    try:
+        return read(data)
+    except OSError as error:
+        if "truncated" not in str(error):
+            raise
+    found = read(data + _END_OF_JPEG)
+    missing = _missing_blocks(found.samples)
+    if missing.mean() > 1 - _LEAST_DECODED:
+        raise PhotoError(f"is damaged or incomplete: {missing.mean():.0%} of it is missing.")
+    notes = [*found.notes, "the end of the file is missing" + _left_out(missing)]
+    return found._replace(notes=notes, missing=missing if missing.any() else None)
+
+
+def read_png(data: bytes) -> Decoded:
+    """A PNG of any depth, its damage beside the pixels repaired."""
+    whole = png.repaired(data)
+    image = _open(whole.data, len(data))
+    if whole.decoded < _LEAST_DECODED:
+        raise PhotoError(f"is damaged or incomplete: {1 - whole.decoded:.0%} of it is missing.")
+    image.load()  # Pillow notices damage that OpenCV passes over
+    found = _decoded(image)
+    if whole.data[24:25] == b"\x10":  # Pillow truncates 16 bits
+        samples = decode_with_opencv(whole.data)
+        grey_with_alpha = data[25:26] == b"\x04" and samples.shape[-1] == 4
+        found = found._replace(samples=samples[..., [0, 3]] if grey_with_alpha else samples)
+    missing = None
+    if whole.decoded < 1:
+        missing = np.zeros(found.samples.shape[:2], bool)
+        missing[round(whole.decoded * len(missing)) :] = True
+    notes = [*whole.notes, *found.notes]
+    return found._replace(notes=notes, colour=whole.colour, xmp=whole.xmp, missing=missing)
+
+
+def read_avif(data: bytes) -> Decoded:
+    """An AVIF; Pillow gives 8 bits of those with more."""
+    found = read(data)
+    at = data.find(b"av1C")
+    deep = at > 0 and len(data) > at + 6 and data[at + 6] & 0x40
+    notes = [*found.notes, "it has more than 8 bits a channel, of which 8 are read"]
+    return found._replace(notes=notes) if deep else found
+
+
+def read_pnm(data: bytes) -> Decoded:
+    """A PBM, PGM or PPM of 8 or 16 bits."""
+    words = data[:200].split()
+    deep = data[:2] in (b"P5", b"P6") and len(words) > 3 and len(words[3]) > 2
+    if not deep or int(words[3]) <= 255:
+        return read(data)
+    decoding.check_size(int(words[1]), int(words[2]), len(data))
+    samples, white = decode_with_opencv(data), int(words[3])
+    return Decoded(_widened(samples, white), _widening_note(white))
+
+
+def read_jpeg2000(data: bytes) -> Decoded:
+    """A JPEG 2000 of 8 to 16 bits; Pillow gives 8 of those in colour."""
+    at = data.find(b"\xff\x51")  # the marker of the image's size
+    depth = (data[at + 40] & 0x7F) + 1 if 0 < at < len(data) - 40 else 8
+    if depth <= 8:
+        return read(data)
+    decoding.check_size(*_open(data).size, len(data))
+    samples, white = decode_with_opencv(data), 2**depth - 1
+    return Decoded(_widened(samples, white), _widening_note(white))
+
+
+def decode_with_opencv(data: bytes) -> np.ndarray:
+    """[H, W, S] samples in RGB order at full bit depth."""
+    import cv2
+
+    level = cv2.utils.logging.setLogLevel(0)  # it would print its own messages beside ours
+    try:
+        samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if samples is None:
+        raise PhotoError("is damaged or incomplete.")
+    if samples.ndim == 2:
+        return samples[..., None]
+    return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def _open(data: bytes, file_bytes: int | None = None) -> Image.Image:
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    decoding.check_size(*image.size, file_bytes or len(data))
+    return image
+
+
+def _decoded(image: Image.Image) -> Decoded:
+    notes = []
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        notes.append(f"only the first of {frames} frames is used")
+    block, orientation = exif.read(image)
+    profile = image.info.get("icc_profile")
+    if image.mode == "CMYK":
+        notes.append("CMYK was converted to RGB, so colours may shift a little")
+        image, profile = _without_inks(image, profile), None
+    samples = np.asarray(image.convert(_plain_mode(image)))
+    return Decoded(
+        samples[..., None] if samples.ndim == 2 else samples,
+        notes,
+        orientation,
+        profile,
+        block,
+        image.info.get("xmp"),
+        metadata.resolution(image.info),
+    )
+
+
+def _without_inks(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """A CMYK picture as RGB, by its profile where that can be used."""
+    if not profile:
+        return image
+    try:
+        inks = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        rgb = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, inks, rgb, outputMode="RGB") or image
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return image
+
+
+def _plain_mode(image: Image.Image) -> str:
+    """The mode among L, LA, RGB, RGBA that holds the picture of an 8-bit image."""
+    if image.mode in ("L", "LA", "RGB", "RGBA"):
+        return f"{image.mode}A" if "transparency" in image.info else image.mode
+    if image.mode in ("P", "PA"):
+        return "RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB"
+    if image.mode.startswith("I;16") and image.format == "PNG":
+        return "L"  # a placeholder: 16 bits are read by others
+    if image.mode not in _KNOWN_MODES:
+        raise PhotoError(f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read.")
+    return _KNOWN_MODES[image.mode]
+
+
+def _missing_blocks(samples: np.ndarray) -> np.ndarray:
+    """[H, W] which blocks at the end of a JPEG libjpeg has filled with grey."""
+    grey = np.all(samples == _NOT_THERE, axis=-1)
+    there = np.flatnonzero(~grey.all(axis=1))
+    last = -(-(there[-1] + 1) // _BLOCK) * _BLOCK if len(there) else 0
+    missing = np.zeros_like(grey)
+    missing[last:] = True
+    partly = grey[max(0, last - _BLOCK) : last].all(axis=0)
+    known = np.flatnonzero(~partly)
+    if len(known):
+        missing[max(0, last - _BLOCK) : last, known[-1] + 1 :] = True
+    return missing
+
+
+def _left_out(missing: np.ndarray) -> str:
+    return f", and {max(0.01, missing.mean()):.0%} of the picture" if missing.any() else ""
+
+
+def _widened(samples: np.ndarray, white: int) -> np.ndarray:
+    """uint16 samples 0..white as 0..65535."""
+    if samples.dtype != np.uint16:
+        raise PhotoError("is damaged or incomplete.")
+    if white == 65535:
+        return samples
+    return np.rint(np.minimum(samples, white) * (65535 / white)).astype(np.uint16)
+
+
+def _widening_note(white: int) -> list[str]:
+    return [] if white == 65535 else [f"its {white.bit_length()} bits are written as 16"]

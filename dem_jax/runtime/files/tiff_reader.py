@@ -1,0 +1,181 @@
+"""TIFF and what is built on it: 16 bits and floats, microscopes' stacks, and cameras' DNG."""
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from dem_jax.runtime.files import decoding, exif, extra_readers, metadata, pillow_reader
+from dem_jax.runtime.files.photo import Decoded, PhotoError
+
+_ORIENTATION, _XMP, _PROFILE, _DNG = 274, 700, 34675, 50706
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
+_PER_INCH = {2: 1.0, 3: 2.54}  # unit of the resolution -> factor; others are no lengths
+_ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of extra samples that are alpha
+_SENSOR = (32803, 34892)  # kinds of colour of raw data: mosaic, and linear
+_MOST_PAGES = 64  # that are looked at
+_TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
+
+
+def read(data: bytes) -> Decoded:
+    """A TIFF picture, or a raw file whose frame is TIFF's (DNG, NEF, ARW)."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        if _is_raw(tiff):
+            return extra_readers.read_raw(data)
+        if _DNG in tiff.pages.first.tags:
+            return _read_page(_largest(tiff), data, [])
+        if (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
+            return stack
+        count = len(tiff.pages)
+        notes = [f"only the first of {count} pages is used"] if count > 1 else []
+        return _read_page(tiff.pages.first, data, notes)
+
+
+def full_size(data: bytes) -> tuple[int, int] | None:
+    """Rows and columns of a DNG's photo, where its first page is a thumbnail; else None."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        if _DNG not in tiff.pages.first.tags or _is_raw(tiff):
+            return None
+        page = _largest(tiff)
+        return page.imagelength, page.imagewidth
+
+
+def is_raw(data: bytes) -> bool:
+    """Whether a TIFF file holds what a sensor saw."""
+    import tifffile
+
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        return _is_raw(tiff)
+
+
+def _is_raw(tiff: Any) -> bool:
+    return any(page.photometric in _SENSOR for page in _pages(tiff))
+
+
+def _pages(tiff: Any) -> Iterator[Any]:
+    """The pages of a file and those below them."""
+    for page in tiff.pages[:_MOST_PAGES]:
+        yield page
+        if getattr(page, "subifds", None):
+            yield from page.pages[:_MOST_PAGES]
+
+
+def _largest(tiff: Any) -> Any:
+    """The photo among a file's pages, which is no thumbnail, preview or mask."""
+    full = [page for page in _pages(tiff) if not page.subfiletype]
+    return max(full or _pages(tiff), key=lambda page: page.imagelength * page.imagewidth)
+
+
+def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
+    """Three channels that ImageJ or OME keeps on pages of their own; None where there are none."""
+    series = tiff.series[0]
+    sizes = dict(zip(series.axes, series.shape, strict=True))
+    if sizes.get("C") != 3 or "S" in sizes or series.dtype not in _TYPES:
+        return None
+    decoding.check_size(int(series.size), 1, file_bytes)
+    planes = series.asarray()[tuple(slice(None) if a in "CYX" else 0 for a in series.axes)]
+    order = [axis for axis in series.axes if axis in "CYX"]
+    samples = planes.transpose([order.index(axis) for axis in "YXC"])
+    count = series.size // samples.size
+    notes = [f"only the first of {count} colour pictures is used"] if count > 1 else []
+    return _beside(tiff.pages.first, samples, notes, None)
+
+
+def _read_page(page: Any, data: bytes, notes: list[str]) -> Decoded:
+    decoding.check_size(page.imagewidth, page.imagelength * page.imagedepth, len(data))
+    extra = [int(kind) for kind in page.extrasamples]
+    if page.samplesperpixel > 4:
+        raise PhotoError(
+            f"has {page.samplesperpixel} channels; grey and RGB, with alpha or without, can be "
+            "read, so choose the channels first."
+        )
+    packed = 8 < page.bitspersample < 16
+    eight = page.dtype is None or page.dtype in (np.bool_, np.uint8)
+    if eight and not packed and not (extra and page.photometric in (0, 1, 2)):
+        return pillow_reader.read(data)
+    if not packed and page.dtype not in _TYPES:
+        raise PhotoError(
+            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read."
+        )
+    if page.photometric not in (0, 1, 2):
+        raise PhotoError("has an unusual kind of colour; grey and RGB TIFF can be read.")
+    samples = _samples(page, data, packed)
+    samples, more = _without_unspecified(samples, extra)
+    if packed:
+        more.append(f"its {page.bitspersample} bits a channel are written as 16")
+    return _beside(page, samples, [*notes, *more], data)
+
+
+def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
+    """[H, W, S] samples of a page."""
+    import tifffile
+
+    if packed:
+        what = f"a TIFF file with {page.bitspersample}-bit packed pixels"
+        decoding.optional("imagecodecs", "codecs", what)
+    try:
+        samples = page.asarray()
+    except ValueError as error:  # compressed in a way that tifffile leaves to another package
+        if "imagecodecs" not in str(error):
+            raise
+        samples = pillow_reader.decode_with_opencv(data)
+        if samples.dtype != page.dtype:
+            raise PhotoError(
+                f"is a TIFF file compressed by {page.compression.name}, which needs the extra "
+                "'codecs': run 'pip install \"dem_jax[codecs]\"', or save it uncompressed."
+            ) from error
+    if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1:
+        planes_first = samples.shape[0] == page.samplesperpixel
+        samples = np.moveaxis(samples, 0, -1) if planes_first else samples
+    samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    if packed:
+        samples = np.rint(samples * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+        white = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
+        samples[..., 0] = white - samples[..., 0]
+    return samples
+
+
+def _without_unspecified(samples: np.ndarray, extra: list[int]) -> tuple[np.ndarray, list[str]]:
+    """Colour and alpha, not multiplied by it; a channel beside them that is no alpha is left out.
+
+    Three channels of which two are unspecified are colour, whatever they are called.
+    """
+    if not extra or samples.shape[-1] == 3:
+        return samples, []
+    if extra[-1] == _ASSOCIATED:
+        return extra_readers.straightened(samples), []
+    if extra[-1] == _UNASSOCIATED:
+        return samples, []
+    return samples[..., :-1], ["a channel that is neither colour nor alpha was left out"]
+
+
+def _beside(page: Any, samples: np.ndarray, notes: list[str], data: bytes | None) -> Decoded:
+    """The samples with what the page's tags say of them."""
+    tags = page.tags
+    return Decoded(
+        samples,
+        notes,
+        tags.valueof(_ORIENTATION, 1),
+        tags.valueof(_PROFILE),
+        exif.read_tiff(data) if data else None,
+        tags.valueof(_XMP),
+        _resolution(tags),
+    )
+
+
+def _resolution(tags: Any) -> tuple[float, float] | None:
+    try:
+        factor = _PER_INCH[tags.valueof(_RESOLUTION_UNIT, 2)]
+        across, down = (
+            factor * top / bottom
+            for top, bottom in (tags.valueof(_X_RESOLUTION), tags.valueof(_Y_RESOLUTION))
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return metadata.checked_resolution(across, down)

@@ -1,0 +1,50 @@
+"""Standard output and error as they come: closed, full, piped into `head`, or unable to say é."""
+
+import contextlib
+import os
+import sys
+from typing import Any
+
+
+def ensure() -> None:
+    """Gives closed standard streams a place to write to.
+
+    Else the next files that are opened would get their numbers, and whatever libraries write to
+    standard error would end in them.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
+def put(stream: Any, text: str) -> bool:
+    """Writes `text` at once; False where nobody reads any more. Never raises."""
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            stream.write(text.encode("ascii", "backslashreplace").decode())
+        stream.flush()
+    except (OSError, ValueError, AttributeError):  # a broken pipe, a closed stream, none at all
+        return False
+    return True
+
+
+def leave(status: int, *, at_once: bool) -> None:
+    """Ends the process; `at_once` does not wait for threads that still compute."""
+    for stream in (sys.stdout, sys.stderr):
+        if not put(stream, ""):
+            _silence(stream)
+    if at_once:
+        os._exit(status)
+    sys.exit(status)
+
+
+def _silence(stream: Any) -> None:
+    """What is still in a broken stream must not fail when Python flushes it at its end."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,126 @@
+"""TIFF as microscopes, scanners and retouchers write it."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from odd_files import PIXELS, dng, tiff
+from PIL import Image
+
+from dem_jax.runtime.files import images
+
+WIDE = PIXELS.astype(np.uint16) * 257
+
+
+def read(tmp_path, data):
+    (tmp_path / "x.tif").write_bytes(data)
+    return images.read_photo(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_channels_on_pages_of_their_own_are_colour(tmp_path, kind, dtype):
+    samples = PIXELS if dtype == np.uint8 else WIDE
+    planes = np.moveaxis(samples, -1, 0)
+    data = tiff(planes, **{kind: True}, metadata={"axes": "CYX"}, photometric="minisblack")
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert photo.bit_depth == 8 * np.dtype(dtype).itemsize
+
+
+def test_of_a_stack_the_first_picture_is_used_and_said(tmp_path):
+    planes = np.stack([np.moveaxis(WIDE, -1, 0)] * 4) // np.array([1, 2, 3, 4])[:, None, None, None]
+    data = tiff(planes.astype(np.uint16), imagej=True, metadata={"axes": "ZCYX"})
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert "first of 4" in photo.notes[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_premultiplied_alpha_is_undone(tmp_path, dtype):
+    peak = 1.0 if dtype == np.float32 else np.iinfo(dtype).max
+    alpha = np.linspace(0, peak, 64).astype(dtype)[None, :, None].repeat(48, axis=0)
+    straight = (PIXELS / 255 * peak).astype(dtype)
+    multiplied = (straight * (alpha / peak)).round(0 if peak > 1 else 6).astype(dtype)
+    samples = np.concatenate([multiplied, alpha], axis=-1)
+    photo = read(tmp_path, tiff(samples, photometric="rgb", extrasamples=["assocalpha"]))
+    solid = alpha[..., 0] > 0.5 * peak
+    off = np.abs(photo.pixels * peak - straight)[solid]
+    assert off.max() <= (1.01 if peak > 1 else 1e-4)
+    np.testing.assert_array_equal(photo.alpha, alpha[..., 0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_an_extra_channel_that_is_no_alpha_is_left_out(tmp_path, dtype):
+    samples = np.concatenate([WIDE, WIDE[..., :1] // 2], axis=-1)
+    samples = samples if dtype == np.uint16 else (samples // 257).astype(dtype)
+    photo = read(tmp_path, tiff(samples, photometric="rgb", extrasamples=["unspecified"]))
+    assert photo.alpha is None
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert any("neither colour nor alpha" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_five_channels_are_called_so(tmp_path, dtype):
+    data = tiff(np.zeros((16, 16, 5), dtype), photometric="minisblack", planarconfig="contig")
+    with pytest.raises(images.PhotoError, match="has 5 channels"):
+        read(tmp_path, data)
+
+
+def packed12(samples):
+    """Grey TIFF of two 12-bit samples in three bytes."""
+    a, b = samples[:, ::2].astype(int), samples[:, 1::2].astype(int)
+    body = np.stack([a >> 4, (a & 15) << 4 | b >> 8, b & 255], axis=-1).astype(np.uint8).tobytes()
+    height, width = samples.shape
+    entries = [(256, 3, width), (257, 3, height), (258, 3, 12), (259, 3, 1), (262, 3, 1)]
+    entries += [(273, 4, 8), (277, 3, 1), (278, 3, height), (279, 4, len(body))]
+    table = b"".join(
+        tag.to_bytes(2, "little")
+        + kind.to_bytes(2, "little")
+        + (1).to_bytes(4, "little")
+        + value.to_bytes(4, "little")
+        for tag, kind, value in entries
+    )
+    start = (8 + len(body)).to_bytes(4, "little")
+    return b"II*\0" + start + body + len(entries).to_bytes(2, "little") + table + bytes(4)
+
+
+def test_12_bit_packed_pixels_are_read(tmp_path):
+    pytest.importorskip("imagecodecs")
+    samples = PIXELS[..., 0].astype(np.uint16) * 16
+    photo = read(tmp_path, packed12(samples))
+    assert photo.bit_depth == 16
+    np.testing.assert_allclose(photo.pixels[..., 0], samples / 4095, atol=1e-5)
+    assert "12 bits" in photo.notes[0]
+
+
+def test_12_bit_packed_pixels_without_the_extra_are_called_so(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "imagecodecs", None)
+    with pytest.raises(images.PhotoError, match=r"12-bit packed pixels.*dem_jax\[codecs\]"):
+        read(tmp_path, packed12(PIXELS[..., 0].astype(np.uint16)))
+
+
+def test_the_thumbnail_of_a_dng_is_not_its_photo(tmp_path):
+    data = dng(WIDE, PIXELS[:12, :16])
+    photo = read(tmp_path, data)
+    assert photo.bit_depth == 16
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert images.shape_of(tmp_path / "x.tif") == PIXELS.shape
+
+
+def test_several_pages_are_said(tmp_path):
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(3):
+            writer.write(WIDE, photometric="rgb", metadata=None)
+    assert read(tmp_path, buffer.getvalue()).notes == ("only the first of 3 pages is used",)
+
+
+def test_palettes_and_one_bit_are_read(tmp_path):
+    for image in (Image.fromarray(PIXELS).quantize(16), Image.fromarray(PIXELS).convert("1")):
+        buffer = io.BytesIO()
+        image.save(buffer, "TIFF")
+        photo = read(tmp_path, buffer.getvalue())
+        expected = np.asarray(image.convert("RGB"))[..., : photo.pixels.shape[-1]]
+        np.testing.assert_array_equal(np.rint(photo.pixels * 255), expected)
