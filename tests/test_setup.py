@@ -57,7 +57,7 @@ def test_bad_flags_have_their_status_without_anybody_to_hear():
 
 
 def test_no_home_is_no_obstacle():
-    code = "from dem_jax.runtime import devices; print(repr(devices.default_cache_dir()))"
+    code = "from dem_jax.runtime.scale import devices; print(repr(devices.default_cache_dir()))"
     code = f"import pwd; pwd.getpwuid = lambda _: {{}}[0]; {code}"
     ended = subprocess.run(
         [sys.executable, "-c", code],

@@ -18,7 +18,7 @@ def bar_of(label, monkeypatch, columns=80):
     bar = progress.Progress(stream)
     bar.begin(label, 4)
     bar.stage("EM")
-    bar.iteration(2, 1.25, log=True)
+    bar.iteration(2, 1.25)
     return stream.getvalue().split("\r")[-1]
 
 
@@ -79,7 +79,7 @@ def test_no_stream_fails_a_photo(monkeypatch):
         bar = progress.Progress(stream)
         bar.begin("a.png", 4)
         bar.stage("EM")
-        bar.iteration(1, 0.5, log=True)
+        bar.iteration(1, 0.5)
         bar.companion().say("also")
     stream = Ascii()
     assert streams.put(stream, "caf\u00e9\n")

@@ -160,4 +160,4 @@ def test_lamps_are_bounded_from_below_only(case):
     latent = robust(photo, kernel, WEIGHT, jnp.ones(photo.shape))
     assert 1.2 * error(latent, jnp.clip(lit, 0, 1)) < plain
     assert latent.max() > 3
-    assert latent.min() > -0.1
+    assert latent.min() > -0.15  # plain: -1.7
