@@ -166,6 +166,9 @@ def next_sparsity(sparsity: jax.Array) -> jax.Array:
     return jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)
 
 
+SPLITTINGS = 24  # half-quadratic steps for every image
+
+
 def l0_latent(
     photo: jax.Array, kernel: jax.Array, sparsity: jax.Array, splittings: int
 ) -> jax.Array:

@@ -1,0 +1,140 @@
+"""One kernel for a photo, its size unknown: candidates in an overview, then finer and finer views.
+
+At every level, alternately,
+
+    f = argmin |k * f - g|^2 + lambda |grad f|_0              (half-quadratic splitting, FFT)
+    k = argmin |k * e - grad g|^2 + ridge |k|^2, k >= 0       e: the strong and useful part of grad f
+
+and at last, at full size, with the hyper-Laplacian prior |grad f|^0.8 in place of the L0 one.
+
+Planes are [H, W], of range one (see `stretched`); kernels [k, k] of sum one. All shapes are fixed
+by the photo and the windows, so that everything works under jit and vmap.
+
+Sources: Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013;
+Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014; for
+the choice of edges see `edges`.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dem_jax.model.likelihood import estimate_noise_std
+from dem_jax.solve import fourier
+from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.start import edges, views
+from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_latent
+
+_ALTERNATIONS = 5  # of image and kernel at every level
+_DECAY = 1 / 1.1  # of lambda, from one alternation to the next
+_LEAST_SPARSITY = 1e-4  # squared image units
+_RIDGE = 2e-3  # on the kernel, relative to the power of the edges
+_COARSEST = 5  # pixels: the window at the coarsest level
+_LEAST_SIDE = 16  # pixels of the coarsest picture
+
+
+class Setting(NamedTuple):
+    """What a candidate believes; numbers, or arrays [N] of them."""
+
+    sparsity: jax.Array | float  # lambda at the coarsest level, squared image units
+    fraction: jax.Array | float  # of the gradients, the strongest, that enter the kernel's fit
+    useless: jax.Array | float  # part of the photo, the least useful, whose gradients do not
+    least_entry: jax.Array | float  # smaller kernel entries, relative to the largest, are dropped
+    least_island: jax.Array | float  # smaller separate parts of the kernel, by mass, are dropped
+
+
+CANDIDATES = Setting(
+    sparsity=(8e-3, 8e-3, 1.6e-2, 8e-3, 8e-3, 3.2e-2),
+    fraction=(0.1, 0.1, 0.1, 0.2, 0.2, 0.05),
+    useless=(0.3, 0.2, 0.3, 0.3, 0.0, 0.5),
+    least_entry=(0.05, 0.05, 0.05, 0.05, 0.05, 0.1),
+    least_island=(0.05, 0.1, 0.1, 0.05, 0.05, 0.05),
+)
+_FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
+_LAST = _FINER._replace(sparsity=1e-3)
+
+
+def stretched(plane: jax.Array) -> jax.Array:
+    """A plane [H, W] of contrast one: exposure does not matter to what follows."""
+    low, high = jnp.quantile(plane[::2, ::2], jnp.asarray([0.005, 0.995]))
+    return (plane - low) / jnp.maximum(high - low, 1e-6)
+
+
+def coarse_to_fine(plane: jax.Array, setting: Setting, *, window: int) -> jax.Array:
+    """One candidate: a kernel [window, window] for a plane, from no more than the plane."""
+    sizes = window_sizes(window)
+    middle = sizes[0] // 2
+    kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
+    sparsity = setting.sparsity
+    for size in sizes:
+        shape = [max(round(n * size / window), min(n, _LEAST_SIDE)) for n in plane.shape]
+        level = jax.image.resize(plane, shape, "linear") if size < window else plane
+        kernel = views.zoom_kernel(kernel, size, size / kernel.shape[0])
+        kernel, sparsity = alternate(level, kernel, setting._replace(sparsity=sparsity))
+    return kernel
+
+
+def window_sizes(window: int) -> list[int]:
+    """Odd window sizes from the coarsest level to the finest, by steps of about sqrt(1/2).
+
+    >>> window_sizes(43)
+    [5, 7, 11, 15, 21, 31, 43]
+    """
+    sizes, size = [window], float(window)
+    while sizes[-1] > _COARSEST:
+        size *= 0.5**0.5
+        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
+    return sizes[::-1]
+
+
+def alternate(
+    plane: jax.Array, kernel: jax.Array, setting: Setting, *, times: int = _ALTERNATIONS
+) -> tuple[jax.Array, jax.Array]:
+    """Image and kernel in turn, at one level; the kernel, and lambda as it is then."""
+    canvas, photo_edges, mask = _canvas(plane, kernel.shape[0])
+    useful = edges.usefulness(photo_edges, kernel.shape[0])
+    rows, cols = plane.shape
+    useful = mask * (useful >= jnp.quantile(useful[:rows, :cols], setting.useless))
+
+    def once(carry, _):
+        kernel, sparsity = carry
+        latent = l0_latent(canvas, kernel, sparsity, SPLITTINGS)
+        found = edges.strongest(fourier.differences(latent), useful, setting.fraction)
+        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        kernel = clean(kernel, setting.least_entry, setting.least_island)
+        return (kernel, jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)), None
+
+    start = (kernel, jnp.asarray(setting.sparsity, plane.dtype))
+    return lax.scan(once, start, length=times)[0]
+
+
+def polish(plane: jax.Array, kernel: jax.Array, *, times: int = 5) -> jax.Array:
+    """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
+    (rows, cols), half = plane.shape, kernel.shape[0] // 2
+    weight = judging_weight(plane)
+    canvas, photo_edges, mask = _canvas(plane, kernel.shape[0])
+
+    def once(kernel, _):
+        latent = hyper_laplacian(plane, kernel, weight, iterations=15)
+        latent = latent[half : half + rows, half : half + cols]
+        latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
+        found = edges.strongest(fourier.differences(latent), mask, 0.3)
+        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        return clean(kernel, 0.02, 0.05), None
+
+    return lax.scan(once, kernel, length=times)[0]
+
+
+def judging_weight(plane: jax.Array) -> jax.Array:
+    """The prior weight of images to be judged: smooth ones, of edges only."""
+    return 8.0 * (estimate_noise_std(plane[..., None]) ** 2 + 0.003**2)
+
+
+def _canvas(plane: jax.Array, window: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The extended plane, its differences [2, ...] and where they are known [...]."""
+    shape = fourier.canvas_shape(plane.shape, window)
+    mask = fourier.inside((plane.shape[0] - 1, plane.shape[1] - 1), shape)
+    canvas = fourier.extend(plane, shape)
+    return canvas, fourier.differences(canvas) * mask, mask
