@@ -18,25 +18,22 @@ import levin
 import numpy as np
 
 from dem_jax.evaluation import tables
-from dem_jax.runtime.programs import Programs, default_solver
+from dem_jax.runtime.programs import Programs
+from dem_jax.solver import make_solver
 
 PHOTOS = "im1_kernel1,im1_kernel4,im2_kernel3,im2_kernel7"
+LEVIN = common.REPOSITORY / "benchmarks" / "levin.flags"
 VARIANTS = {
     "baseline": "",
-    "cold_start": "--warm_start=false",  # nor a guide for T_f: the paper's prior in its purest form
-    "no_detail": "--detail_std=0",
+    "no_detail": "--detail=none",
     "two_chains": "--num_chains=2 --samples_per_chain=2",
     # Unpreconditioned steps must stay below 2 / curvature, of the order of noise^2 / pixels.
     "sgld": "--sampler=sgld --step_size=1e-11",
     "noisy_adam": "--sampler=noisy_adam",
     "no_m_step": "--m_steps=0",
     "m_on_photo": "--m_domain=photo",
-    "m_weak_edges": "--m_edge=0",
-    "m_strongest_edges": "--m_edge=0.06",
-    "m_no_detail": "--soft.m_detail=0",
-    "m_all_detail": "--soft.m_detail=1",
     "refinement": "--refinement=0.5",  # levin as it is: half of the result from a deconvolution
-    "t_k": "--kernels=estimated",  # the paper's prior on kernels, where levin has free ones
+    "t_k": "--kernels=network",  # the paper's prior on kernels, where levin has free ones
 }
 COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}
 COLUMNS |= {"seconds": "seconds"}
@@ -45,7 +42,7 @@ COLUMNS |= {"seconds": "seconds"}
 @functools.cache
 def programs_of(flags):
     """A variant's compiled programs and options."""
-    return Programs(default_solver()), common.options(flags)
+    return Programs(make_solver()), levin.tuned(common.options(flags))
 
 
 def measure(folder, name, flags):
@@ -68,7 +65,12 @@ def run(arguments, flags):
     folder, tasks = pathlib.Path(arguments.data), {}
     names, photos = arguments.variants.split(","), arguments.photos.split(",")
     for variant in ["baseline", *(name for name in names if name != "baseline")]:
-        own = ("--flagfile=levin", "--refinement=0", *flags, *VARIANTS[variant].split())
+        own = (
+            f"--flagfile={common.REPOSITORY / 'benchmarks' / 'levin.flags'}",
+            "--refinement=0",
+            *flags,
+            *VARIANTS[variant].split(),
+        )
         for photo in photos:
             tasks[f"{variant}/{photo}"] = functools.partial(measure, folder, photo, own)
     rows = common.kept_rows(arguments.rows, tasks)

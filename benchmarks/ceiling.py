@@ -24,7 +24,8 @@ from dem_jax import solver
 from dem_jax.evaluation import camera_shake, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import given_kernels, images
-from dem_jax.runtime.programs import Programs, default_solver
+from dem_jax.runtime.programs import Programs
+from dem_jax.solver import make_solver
 
 DEBLUR = jax.jit(solver.deblur, static_argnums=2)
 HEADER = "photo|blurred|warm start|blind EM|ceiling|below ceiling|gap closed [%]|spread"
@@ -80,7 +81,7 @@ def _with_gap(line):
 
 def run(arguments, flags):
     options, folder = common.options(flags), pathlib.Path(arguments.data)
-    programs, tasks = Programs(default_solver()), {}
+    programs, tasks = Programs(make_solver()), {}
     given = json.loads(pathlib.Path(arguments.blind).read_text()) if arguments.blind else {}
     for path in sorted((folder / "blurry").glob(arguments.only)):
         name, photo = path.stem.removesuffix("_img"), images.read_photo(path).pixels

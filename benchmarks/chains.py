@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 from dem_jax.em import mcem
+from dem_jax.model import detail_prior
 from dem_jax.types import Problem
 
 
@@ -34,6 +35,7 @@ def make_problem(size: int, config: DeblurConfig) -> Problem:
         start_kernels=jnp.full((1, k, k), 1 / k**2),
         noise_std=jnp.float32(0.01),
         start_misfit=jnp.float32(1.0),
+        detail=detail_prior.NONE,
     )
 
 
@@ -45,7 +47,7 @@ def e_step(args, chains: int, axis: str):
         burn_in=0,
         samples_per_chain=1,
         thinning=args.steps,
-        detail_std=0.0,
+        detail="none",
         image_network=ImageNetworkConfig(channels=args.channels, levels=args.levels),
     )
     problem = make_problem(args.size, config)

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 
 from dem_jax.runtime import programs
 from dem_jax.runtime.scale import plan
+from dem_jax.solver import make_solver
 
 SIDE = 255  # pixels, of Levin's photos
 
@@ -69,7 +70,7 @@ def lower(flagfile):
     shape = (SIDE, SIDE, 1)
     config = plan.resolve(options.config, options.sizes, shape, "photo", padded=False)
     key, photo = jax.random.key(common.SEED), jax.ShapeDtypeStruct(shape, jnp.float32)
-    solver = programs.default_solver()
+    solver = make_solver()
     prepare, init, finish = (
         jax.jit(function, static_argnums=2)
         for function in (solver.prepare, solver.init, solver.finish)

@@ -4,7 +4,7 @@
 
 Shakes scikit-image's camera picture (grey, 256 x 256) along random paths: rotation about a point
 off the centre plus translation, kernels up to 20 pixels, Gaussian noise of 0.003. Then runs
-dem_jax.main with the flagfiles quickstart and quickstart_nonuniform and prints the PSNR in dB of
+dem_jax.main with the flagfiles quickstart and nonuniform and prints the PSNR in dB of
 the blurred photo and of both warm starts and results after the best shift, and seconds.
 docs/accuracy.md has a typical output.
 """
@@ -23,7 +23,7 @@ from dem_jax.evaluation import camera_shake
 from dem_jax.runtime.files import samples
 
 COMMON = ("--kernel_size=21", "--overwrite")
-MODES = {"uniform": "quickstart", "nonuniform": "quickstart_nonuniform"}
+MODES = {"uniform": "quickstart", "nonuniform": "nonuniform"}
 
 
 def make(folder, seed):

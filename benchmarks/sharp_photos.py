@@ -25,12 +25,13 @@ import levin
 import numpy as np
 from PIL import Image, ImageOps
 
+from dem_jax import solver
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import given_kernels, images
-from dem_jax.runtime.programs import Programs, default_solver
+from dem_jax.runtime.programs import Programs
 from dem_jax.solve import deconvolution
-from dem_jax.start import warm_start
+from dem_jax.solver import make_solver
 
 SIDE, NOISE, MAX_SHIFT, CROP = 256, 0.003, 10, 15  # pixels, image units, pixels, pixels
 COLUMNS = {
@@ -42,7 +43,7 @@ COLUMNS = {
     "kernel": "kernel",
     "seconds": "seconds",
 }
-RESTORE = jax.jit(warm_start.restore, static_argnums=2)
+RESTORE = jax.jit(solver.restore, static_argnums=3)
 
 
 def simulate(picture, kernel_file, seed):
@@ -73,9 +74,8 @@ def measure(options, programs, picture, kernel_file, seed, quality):
     config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, picture.stem)
     start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
-    half = config.kernel_size // 2
-    weight = deconvolution.prior_weight(NOISE, config.start.smoothness, config.model_std)
-    known = RESTORE(jnp.asarray(photo), true, config, weight=weight)[half:-half, half:-half]
+    weight = deconvolution.prior_weight(NOISE, deconvolution.kernel_error(1, after_em=True))
+    known = RESTORE(jnp.asarray(photo), true, weight, config)
 
     def psnr(image):
         image = np.clip(np.asarray(image), 0, 1)
@@ -99,7 +99,7 @@ def timed(*task):
 
 
 def run(arguments, flags):
-    options, programs, tasks = common.options(flags), Programs(default_solver()), {}
+    options, programs, tasks = common.options(flags), Programs(make_solver()), {}
     kernels = sorted(pathlib.Path(arguments.kernels).glob("*.png"))
     for number, picture in enumerate(
         sorted((pathlib.Path(arguments.data) / "sharp").glob("*.png"))

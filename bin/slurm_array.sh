@@ -24,9 +24,8 @@ read -ra more <<<"${MORE:-}"
 
 # srun, because Slurm sends the signal to job steps, not to this shell.
 srun "${PYTHON:-python3}" -m dem_jax.main \
-  --flagfile="${FLAGFILE:-nonuniform}" --input="$INPUT" --output_dir="$OUTPUT" \
-  --num_processes="$SLURM_ARRAY_TASK_COUNT" \
-  --process_id="$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN))" \
+  --flagfile="${FLAGFILE:-best}" --input="$INPUT" --output_dir="$OUTPUT" \
+  --process="$((SLURM_ARRAY_TASK_ID - SLURM_ARRAY_TASK_MIN))/$SLURM_ARRAY_TASK_COUNT" \
   ${more[@]+"${more[@]}"}
 status=$?
 

@@ -24,7 +24,7 @@ set -uo pipefail
 read -ra more <<<"${MORE:-}"
 
 srun --kill-on-bad-exit=0 "${PYTHON:-python3}" -m dem_jax.main \
-  --flagfile="${FLAGFILE:-nonuniform}" --input="$INPUT" --output_dir="$OUTPUT" \
+  --flagfile="${FLAGFILE:-best}" --input="$INPUT" --output_dir="$OUTPUT" \
   --distributed=auto \
   ${more[@]+"${more[@]}"}
 status=$?

@@ -12,7 +12,7 @@ set -euo pipefail
 : "${TPU:?set TPU to the name of the slice}" "${ZONE:?set ZONE to its zone}"
 : "${INPUT:?set INPUT to the folder of photos}" "${OUTPUT:?set OUTPUT to the folder of results}"
 
-command="python3 -m dem_jax.main --flagfile=$(printf %q "${FLAGFILE:-nonuniform}")"
+command="python3 -m dem_jax.main --flagfile=$(printf %q "${FLAGFILE:-best}")"
 command+=" --input=$(printf %q "$INPUT") --output_dir=$(printf %q "$OUTPUT")"
 command+=" --distributed=auto --shard=auto ${MORE:-}"
 

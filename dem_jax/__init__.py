@@ -3,8 +3,8 @@
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig, WarmStartConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import blur
-from dem_jax.solver import deblur
-from dem_jax.types import EMInfo, Model, Problem, Result
+from dem_jax.solver import Solver, deblur, make_solver
+from dem_jax.types import EMInfo, ImagePrior, KernelPrior, Model, Problem, Result
 
 __version__ = "0.1.0"
 
@@ -12,14 +12,18 @@ __all__ = [
     "DeblurConfig",
     "EMInfo",
     "ImageNetworkConfig",
+    "ImagePrior",
     "KernelNetworkConfig",
+    "KernelPrior",
     "Model",
     "Problem",
     "Result",
+    "Solver",
     "WarmStartConfig",
     "__version__",
     "blur",
     "deblur",
     "langevin",
+    "make_solver",
     "mcem",
 ]

@@ -5,7 +5,6 @@ own registry, so that importing this module disturbs no other program's flags.
 """
 
 import dataclasses
-import inspect
 import os
 import pathlib
 import re
@@ -27,12 +26,11 @@ USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, 
   python -m dem_jax.main --flagfile=configs/quickstart.flags --input=photo.jpg --output_dir=out
 
 Results are in OUTPUT_DIR/NAME: deblurred.png, report.png, kernels, uncertainty and run.json.
-Flagfiles are sets of flags for a purpose: quickstart (minutes on 2 CPU cores), uniform, nonuniform,
-paper, levin, lai, koehler, smoke. Flags after a flagfile win over it.
+Flagfiles are sets of flags for a purpose: quickstart (minutes on 2 CPU cores), nonuniform (where
+the camera also turned), best, large, paper, smoke. Flags after a flagfile win over it.
 Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags (nothing written),
 75 stopped by SIGTERM: what was reached is saved, and the same command goes on from there.
 """
-_RESOLVED = ("kernel_size", "patch_grid")  # have flags of their own, which also take `auto`
 
 
 def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = None) -> int:
@@ -50,9 +48,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         options = make_options(values)
         wanted = hosts.parse(
             str(values["distributed"].value),
-            values["coordinator_address"].value,
-            values["num_processes"].value,
-            values["process_id"].value,
+            values["process"].value,
         )
         sources = inputs.find_sources(values["input"].value or ())
         if text := values["ground_truth"].value:
@@ -79,9 +75,20 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
 
 
 def define_flags() -> flags.FlagValues:
-    """All flags of the command line, in a registry of their own."""
+    """All flags of the command line, in a registry of their own; each says when to touch it."""
     values = flags.FlagValues()
     values.set_gnu_getopt(True)
+    _define_main_flags(values)
+    _define_photo_flags(values)
+    _define_scale_flags(values)
+    flags.DEFINE_boolean("help", False, "This text.", short_name="h", flag_values=values)
+    for name, default, text in _config_fields(DeblurConfig()):
+        _define_config_flag(name, default, text, values)
+    return values
+
+
+def _define_main_flags(values: flags.FlagValues) -> None:
+    """Flags of what is deblurred, where results go, and how a run goes on."""
     own: dict[str, Any] = {"flag_values": values}
     bundled = ", ".join(samples.PREFIX + name for name in samples.FILES)
     flags.DEFINE_multi_string(
@@ -90,90 +97,111 @@ def define_flags() -> flags.FlagValues:
         f"Photo, folder or glob; may be given several times. Bundled: {bundled}",
         **own,
     )
-    flags.DEFINE_string("output_dir", None, "Folder for the results.", **own)
+    flags.DEFINE_string("output_dir", None, "Folder for the results; it is made.", **own)
     flags.DEFINE_enum(
         "blur",
         sizes.NONUNIFORM,
         [sizes.UNIFORM, sizes.NONUNIFORM],
-        "uniform: one kernel for the photo; nonuniform: one for every patch.",
+        "Give uniform where the camera moved sideways, one kernel for the photo, and nonuniform "
+        "where it also turned, one for every patch.",
         **own,
     )
     flags.DEFINE_string(
         "kernel_size",
         "auto",
-        "Odd number of pixels, auto, or a file with a photo's name and its size on each line.",
+        "Odd number of pixels, a little more than the longest smear in the photo; or auto; or a "
+        "file with a photo's name and its size on each line.",
         **own,
     )
-    flags.DEFINE_string("patch_grid", "auto", "ROWSxCOLS of patches, or auto.", **own)
-    flags.DEFINE_integer("seed", 0, "Random seed.", lower_bound=0, **own)
-    flags.DEFINE_boolean("overwrite", False, "Redo photos that are finished already.", **own)
+    flags.DEFINE_string(
+        "patch_grid",
+        "auto",
+        "ROWSxCOLS of patches, or auto; give more where the blur changes fast across the photo.",
+        **own,
+    )
+    flags.DEFINE_integer(
+        "seed",
+        0,
+        "Random seed; another one shows how much chance is in a result.",
+        lower_bound=0,
+        **own,
+    )
     flags.DEFINE_boolean(
-        "resume", True, "Go on from the newest checkpoint in output_dir, if there is one.", **own
+        "overwrite", False, "Give it to redo photos that are finished already.", **own
+    )
+    flags.DEFINE_boolean(
+        "resume",
+        True,
+        "Goes on from the newest checkpoint in output_dir; --noresume starts anew.",
+        **own,
     )
     flags.DEFINE_float(
-        "checkpoint_every", 30.0, "Least seconds between two checkpoints.", lower_bound=0.0, **own
+        "checkpoint_every",
+        30.0,
+        "Seconds at least between two checkpoints; fewer where a machine may go without notice.",
+        lower_bound=0.0,
+        **own,
     )
     flags.DEFINE_enum(
         "precision",
         "float32",
         list(devices.PRECISIONS),
-        "Of products: tf32 acts on GPUs, bfloat16 everywhere.",
+        "Precision of products: tf32 is faster on recent NVIDIA GPUs, bfloat16 on accelerators and "
+        "a little less exact.",
         **own,
-    )
-    flags.DEFINE_integer(
-        "log_every", 1, "EM iterations between two lines of metrics.", lower_bound=1, **own
-    )
-    flags.DEFINE_string(
-        "tensorboard_dir",
-        None,
-        "Folder for TensorBoard's event files; needs the extra dem_jax[tensorboard].",
-        **own,
-    )
-    flags.DEFINE_string(
-        "profile_dir", None, "Folder for jax.profiler's trace of the first EM iteration.", **own
     )
     flags.DEFINE_string(
         "ground_truth",
         None,
-        "Sharp photo, or a folder of them named like the inputs: PSNR is then measured.",
+        "Sharp photo, or a folder of them named like the inputs; give it to have PSNR measured.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "tensorboard_dir",
+        None,
+        "Folder for event files to watch a run in TensorBoard; needs dem_jax[tensorboard].",
+        **own,
+    )
+    flags.DEFINE_string(
+        "profile_dir",
+        None,
+        "Folder for jax.profiler's trace of the first EM iteration, to see where time goes.",
         **own,
     )
     flags.DEFINE_string(
         "compilation_cache_dir",
         devices.default_cache_dir(),
-        "Folder that keeps compiled programs; empty for none.",
+        "Folder that keeps compiled programs for the next run; empty for none.",
         **own,
     )
-    _define_darkroom_flags(values)
-    _define_scale_flags(values)
-    flags.DEFINE_boolean("help", False, "This text.", short_name="h", **own)
-    for name, default, text in _config_fields(DeblurConfig()):
-        _define_config_flag(name, default, text, values)
-    return values
 
 
-def _define_darkroom_flags(values: flags.FlagValues) -> None:
+def _define_photo_flags(values: flags.FlagValues) -> None:
     """Flags of what happens to a photo before and beside deblurring."""
     own: dict[str, Any] = {"flag_values": values}
-    flags.DEFINE_string("crop", None, "X,Y,W,H: deblur only this part, in pixels.", **own)
+    flags.DEFINE_string(
+        "crop", None, "X,Y,W,H in pixels: deblurs only this part, for a quick trial.", **own
+    )
     flags.DEFINE_boolean(
         "linear_light",
         False,
-        "Undo the sRGB curve before deblurring, apply it after.",
+        "Undoes the sRGB curve before deblurring and applies it after; try it where bright lamps "
+        "left streaks.",
         **own,
     )
     flags.DEFINE_string(
-        "init_kernels", None, "File.npy of kernels [k, k] or [P, k, k] to start from.", **own
+        "init_kernels",
+        None,
+        "File.npy of kernels [k, k] or [P, k, k] to start from, such as another run's kernels.npy.",
+        **own,
     )
     flags.DEFINE_integer(
         "preview_every",
         0,
-        "EM iterations between two pictures preview.png; 0 for none.",
+        "EM iterations between two pictures preview.png, which become the animation "
+        "sharpening.webp; 0 for none.",
         lower_bound=0,
         **own,
-    )
-    flags.DEFINE_boolean(
-        "sharpening", False, "Write sharpening.webp, an animation of the EM iterations.", **own
     )
 
 
@@ -183,44 +211,43 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "batch_size",
         "auto",
-        "Photos of one shape computed side by side on a device; auto: 1 on CPU, else by memory.",
+        "Photos of one shape computed side by side on a device; auto is 1 on CPU, else what the "
+        "memory holds. Give fewer where memory runs out.",
         **own,
     )
     flags.DEFINE_boolean(
         "buckets",
         False,
-        "Pad photos of near sizes to one size, so that they share compiled programs and batches.",
+        "Pads photos of near sizes to one size, so that they share compiled programs and batches; "
+        "use it for folders of many sizes.",
         **own,
     )
     flags.DEFINE_string(
         "tile_size",
         "auto",
-        "Pixels along each side of a tile of a large photo; auto: tiles where the memory asks for "
-        "them; 0: never.",
+        "Pixels along each side of a tile of a large photo; auto uses tiles where the memory asks "
+        "for them, 0 never.",
         **own,
     )
     flags.DEFINE_enum(
         "shard",
         "auto",
         ["auto", "none", "chains", "photos"],
-        "What is divided over this process's devices.",
-        **own,
-    )
-    flags.DEFINE_enum(
-        "distributed",
-        "none",
-        ["none", "auto"],
-        "auto: join the other processes of a Slurm, Kubernetes, Open MPI or TPU job.",
+        "What is divided over this process's devices; chains is for one photo with many chains.",
         **own,
     )
     flags.DEFINE_string(
-        "coordinator_address", None, "HOST:PORT of process 0, where nothing tells it.", **own
+        "distributed",
+        "none",
+        "Joins the other processes of a job: auto for Slurm, Kubernetes, Open MPI and TPU, "
+        "HOST:PORT of process 0 elsewhere, together with --process.",
+        **own,
     )
-    flags.DEFINE_integer(
-        "num_processes", None, "Processes that share the photos.", lower_bound=1, **own
-    )
-    flags.DEFINE_integer(
-        "process_id", None, "Which of the processes this one is, from 0.", lower_bound=0, **own
+    flags.DEFINE_string(
+        "process",
+        None,
+        "I/N: this is process I, from 0, of N that share the photos; for job arrays.",
+        **own,
     )
 
 
@@ -259,7 +286,6 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         overwrite=given["overwrite"],
         resume=given["resume"],
         checkpoint_every=given["checkpoint_every"],
-        log_every=given["log_every"],
         tensorboard_dir=_path(given["tensorboard_dir"]),
         profile_dir=_path(given["profile_dir"]),
         precision=given["precision"],
@@ -267,7 +293,6 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         linear_light=given["linear_light"],
         kernels=kernels,
         preview_every=given["preview_every"],
-        sharpening=given["sharpening"],
         batching=plan.parse_batching(given["batch_size"], given["buckets"]),
         shard=given["shard"],
         tile_size=tiles.parse_size(given["tile_size"]),
@@ -282,22 +307,20 @@ def help_text(values: flags.FlagValues) -> str:
         if name == "h":
             continue
         default = defaults.get(name, values[name].default)
-        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
-        ending = "" if default is None else f" (default: {shown})"
+        ending = "" if default is None else f" (default: {default})"
         text = " ".join(values[name].help.split()).split("; repeat this option")[0]
         lines.append(f"  --{name}\n      {text}{ending}")
     return "\n".join(lines)
 
 
 def _config_fields(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, str]]:
-    """(dotted name, default, explanation) of every field, the explanation being its comment."""
-    comments = dict(re.findall(r"^    (\w+):[^#\n]*# (.*)$", inspect.getsource(type(config)), re.M))
+    """(dotted name, default, help) of every field that has a flag."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if dataclasses.is_dataclass(value):
             yield from _config_fields(value, f"{prefix}{field.name}.")
-        elif field.name not in _RESOLVED:
-            yield prefix + field.name, value, comments.get(field.name, "See dem_jax/config.py.")
+        elif field.metadata["flag"]:
+            yield prefix + field.name, value, field.metadata["help"]
 
 
 def _define_config_flag(name: str, default: Any, text: str, values: flags.FlagValues) -> None:
@@ -306,8 +329,6 @@ def _define_config_flag(name: str, default: Any, text: str, values: flags.FlagVa
         flags.DEFINE_boolean(name, None, text, flag_values=values)
     elif isinstance(default, int):
         flags.DEFINE_integer(name, None, text, flag_values=values)
-    elif isinstance(default, tuple):
-        flags.DEFINE_list(name, None, f"{text}; separated by commas", flag_values=values)
     elif isinstance(default, str):
         flags.DEFINE_string(name, None, text, flag_values=values)
     else:
@@ -321,19 +342,9 @@ def _replace(config: Any, given: Mapping[str, Any], prefix: str = "") -> Any:
         name, old = prefix + field.name, getattr(config, field.name)
         if dataclasses.is_dataclass(old):
             changes[field.name] = _replace(old, given, f"{name}.")
-        elif field.name not in _RESOLVED and given[name] is not None:
-            changes[field.name] = _typed(name, given[name], old)
+        elif given.get(name) is not None and field.metadata["flag"]:
+            changes[field.name] = given[name]
     return dataclasses.replace(config, **changes)
-
-
-def _typed(name: str, value: Any, old: Any) -> Any:
-    """The value of a flag in the type of the field's default."""
-    if not isinstance(old, tuple):
-        return value
-    try:
-        return tuple(type(old[0])(item) for item in value)
-    except ValueError as error:
-        raise ValueError(f"--{name}={','.join(value)} must be numbers, such as 32,64.") from error
 
 
 def _find_flagfiles(argv: Sequence[str]) -> list[str]:

@@ -1,23 +1,190 @@
-"""Warm start -> EM -> posterior mean and spread: one photo, one pure function."""
+"""Start -> EM -> posterior mean and spread: one photo, a few pure functions, and one loop.
 
-import dataclasses
+`Solver` holds the functions, `run` is the outer loop of the paper, and `deblur` is both for
+one photo. Only `begin` and `iterate` know which key a function gets.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.em import detail, mcem, uncertainty
-from dem_jax.model import blur, kernel_network, likelihood
+from dem_jax.em import langevin, mcem, uncertainty
+from dem_jax.model import blur, detail_prior, kernel_priors, likelihood
+from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import prior_weight
-from dem_jax.start.warm_start import restore, warm_start
+from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
+from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
 from dem_jax.types import EMInfo, Model, Problem, Result
 
-_NOISE_AMPLITUDE = 0.1  # of the random input channels, against image values up to 1
+_NOISE_CHANNELS = 8  # of T_f's input
+_NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
-_LARGEST_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
-_SPREAD = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
+_MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
+
+
+def restore(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array | float,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
+) -> jax.Array:
+    """The deconvolution [H, W, C] of a photo, or a tile of one, with kernels that EM has found.
+
+    Args:
+      photo: [H, W, C] in [0, 1].
+      kernels: [P, k, k], each of sum one.
+      weight: [] of the prior, see `deconvolution.prior_weight`.
+      config: patch grid and kernel size.
+      model: its blur is used; None: the paper's.
+
+    >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
+    >>> point = jnp.zeros((1, 5, 5)).at[0, 2, 2].set(1.0)
+    >>> restore(photo, point, 1e-3, config).shape
+    (32, 40, 3)
+    """
+    operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
+    return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
+
+
+class Solver(NamedTuple):
+    """The pure functions that deblur; another method may give its own."""
+
+    prepare: Callable[..., Any]  # (key, photo [H, W, C], config) -> problem
+    init: Callable[..., Any]  # (key, problem, config) -> state
+    step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
+    finish: Callable[..., Any]  # (state, problem, config) -> Result
+    # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
+    restore: Callable[..., Any] = restore
+
+
+def make_solver(
+    *,
+    kernels: Callable[[DeblurConfig], jax.Array] | None = None,
+    model: Callable[[DeblurConfig], Model] = paper_model,
+    sampler: Callable[[DeblurConfig], langevin.Sampler] = mcem.named_sampler,
+    starts: Callable[[DeblurConfig], Sequence[Start]] = named_starts,
+) -> Solver:
+    """Monte Carlo EM as a `Solver`; whatever is exchanged here reaches every stage.
+
+    Args:
+      kernels: of a photo's configuration: [P, k, k] or [1, k, k] to start from; None: found.
+      model: priors on image and kernels, and the blur.
+      sampler: of the Langevin chains.
+      starts: ways to first kernels, among which the photo chooses.
+
+    >>> make_solver()._fields
+    ('prepare', 'init', 'step', 'finish', 'restore')
+    """
+
+    def ready(key: jax.Array, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
+        given = None if kernels is None else kernels(config)
+        return prepare(
+            key,
+            photo,
+            config,
+            kernels=given,
+            model=model(config),
+            starts=starts(config),
+            size=size,
+        )
+
+    def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> mcem.MCEMState:
+        return mcem.init(key, problem, config, model=model(config), sampler=sampler(config))
+
+    def step(
+        key: jax.Array,
+        state: mcem.MCEMState,
+        problem: Problem,
+        config: DeblurConfig,
+        *,
+        axis_name: str | None = None,
+    ) -> tuple[mcem.MCEMState, EMInfo]:
+        return mcem.step(
+            key,
+            state,
+            problem,
+            config,
+            model=model(config),
+            sampler=sampler(config),
+            axis_name=axis_name,
+        )
+
+    def done(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
+        return finish(state, problem, config, model=model(config))
+
+    def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
+        return restore(photo, kernels, weight, config, model=model(config))
+
+    return Solver(ready, init, step, done, tile)
+
+
+def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
+    """(state, problem) before the first EM iteration of the run whose key this is.
+
+    >>> photo = jnp.full((32, 40, 3), 0.5)  # [H, W, C]
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> state, problem = jax.eval_shape(
+    ...     lambda key, g: begin(key, g, config, solver=make_solver()), jax.random.key(0), photo
+    ... )
+    >>> state.kernels.shape
+    (1, 5, 5)
+    """
+    prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
+    problem = solver.prepare(prepare_key, photo, config)
+    return solver.init(init_key, problem, config), problem
+
+
+def iterate(
+    key: jax.Array,
+    iteration: jax.Array | int,
+    state: Any,
+    problem: Any,
+    config: DeblurConfig,
+    *,
+    solver: Solver,
+) -> tuple[Any, EMInfo]:
+    """(state, info) after EM iteration number `iteration`, from 1, of the run whose key this is.
+
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> def first(key, g):
+    ...     state, problem = begin(key, g, config, solver=make_solver())
+    ...     return iterate(key, 1, state, problem, config, solver=make_solver())
+    >>> photo = jnp.full((32, 40, 3), 0.5)  # [H, W, C]
+    >>> jax.eval_shape(first, jax.random.key(0), photo)[1].residual_std.shape
+    ()
+    """
+    return solver.step(jax.random.fold_in(key, iteration), state, problem, config)
+
+
+def run(key: jax.Array, photo: jax.Array, config: DeblurConfig, *, solver: Solver) -> Result:
+    """The outer loop: begin, EM iterations, finish.
+
+    Args:
+      key: random key, consumed.
+      photo: g, [H, W, C].
+      config: static under jit.
+      solver: the functions.
+
+    >>> config = DeblurConfig(kernel_size=5)
+    >>> photo = jnp.full((32, 40, 3), 0.5)
+    >>> jax.eval_shape(
+    ...     lambda key, g: run(key, g, config, solver=make_solver()), jax.random.key(0), photo
+    ... ).latent.shape
+    (32, 40, 3)
+    """
+    state, problem = begin(key, photo, config, solver=solver)
+    state, info = lax.scan(
+        lambda state, t: iterate(key, t, state, problem, config, solver=solver),
+        state,
+        jnp.arange(1, config.em_iterations + 1),
+    )
+    return solver.finish(state, problem, config)._replace(info=info)
 
 
 def deblur(
@@ -27,6 +194,8 @@ def deblur(
     *,
     kernels: jax.Array | None = None,
     model: Model | None = None,
+    sampler: langevin.Sampler | None = None,
+    starts: Sequence[Start] | None = None,
 ) -> Result:
     """Deblurs one photo.
 
@@ -34,10 +203,11 @@ def deblur(
       key: random key, consumed.
       photo: g, [H, W, C], C = 1 or 3, float values in [0, 1], at least twice the kernel's size.
       config: kernel size, patch grid and everything else; static under jit.
-      kernels: [P, k, k] or [1, k, k], somebody's kernels to start from, or to keep where
-        `config.kernels` is "fixed"; None: they are found from the photo.
-      model: networks and blur other than the paper's, see `mcem.paper_model`. The result is then
-        the posterior mean as it is, without `config.refinement`, which knows one blur only.
+      kernels: [P, k, k] or [1, k, k] to start from, or to keep where `config.kernels` is "fixed";
+        None: they are found from the photo.
+      model: priors on image and kernels, and the blur; None: `paper_model(config)`.
+      sampler: of the Langevin chains; None: the one that `config` names.
+      starts: ways to first kernels; None: those of `start.warm_start`.
 
     Returns:
       `Result`: latent [H, W, C], kernels [P, k, k], std [H, W, C] and info, [T] per field.
@@ -54,18 +224,13 @@ def deblur(
     >>> result.latent.shape, result.kernels.shape, result.std.shape
     ((32, 40, 3), (6, 5, 5), (32, 40, 3))
     """
-    start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = prepare(start_key, photo, config, kernels=kernels)
-    state = mcem.init(init_key, problem, config, model=model)
-
-    def iterate(state, t):
-        return mcem.step(jax.random.fold_in(key, t), state, problem, config, model=model)
-
-    state, info = lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
-    if model is not None:
-        soft = dataclasses.replace(config.soft, spread=1.0)
-        config = dataclasses.replace(config, refinement=0.0, spread=1.0, soft=soft)
-    return finish(state, problem, config)._replace(info=info)
+    solver = make_solver(
+        kernels=None if kernels is None else lambda config: kernels,
+        model=(lambda config: model) if model else paper_model,
+        sampler=(lambda config: sampler) if sampler else mcem.named_sampler,
+        starts=(lambda config: starts) if starts else named_starts,
+    )
+    return run(key, photo, config, solver=solver)
 
 
 def prepare(
@@ -74,9 +239,11 @@ def prepare(
     config: DeblurConfig,
     *,
     kernels: jax.Array | None = None,
+    model: Model | None = None,
+    starts: Sequence[Start] | None = None,
     size: jax.Array | None = None,
 ) -> Problem:
-    """The warm start, from somebody's `kernels` if given, and the inputs of both networks.
+    """The start, from `kernels` if they are given, and the inputs of both networks.
 
     Photos of near sizes can share one compiled program: padded to one shape [H, W], with `size`
     telling how much of it is photo. What the padding holds does not matter: the photo's edge is
@@ -87,69 +254,83 @@ def prepare(
       photo: g, [H, W, C].
       config: kernel size, patch grid (over all of [H, W]) and everything else.
       kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      model: its blur is the one that the start's image is deconvolved by; None: the paper's.
+      starts: ways to first kernels; None: those of `start.warm_start`.
       size: [2] rows and columns of the photo, the rest being padding; None is all.
 
     Raises:
       ValueError: as `deblur`.
     """
     _check(photo, config, kernels)
+    operator = (model or paper_model(config)).blur
     if size is not None:
         photo = _continue_edge(photo, size)
-    k, grid = config.kernel_size, config.patch_grid
-    patches = grid[0] * grid[1]
-    shape = (photo.shape[0] + k - 1, photo.shape[1] + k - 1)
+    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
-    noise = config.image_network.noise_channels
-    image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, (*shape, noise), photo.dtype)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
-    if not config.warm_start:
-        kernels, latent = jnp.full((1, k, k), 1 / k**2, photo.dtype), padded
-    elif kernels is not None:
-        kernels = jnp.asarray(kernels, photo.dtype)
-        kernels = kernels / jnp.sum(kernels, axis=(1, 2), keepdims=True)
-        kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        latent = restore(photo, kernels, config, size=size)
-    else:
-        kernels, latent = warm_start(photo, config, size=size)
+    shape = (*padded.shape[:2], _NOISE_CHANNELS)
+    image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, shape, photo.dtype)
+    m = kernel_priors.input_size(k)
     weight = likelihood.trusted(photo)
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
-    noise_std = (
-        jnp.asarray(config.noise_std, photo.dtype)
-        if config.noise_std
-        else likelihood.estimate_noise_std(photo, size=size)
-    )
+    noise_std = _noise_std(photo, config, size)
     misfit = jnp.zeros((), photo.dtype)
-    if config.warm_start and patches == 1:
-        residual = photo - blur.uniform(kernels, latent)
-        misfit = likelihood.root_mean_square(residual, weight) / noise_std
+    latent = padded
     if config.warm_start:
+        if kernels is None:
+            plain = _noise_std(luma(photo)[..., None], config, size)
+            if config.noise_std and photo.shape[-1] > 1:
+                plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
+            kernels = warm_start(
+                photo,
+                plain,
+                config,
+                blur=operator,
+                starts=starts or named_starts(config),
+                size=size,
+            )
+        else:
+            kernels = blur.unit_sums(jnp.asarray(kernels, photo.dtype))
+        kernels = jnp.broadcast_to(kernels, (patches, k, k))
+        error = kernel_error(patches, after_em=False)
+        weight_of_prior = prior_weight(noise_std, error)
+        latent = deconvolve(photo, kernels, weight_of_prior, blur=operator, size=size)
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
-        if config.kernels == "estimated":
-            kernels = (1 - _SPREAD) * kernels + _SPREAD / k**2
-    m = kernel_network.input_size(k)
+        if patches == 1:
+            residual = photo - operator(kernels, latent)
+            misfit = likelihood.root_mean_square(residual, weight) / noise_std
+    else:
+        kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
     return Problem(
         photo=photo,
         weight=weight,
         image_input=image_input,
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
         start_latent=latent,
-        start_kernels=jnp.broadcast_to(kernels, (patches, k, k)),
+        start_kernels=kernels,
         noise_std=noise_std,
         start_misfit=misfit,
+        detail=detail_prior.choose(config.detail, misfit),
     )
 
 
-def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
+def finish(
+    state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, model: Model | None = None
+) -> Result:
     """What EM has found: kernels recentred jointly, the image moved with them and cropped.
 
-    `config.refinement` is the part of the image that is a deconvolution with EM's kernels, by
-    filter flow: T_f is smoother than fine texture, the deconvolution rings, and their mean is
-    nearer to the truth than either (docs/accuracy.md). With `config.grain` the image gets that
-    part of the residual g - A(K) f back, which is the photo's own noise, unsharpened. The standard
-    deviation is that of `uncertainty`.
+    `config.refinement` is the part of the image that is a deconvolution with EM's kernels: T_f is
+    smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
+    either (docs/accuracy.md). With `config.grain` the image gets that part of the residual
+    g - A(K) f back, which is the photo's own noise, unsharpened. The standard deviation is that of
+    `uncertainty`.
     """
-    mean = _refined(state, problem, config) if config.refinement else state.mean
+    model = model or paper_model(config)
+    mean = state.mean
+    if config.refinement:
+        sharp = _deconvolved(state.kernels, problem, model)
+        mean = mean + config.refinement * (sharp - mean)
     kernels, shift = blur.recentre(state.kernels)
 
     def crop(image: jax.Array) -> jax.Array:
@@ -158,12 +339,12 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
 
     latent = crop(mean)
     if config.grain:
-        residual = problem.photo - blur.blur_operator(config.patch_grid)(state.kernels, mean)
-        most = _LARGEST_GRAIN * state.noise_std
+        residual = problem.photo - model.blur(state.kernels, mean)
+        most = _MAX_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
-    expected = detail.expected(problem, config)
+    expected = problem.detail
     variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
-    if config.kernels != "fixed":
+    if model.kernels.update is not None:  # kernels that are known displace nothing
         variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
     nothing = jnp.zeros((), problem.photo.dtype)
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
@@ -175,15 +356,19 @@ def finish(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Res
     )
 
 
-def _refined(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> jax.Array:
-    """[H+k-1, W+k-1, C]; padding, which weighs nothing, does not enter."""
+def _deconvolved(kernels: jax.Array, problem: Problem, model: Model) -> jax.Array:
+    """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter."""
     known = problem.weight > 0
     size = jnp.stack([jnp.sum(jnp.any(known, 1)), jnp.sum(jnp.any(known, 0))])
-    one = config.patch_grid == (1, 1)
-    model_std = config.model_std if one else config.start.path_model_std
-    weight = prior_weight(problem.noise_std, config.start.smoothness, model_std)
-    sharp = restore(problem.photo, state.kernels, config, weight=weight, size=size)
-    return state.mean + config.refinement * (sharp - state.mean)
+    weight = prior_weight(problem.noise_std, kernel_error(len(kernels), after_em=True))
+    return deconvolve(problem.photo, kernels, weight, blur=model.blur, size=size)
+
+
+def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
+    """[] the noise that is known, or else estimated from the photo [H, W, C]."""
+    if config.noise_std:
+        return jnp.asarray(config.noise_std, photo.dtype)
+    return likelihood.estimate_noise_std(photo, size=size)
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:

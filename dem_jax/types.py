@@ -6,7 +6,7 @@ the photo along each axis, because every photo pixel is explained by k x k laten
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
@@ -18,6 +18,18 @@ BlurOperator = Callable[[jax.Array, jax.Array], jax.Array]
 LogDensity = Callable[[PyTree], Any]
 
 
+class DetailPrior(NamedTuple):
+    """What is expected of the detail e beside T_f's image: how strong it is, how far it is right.
+
+    Each is a number, or an array of shape [].
+    """
+
+    std: Any  # s_e, image units per difference of neighbouring pixels
+    m_part: Any  # part of the detail that the M-step's images hold, 0 to 1
+    spread: Any  # part of the samples' deviation that counts in the result's standard deviation
+    displacement_std: Any  # pixels by which errors of the kernels displace what the image shows
+
+
 class Problem(NamedTuple):
     """One photo and everything that stays fixed while EM runs."""
 
@@ -25,20 +37,44 @@ class Problem(NamedTuple):
     weight: jax.Array  # [H, W] 1 where a pixel enters the likelihood, 0 where clipped or padded
     image_input: jax.Array  # [H+k-1, W+k-1, N] z, T_f's input: noise, and the guide if any
     kernel_input: jax.Array  # [m, m, M] z~, input of T_K
-    start_latent: jax.Array  # [H+k-1, W+k-1, C] the warm start's deconvolved image
-    start_kernels: jax.Array  # [P, k, k] the warm start's kernels
+    start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
+    start_kernels: jax.Array  # [P, k, k] the start's kernels
     noise_std: jax.Array  # [] the photo's noise standard deviation, in units of the image range
     start_misfit: jax.Array  # [] the start's residual in noise_std; 0: grids
+    detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
+
+
+class Evidence(Protocol):
+    """What the M-step's images tell of the kernels, and two ways to use it; see `em.m_step`."""
+
+    def by_adam(self, theta: PyTree, kernels: Callable[[PyTree], jax.Array]) -> PyTree:
+        """The theta whose kernels(theta) [P, k, k] explain the photo better, by Adam."""
+
+    def by_least_squares(self, kernels: jax.Array) -> jax.Array:
+        """The non-negative kernels [P, k, k] of sum one that explain the photo best."""
+
+
+class ImagePrior(NamedTuple):
+    """The latent image as a function of theta_f: T_f, or a network of one's own."""
+
+    init: Callable[[jax.Array, Problem], PyTree]  # key -> theta_f
+    image: Callable[[PyTree, Problem], jax.Array]  # theta_f -> latent image [H+k-1, W+k-1, C]
+
+
+class KernelPrior(NamedTuple):
+    """The kernels as a function of theta_K, and what the M-step does with theta_K."""
+
+    init: Callable[[jax.Array, Problem], PyTree]  # key -> theta_K
+    kernels: Callable[[PyTree, Problem], jax.Array]  # theta_K -> [P, k, k], each of sum one
+    # theta_K^{t-1} -> theta_K^t; None: the kernels are known, and there is no M-step
+    update: Callable[[PyTree, Problem, Evidence], PyTree] | None
 
 
 class Model(NamedTuple):
-    """The functions that say how a photo comes about; any of them may be exchanged."""
+    """What is believed of a photo. Each of the three may be exchanged, and every stage follows."""
 
-    init_image: Callable[[jax.Array, Problem], PyTree]  # key -> theta_f
-    # theta_f, dropout key or None -> latent image [H+k-1, W+k-1, C]
-    image: Callable[[PyTree, Problem, jax.Array | None], jax.Array]
-    init_kernels: Callable[[jax.Array, Problem], PyTree]  # key -> theta_K
-    kernels: Callable[[PyTree, Problem], jax.Array]  # theta_K -> [P, k, k], each of sum one
+    image: ImagePrior
+    kernels: KernelPrior
     blur: BlurOperator  # linear in both arguments
 
 

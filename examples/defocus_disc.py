@@ -1,13 +1,10 @@
-"""A blur of one's own: a lens out of focus, a disc whose radius is the only unknown.
-
-The kernel network is exchanged for one number, the radius; Monte Carlo EM stays as it is.
+"""A prior on the kernels of one's own: a lens out of focus, a disc with one unknown, its radius.
 
 python examples/defocus_disc.py
 """
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 import dem_jax
 from dem_jax import solver
@@ -21,49 +18,40 @@ def disc(radius: jax.Array, size: int) -> jax.Array:
     return (kernel / kernel.sum())[None]
 
 
-def find_radius(
-    key: jax.Array, photo: jax.Array, start: float, config: dem_jax.DeblurConfig
-) -> tuple[jax.Array, dem_jax.Result]:
-    """The radius, and the sharp photo.
-
-    Args:
-      key: random key, consumed.
-      photo: [H, W, C] in [0, 1].
-      start: a first guess of the radius.
-      config: kernel_size holds the largest disc; static under jit.
-    """
-    size = config.kernel_size
-    model = dem_jax.mcem.paper_model(config)._replace(
-        init_kernels=lambda key, problem: jnp.float32(start),
+def discs(start: float, size: int) -> dem_jax.KernelPrior:
+    """theta_K is the radius, which the M-step finds by Adam."""
+    return dem_jax.KernelPrior(
+        init=lambda key, problem: jnp.float32(start),
         kernels=lambda radius, problem: disc(radius, size),
+        update=lambda radius, problem, found: found.by_adam(radius, lambda r: disc(r, size)),
     )
-    problem = solver.prepare(key, photo, config, kernels=disc(jnp.float32(start), size))
-    state = dem_jax.mcem.init(key, problem, config, model=model)
-    for t in range(config.em_iterations):
-        step_key = jax.random.fold_in(key, t)
-        state, _ = dem_jax.mcem.step(step_key, state, problem, config, model=model)
-    return state.theta_k, solver.finish(state, problem, config)
 
 
 def main(size: int = 128, radius: float = 3.0, start: float = 4.5, **settings) -> float:
-    """Blurs a picture by a disc, and comes closer to its radius from a start that is too large.
-
-    A disc too large leaves a residual that drives the radius down; one too small does not, for a
-    blurred picture under a small blur explains the photo as well. So no detail beside the network.
-    """
+    """Blurs a picture by a disc, and comes closer to its radius from one that is too large."""
     from skimage import data
 
-    settings = {"kernel_size": 11, "m_learning_rate": 0.03, "detail_std": 0.0, **settings}
+    settings = {"kernel_size": 11, "m_learning_rate": 0.03, "detail": "none", **settings}
     config = dem_jax.DeblurConfig(**settings)
-    margin = config.kernel_size - 1
-    sharp = data.camera()[60 : 60 + size + margin, 180 : 180 + size + margin, None]
-    photo = dem_jax.blur.uniform(
-        disc(jnp.float32(radius), config.kernel_size), jnp.asarray(sharp, jnp.float32) / 255
-    )
-    find = jax.jit(find_radius, static_argnums=3)
-    found, _ = find(jax.random.key(0), photo, start, config)
-    print(f"radius {radius}, started at {start}, found {float(found):.2f}")
-    return float(np.asarray(found))
+    k = config.kernel_size
+    sharp = data.camera()[60 : 59 + size + k, 180 : 179 + size + k, None] / 255
+    photo = dem_jax.blur.uniform(disc(radius, k), jnp.asarray(sharp, jnp.float32))
+
+    def deblurs(config):
+        return dem_jax.mcem.paper_model(config)._replace(kernels=discs(start, k))
+
+    method = dem_jax.make_solver(model=deblurs, kernels=lambda config: disc(start, k))
+
+    @jax.jit
+    def find(key):
+        state, problem = solver.begin(key, photo, config, solver=method)
+        for t in range(1, config.em_iterations):  # the last iteration has no M-step
+            state, _ = solver.iterate(key, t, state, problem, config, solver=method)
+        return state.theta_k
+
+    found = float(find(jax.random.key(0)))
+    print(f"radius {radius}, started at {start}, found {found:.2f}")
+    return found
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ def kernel_error(
     config: dem_jax.DeblurConfig,
 ) -> jax.Array:
     """Squared error of the kernel [1, k, k] after one EM iteration at that noise level."""
-    state = dem_jax.mcem.init(key, problem, config)._replace(noise_std=noise_std)
-    state, _ = dem_jax.mcem.step(key, state, problem, config)
+    init_key, step_key = jax.random.split(key)
+    state = dem_jax.mcem.init(init_key, problem, config)._replace(noise_std=noise_std)
+    state, _ = dem_jax.mcem.step(step_key, state, problem, config)
     return jnp.sum((state.kernels - truth) ** 2)
 
 

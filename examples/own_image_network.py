@@ -25,22 +25,20 @@ class SmallNetwork(nn.Module):
         return nn.sigmoid(nn.Conv(self.out_channels, (3, 3))(x))
 
 
-def small_model(config: dem_jax.DeblurConfig, channels: int) -> dem_jax.Model:
-    """The paper's model with `SmallNetwork` as T_f."""
+def small_prior(channels: int) -> dem_jax.ImagePrior:
+    """`SmallNetwork` as T_f."""
     network = SmallNetwork(channels)
-    return dem_jax.mcem.paper_model(config)._replace(
-        init_image=lambda key, problem: network.init(key, problem.image_input)["params"],
-        image=lambda theta, problem, dropout_key: network.apply(
-            {"params": theta}, problem.image_input
-        ),
+    return dem_jax.ImagePrior(
+        init=lambda key, problem: network.init(key, problem.image_input)["params"],
+        image=lambda theta, problem: network.apply({"params": theta}, problem.image_input),
     )
 
 
 def main(source: str, target: str, **settings) -> dem_jax.Result:
     """Deblurs one file with it."""
-    photo = images.read_photo(source)
-    config = dem_jax.DeblurConfig(**settings)
-    model = small_model(config, photo.pixels.shape[-1])
+    photo, config = images.read_photo(source), dem_jax.DeblurConfig(**settings)
+    prior = small_prior(photo.pixels.shape[-1])
+    model = dem_jax.mcem.paper_model(config)._replace(image=prior)
     deblur = jax.jit(lambda key, photo: dem_jax.deblur(key, photo, config, model=model))
     result = deblur(jax.random.key(0), photo.pixels)
     images.write_photo(target, result.latent, like=photo)

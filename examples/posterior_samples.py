@@ -17,14 +17,14 @@ def draw(
     key: jax.Array, photo: jax.Array, config: dem_jax.DeblurConfig
 ) -> tuple[jax.Array, dem_jax.mcem.MCEMState]:
     """Latent images [n_s, H, W, C] from the posterior at the kernels that EM has found."""
-    start_key, em_key, sample_key = jax.random.split(key, 3)
-    problem = solver.prepare(start_key, photo, config)
-    state = dem_jax.mcem.init(em_key, problem, config)
+    run_key, sample_key = jax.random.split(key)
+    method = dem_jax.make_solver()
+    state, problem = solver.begin(run_key, photo, config, solver=method)
 
     def iterate(state, t):
-        return dem_jax.mcem.step(jax.random.fold_in(em_key, t), state, problem, config)
+        return solver.iterate(run_key, t, state, problem, config, solver=method)
 
-    state, _ = jax.lax.scan(iterate, state, jnp.arange(config.em_iterations))
+    state, _ = jax.lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
     _, samples = dem_jax.mcem.e_step(sample_key, state, problem, config)
     half = config.kernel_size // 2
     return samples.latents[:, half:-half, half:-half], state

@@ -39,6 +39,7 @@ SOURCES = [
     *sorted(path for path in (ROOT / "bin").iterdir() if path.is_file()),
     *sorted((ROOT / "configs").glob("*.flags")),
     *sorted((ROOT / "benchmarks").glob("*.py")),
+    *sorted((ROOT / "benchmarks").glob("*.flags")),
     *(ROOT / "dem_jax" / f"{name}.py" for name in ("main", "evaluate", "shake")),
 ]
 PROGRAM = re.compile(
@@ -125,9 +126,10 @@ def parse_script(monkeypatch):
 
 def check_main(words, *, complete=True):
     """The words are flags of dem_jax.main with values that it takes."""
+    words = [re.sub("^--flagfile=(?=.*/)", f"--flagfile={ROOT}/", word) for word in words]
     for word in words:
         if word.startswith("--flagfile=") and "/" in word:
-            assert (ROOT / word.partition("=")[2]).is_file(), word
+            assert pathlib.Path(word.partition("=")[2]).is_file(), word
     values = main.define_flags()
     assert values(["dem_jax", *main._find_flagfiles(words)]) == ["dem_jax"]
     given = values.flag_values_dict()

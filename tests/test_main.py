@@ -13,7 +13,7 @@ import tifffile
 
 from dem_jax import main
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import programs
+from dem_jax.solver import Solver
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
@@ -46,34 +46,49 @@ def test_defaults_are_those_of_the_configuration():
     assert options_of().config == DeblurConfig()
 
 
-def test_every_field_of_the_configuration_has_a_flag_with_an_explanation():
+def settings_of(config):
+    """Every field of a configuration and of its parts."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from settings_of(value)
+        else:
+            yield field
+
+
+def test_settings_are_few_and_each_has_a_sentence():
+    fields = list(settings_of(DeblurConfig()))
+    assert len(fields) <= 30
+    for field in fields:
+        assert field.metadata["help"].endswith("."), field.name
+
+
+def test_flags_are_few_and_each_says_when_to_touch_it():
+    values = main.define_flags()
+    names = set(values) - {"help", "h"}
+    assert len(names) <= 40
+    for name in names:
+        assert len(values[name].help.split()) > 4, name
     for name, _, text in main._config_fields(DeblurConfig()):
-        assert name in main.define_flags()
-        assert len(text) > 3
+        assert values[name].help == text
 
 
 def test_flags_reach_the_configuration():
     options = options_of(
         "--em_iterations=7",
         "--image_network.channels=12",
-        "--kernel_network.channels=4,8",
-        "--nowarm_start",
         "--kernel_size=21",
         "--patch_grid=3x4",
         "--seed=5",
     )
     assert options.config.em_iterations == 7
     assert options.config.image_network.channels == 12
-    assert options.config.kernel_network.channels == (4, 8)
-    assert options.config.warm_start is False
     assert options.sizes == ("nonuniform", 21, (3, 4))
     assert options.seed == 5
     untouched = dataclasses.replace(
         options.config,
         em_iterations=DeblurConfig.em_iterations,
-        warm_start=DeblurConfig.warm_start,
         image_network=DeblurConfig.image_network,
-        kernel_network=DeblurConfig.kernel_network,
     )
     assert untouched == DeblurConfig()
 
@@ -88,11 +103,9 @@ def test_flags_beside_the_configuration(tmp_path):
         "--kernels=fixed",
         "--grain=0.25",
         "--preview_every=2",
-        "--sharpening",
     )
     assert options.crop == (1, 2, 30, 40)
     assert options.linear_light
-    assert options.sharpening
     assert options.preview_every == 2
     assert (options.config.kernels, options.config.grain) == ("fixed", 0.25)
     assert options.sizes.kernel_size == 9
@@ -111,12 +124,8 @@ def test_flagfiles_parse_anywhere_and_leave_the_photo_to_the_user(path, tmp_path
 
 
 def test_the_promised_flagfiles_are_there():
-    promised = {"quickstart", "uniform", "nonuniform", "paper", "levin", "lai", "koehler", "smoke"}
-    assert promised <= {path.stem for path in CONFIGS.glob("*.flags")}
-
-
-def test_nonuniform_flagfile_equals_the_defaults():
-    assert options_of(f"--flagfile={CONFIGS / 'nonuniform.flags'}") == options_of()
+    promised = {"quickstart", "nonuniform", "best", "large", "paper", "smoke"}
+    assert promised == {path.stem for path in CONFIGS.glob("*.flags")}
 
 
 def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
@@ -154,7 +163,7 @@ BAD_FLAGS = {
     "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
     "too grainy": (["--input={photo}", "--grain=2"], "grain=2"),
-    "nothing to fix": (["--input={photo}", "--kernels=fixed", "--nowarm_start"], "warm_start"),
+    "no such detail": (["--input={photo}", "--detail=fine"], "auto, sharp, soft, none"),
     "stray word": (["{photo}", "--input={photo}"], "--input="),
     "network": (["--input={photo}", "--image_network.channels=0"], "channels=0"),
 }
@@ -222,7 +231,7 @@ def test_bad_photo_is_a_failed_entry_and_nothing_else(kind, tmp_path, capsys):
     path = make_bad_photo(kind, tmp_path)
     out = tmp_path / "out"
     argv = [f"--input={path}", f"--output_dir={out}", "--kernel_size=21", "--blur=uniform"]
-    never = programs.Solver(*[lambda *_: pytest.fail("the photo should have been refused")] * 4)
+    never = Solver(*[lambda *_: pytest.fail("the photo should have been refused")] * 4)
     assert main.run([*argv, "--compilation_cache_dir="], solver=never) == 1
     (entry,) = json.loads((out / "summary.json").read_text())["photos"]
     assert entry["status"] == "failed"

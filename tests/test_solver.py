@@ -15,7 +15,6 @@ from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve import deconvolution
-from dem_jax.start import warm_start
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (56, 60)
 POINT = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)  # the kernel that does not blur
@@ -92,13 +91,17 @@ def test_same_key_same_result_other_key_another(case, result):
 @pytest.mark.slow
 def test_deblur_is_what_the_driver_does_step_by_step(case, result):
     key, photo = jax.random.key(0), case[2][..., 1:2]
-    prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = jit(solver.prepare, static_argnums=2)(prepare_key, photo, CONFIG)
-    state = jit(mcem.init, static_argnums=2)(init_key, problem, CONFIG)
-    step = jit(mcem.step, static_argnums=3)
+    parts = solver.make_solver()
+    compiled = solver.Solver(
+        jit(parts.prepare, static_argnums=2),
+        jit(parts.init, static_argnums=2),
+        jit(parts.step, static_argnums=3),
+        finish,
+    )
+    state, problem = solver.begin(key, photo, CONFIG, solver=compiled)
     infos = []
     for t in range(1, CONFIG.em_iterations + 1):
-        state, info = step(jax.random.fold_in(key, t), state, problem, CONFIG)
+        state, info = solver.iterate(key, t, state, problem, CONFIG, solver=compiled)
         infos.append(info)
     stepwise = finish(state, problem, CONFIG)
     np.testing.assert_allclose(stepwise.kernels, result.kernels, atol=5e-3)
@@ -162,8 +165,10 @@ def test_std_holds_the_samples_spread_the_noise_and_the_kernels_errors(finished)
     problem, state, config = finished
     ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
     state = state._replace(mean=ramp, noise_std=jnp.asarray(0.04))
-    for kernels, added in (("estimated", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
-        given = dataclasses.replace(config, kernels=kernels, displacement_std=0.5, spread=0.5)
+    expected = problem.detail._replace(displacement_std=0.5, spread=0.5)
+    problem = problem._replace(detail=expected)
+    for kernels, added in (("network", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
+        given = dataclasses.replace(config, kernels=kernels)
         result = finish(state, problem, given)
         expected = state.variance[1:-3, 3:-1] / 4 + added + 0.05**2  # 1.25 times the noise
         np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
@@ -201,7 +206,7 @@ def test_photos_that_cannot_be_deblurred_are_refused(shape, message):
 def test_prepare_hands_over_what_the_networks_need(channels):
     """The guide, and the photo beside it, are inputs of T_f only after a warm start."""
     photo = jax.ShapeDtypeStruct((31, 40, channels), jnp.float32)
-    for warm, inputs in ((True, 2 + 2 * channels), (False, 2)):
+    for warm, inputs in ((True, 8 + 2 * channels), (False, 8)):
         config = change(warm_start=warm, patch_grid=(2, 3))
         prepare = functools.partial(solver.prepare, config=config)
         problem = jax.eval_shape(prepare, jax.random.key(0), photo)
@@ -212,7 +217,7 @@ def test_prepare_hands_over_what_the_networks_need(channels):
         assert problem.noise_std.shape == ()
 
 
-def test_somebodys_kernels_are_started_from_and_kept(case):
+def test_given_kernels_are_started_from_and_kept(case):
     """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
     sharp, kernel, photo = case
     config = change(kernels="fixed")
@@ -232,9 +237,9 @@ def test_somebodys_kernels_are_started_from_and_kept(case):
 def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
     _, kernel, photo = case
     green = photo[:24, :28, 1:2]
-    restore = jit(warm_start.restore, static_argnums=2)
-    one = restore(green, kernel[None], CONFIG, weight=1e-3)
-    many = restore(green, jnp.tile(kernel, (6, 1, 1)), change(patch_grid=(2, 3)), weight=1e-3)
+    restore = jit(solver.restore, static_argnums=3)
+    one = restore(green, kernel[None], 1e-3, CONFIG)
+    many = restore(green, jnp.tile(kernel, (6, 1, 1)), 1e-3, change(patch_grid=(2, 3)))
     np.testing.assert_allclose(many, one, atol=1e-4)
 
 
@@ -253,10 +258,12 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
     problem = problem._replace(photo=photo, noise_std=jnp.asarray(0.02))
     moved = np.s_[1:-3, 3:-1]
-    start = config.start
-    weight = deconvolution.prior_weight(0.02, start.smoothness, start.path_model_std)
-    sharp = warm_start.restore(photo, state.kernels, config, weight=weight)[moved]
-    smoother = warm_start.restore(photo, state.kernels, config, weight=1.2 * weight)[moved]
+    weight = deconvolution.prior_weight(0.02, deconvolution.kernel_error(2, after_em=True))
+    operator = blur.blur_operator(config.patch_grid)
+    sharp, smoother = (
+        deconvolution.deconvolve(photo, state.kernels, factor * weight, blur=operator)[moved]
+        for factor in (1, 1.2)
+    )
     plain = state.mean[moved]
     for part in (0.25, 1.0):
         refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent

@@ -5,7 +5,8 @@ A sampler is a pair of pure functions, for any pytree of real arrays and any log
     state = sampler.init(position)
     state, info = sampler.step(key, state, log_density)       # one gradient, one step
 
-`key` is consumed; give every step and every chain its own. No step is rejected, so the samples
+A log density returns its value, or (value, aux); aux is then in `info`. `key` is consumed; give
+every step and every chain its own. No step is rejected, so the samples
 carry a bias that vanishes with the step size. Step sizes and temperatures are numbers, or
 schedules: functions of the number of steps taken (as in optax.schedules).
 
@@ -41,7 +42,7 @@ class Info(NamedTuple):
 
     log_density: jax.Array  # []
     gradient_norm: jax.Array  # [] Euclidean norm of the log density's gradient, over all leaves
-    aux: Any  # what the log density returned beside its value if has_aux, else None
+    aux: Any  # what the log density returned beside its value, or None
 
 
 class Sampler(NamedTuple):
@@ -74,9 +75,7 @@ class NoisyAdamState(NamedTuple):
     moments: Any  # optax's Adam state of the raveled position, float32 at least
 
 
-def sgld(
-    step_size: ScalarOrSchedule, *, temperature: ScalarOrSchedule = 1.0, has_aux: bool = False
-) -> Sampler:
+def sgld(step_size: ScalarOrSchedule, *, temperature: ScalarOrSchedule = 1.0) -> Sampler:
     """Stochastic gradient Langevin dynamics, the paper's eq. (4).
 
         theta <- theta + a grad log p(theta) + sqrt(2 a T) w,    w ~ N(0, I)
@@ -86,7 +85,6 @@ def sgld(
     Args:
         step_size: a > 0, in units of theta^2 per unit of log density (see the module).
         temperature: T >= 0; 1 samples p, 0 is gradient ascent.
-        has_aux: whether the log density returns (value, aux).
 
     Raises:
         ValueError: a step size or temperature out of range.
@@ -106,7 +104,7 @@ def sgld(
         return SGLDState(position, jnp.zeros((), jnp.int32))
 
     def step(key: jax.Array, state: SGLDState, log_density: LogDensity) -> tuple[SGLDState, Info]:
-        gradient, info = _gradient(log_density, state.position, has_aux)
+        gradient, info = _gradient(log_density, state.position)
         alpha = _at(step_size, state.steps)
         spread = jnp.sqrt(2 * alpha * _at(temperature, state.steps))
         change = alpha * gradient + spread * _noise(key, gradient)
@@ -121,7 +119,6 @@ def psgld(
     temperature: ScalarOrSchedule = 1.0,
     decay: float = 0.99,
     epsilon: float = 1e-5,
-    has_aux: bool = False,
 ) -> Sampler:
     """SGLD preconditioned by the gradient's own size, as in RMSprop.
 
@@ -142,7 +139,6 @@ def psgld(
         temperature: T >= 0; 1 samples p, 0 is RMSprop.
         decay: of the squared gradients' average, in (0, 1].
         epsilon: > 0, in units of the gradient of the log density.
-        has_aux: whether the log density returns (value, aux).
 
     Raises:
         ValueError: an argument out of range.
@@ -164,7 +160,7 @@ def psgld(
         return PSGLDState(position, jnp.zeros((), jnp.int32), jnp.zeros_like(_ravel(position)))
 
     def step(key: jax.Array, state: PSGLDState, log_density: LogDensity) -> tuple[PSGLDState, Info]:
-        gradient, info = _gradient(log_density, state.position, has_aux)
+        gradient, info = _gradient(log_density, state.position)
         alpha = _at(step_size, state.steps)
         heat = _at(temperature, state.steps)
         kept = jnp.minimum(decay, state.steps / (state.steps + 1))
@@ -185,7 +181,6 @@ def noisy_adam(
     b1: float = 0.9,
     b2: float = 0.999,
     epsilon: float = 1e-8,
-    has_aux: bool = False,
 ) -> Sampler:
     """An Adam step, then Gaussian noise on convolution weights (leaves of four axes) alone.
 
@@ -201,7 +196,6 @@ def noisy_adam(
         b1: decay of the gradients' average.
         b2: decay of the squared gradients' average.
         epsilon: added to the root of the latter, in units of the gradient.
-        has_aux: whether the log density returns (value, aux).
 
     Raises:
         ValueError: a learning rate or noise scale out of range.
@@ -224,7 +218,7 @@ def noisy_adam(
     def step(
         key: jax.Array, state: NoisyAdamState, log_density: LogDensity
     ) -> tuple[NoisyAdamState, Info]:
-        gradient, info = _gradient(log_density, state.position, has_aux)
+        gradient, info = _gradient(log_density, state.position)
         direction, moments = adam.update(gradient, state.moments)
         alpha = _at(learning_rate, state.steps)
         noisy = _ravel(jax.tree.map(lambda x: jnp.full_like(x, x.ndim == 4), state.position))
@@ -251,10 +245,14 @@ def _at(value: ScalarOrSchedule, steps: jax.Array) -> jax.Array | float:
     return value(steps) if callable(value) else value
 
 
-def _gradient(log_density: LogDensity, position: PyTree, has_aux: bool) -> tuple[jax.Array, Info]:
+def _gradient(log_density: LogDensity, position: PyTree) -> tuple[jax.Array, Info]:
     """The gradient as one vector, and the step's report."""
-    value, gradient = jax.value_and_grad(log_density, has_aux=has_aux)(position)
-    value, aux = value if has_aux else (value, None)
+
+    def with_aux(position: PyTree) -> tuple[jax.Array, Any]:
+        found = log_density(position)
+        return found if isinstance(found, tuple) else (found, None)
+
+    (value, aux), gradient = jax.value_and_grad(with_aux, has_aux=True)(position)
     gradient = _ravel(gradient)
     return gradient, Info(value, jnp.linalg.norm(gradient), aux)
 

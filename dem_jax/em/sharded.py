@@ -27,15 +27,22 @@ STATE_BY_CHAINS: Any = mcem.MCEMState(PartitionSpec(CHAINS), *[PartitionSpec()] 
 
 
 def step_over_chains(
-    key: jax.Array, state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, mesh: Mesh
+    key: jax.Array,
+    state: mcem.MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    mesh: Mesh,
+    step: Callable[..., tuple[mcem.MCEMState, EMInfo]] = mcem.step,
 ) -> tuple[mcem.MCEMState, EMInfo]:
-    """`mcem.step` with the chains divided over the axis CHAINS of `mesh`.
+    """An EM iteration with the chains divided over the axis CHAINS of `mesh`.
 
     Args:
       key: random key, consumed.
       state: as of `mcem.init`; its chains' leaves, [S, ...], are divided over the devices.
       problem: the photo and what stays fixed; on every device.
       config: num_chains is S, a multiple of the axis's size.
+      step: `mcem.step`, or that of a `Solver`; it takes `axis_name`.
       mesh: jax.sharding.Mesh(jax.local_devices(), ("chains",)), for instance; an automatic axis.
 
     Raises:
@@ -49,7 +56,7 @@ def step_over_chains(
         )
 
     def local_step(key, state, problem):
-        return mcem.step(key, state, problem, config, axis_name=CHAINS)
+        return step(key, state, problem, config, axis_name=CHAINS)
 
     everywhere = PartitionSpec()
     # Replication is by construction (every mean is over the axis); custom derivatives such as the
@@ -67,7 +74,7 @@ def over_photos(function: Callable[..., Any], mesh: Mesh | None = None) -> Calla
     """`function` of one photo's arrays, for a batch of photos: every leaf [B, ...].
 
     Args:
-      function: (*arrays, config) -> arrays, such as `deblur.prepare` or `mcem.step`.
+      function: (*arrays, config) -> arrays, such as `solver.prepare` or `mcem.step`.
       mesh: divides the photos over its axis PHOTOS, B being a multiple of its size; None is one
         device.
 

@@ -11,14 +11,27 @@ differentiable (forward and reverse) in both. They compute in float32, or float6
 has it. Positions are (row, column) in pixels, 0 at the centre of the first pixel.
 """
 
-import functools
+import dataclasses
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from dem_jax.types import BlurOperator
+from dem_jax.model.windows import patch_centres, profiles, tiling, windows
+
+__all__ = [
+    "FilterFlow",
+    "blur_operator",
+    "centre_of_mass",
+    "filter_flow",
+    "good_size",
+    "patch_centres",
+    "recentre",
+    "translate",
+    "uniform",
+    "unit_sums",
+    "windows",
+]
 
 
 def uniform(kernels: jax.Array, latent: jax.Array) -> jax.Array:
@@ -89,8 +102,8 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
         return uniform(kernels, latent)
     latent, kernels = _computable(latent, kernels)
     (rows, cols), k = latent.shape[:2], kernels.shape[-1]
-    hop_y, before_y = _tiling(rows, grid[0])
-    hop_x, before_x = _tiling(cols, grid[1])
+    hop_y, before_y = tiling(rows, grid[0])
+    hop_x, before_x = tiling(cols, grid[1])
     size = (good_size(hop_y + k - 1), good_size(hop_x + k - 1))
 
     quarters = _windowed_halves(jnp.moveaxis(latent, -1, 0), 2, grid[1])
@@ -105,59 +118,24 @@ def filter_flow(kernels: jax.Array, latent: jax.Array, *, grid: tuple[int, int])
     return jnp.moveaxis(photo, 0, -1)
 
 
-def blur_operator(grid: tuple[int, int]) -> BlurOperator:
+@dataclasses.dataclass(frozen=True)
+class FilterFlow:
+    """`filter_flow` on a grid, as an operator (kernels [P, k, k], latent) -> photo."""
+
+    grid: tuple[int, int]
+
+    def __call__(self, kernels: jax.Array, latent: jax.Array) -> jax.Array:
+        return filter_flow(kernels, latent, grid=self.grid)
+
+
+def blur_operator(grid: tuple[int, int]) -> FilterFlow:
     """The operator (kernels [P, k, k], latent) -> photo for a patch grid; (1, 1) is `uniform`.
 
     >>> operator = blur_operator((2, 3))
     >>> operator(jnp.full((6, 5, 5), 1 / 25), jnp.ones((34, 44, 3))).shape
     (30, 40, 3)
     """
-    return functools.partial(filter_flow, grid=grid)
-
-
-def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The separable windows of `filter_flow`: w_p = rows[r, :, None] * cols[c, None, :].
-
-    Bartlett-Hann windows w(x) = 0.62 - 0.48 |x| + 0.38 cos(2 pi x), |x| <= 1/2, of length
-    2 hop, one every hop = ceil(size / (count + 1)) pixels (rounded up, so that none of the
-    image is left uncovered), centred on the image. Neighbours sum to one: w(x) + w(x - 1/2) = 1.
-    Beyond its centre the outermost window stays at one, up to the image's border.
-
-    Args:
-        shape: rows and columns of the latent image.
-        grid: number of patches along rows and columns.
-
-    Returns:
-        float64 arrays [R, rows] and [C, cols], each column non-negative and summing to one.
-
-    Raises:
-        ValueError: a grid so fine that a patch would lie outside the image.
-
-    >>> rows, cols = windows((34, 44), (2, 3))
-    >>> rows.shape, cols.shape, bool(np.allclose(rows.sum(axis=0), 1))
-    ((2, 34), (3, 44), True)
-    """
-    axes = []
-    for n, count in zip(shape, grid, strict=True):
-        hop, before = _tiling(n, count)
-        weights = np.zeros((count, count + 1, hop))
-        for i, halves in enumerate(_profiles(n, count)):
-            weights[i, i : i + 2] = halves
-        axes.append(weights.reshape(count, -1)[:, before : before + n])
-    return axes[0], axes[1]
-
-
-def patch_centres(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:
-    """[P, 2] centres of the windows on a latent image of that shape; ValueError as `windows`.
-
-    >>> patch_centres((30, 40), (1, 3)).tolist()
-    [[14.5, 9.5], [14.5, 19.5], [14.5, 29.5]]
-    """
-    axes = []
-    for n, count in zip(shape, grid, strict=True):
-        hop, before = _tiling(n, count)
-        axes.append((1 + np.arange(count)) * hop - before - 0.5)
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
+    return FilterFlow(grid)
 
 
 def good_size(n: int) -> int:
@@ -265,37 +243,17 @@ def _is_smooth(n: int) -> bool:
     return n == 1
 
 
-def _tiling(n: int, count: int) -> tuple[int, int]:
-    """Hop between windows, and pixels of the first window that lie before the image."""
-    hop = -(-n // (count + 1))
-    before = ((count + 1) * hop - n) // 2
-    if count < 1 or before >= hop:
-        raise ValueError(f"{count} patches do not fit along {n} pixels; use fewer, at least 1.")
-    return hop, before
-
-
-def _profiles(n: int, count: int) -> np.ndarray:
-    """[count, 2, hop] the rising and the falling half of every window along one axis."""
-    hop, _ = _tiling(n, count)
-    x = (np.arange(hop) + 0.5) / (2 * hop) - 0.5
-    rising = 0.62 - 0.48 * np.abs(x) + 0.38 * np.cos(2 * np.pi * x)
-    profiles = np.tile(np.stack([rising, 1.0 - rising]), (count, 1, 1))
-    profiles[0, 0] = 1.0
-    profiles[-1, 1] = 1.0
-    return profiles
-
-
 def _windowed_halves(image: jax.Array, axis: int, count: int) -> jax.Array:
     """Both halves of every windowed patch along an axis, which becomes three: count, 2, hop."""
     n = image.shape[axis]
-    hop, before = _tiling(n, count)
+    hop, before = tiling(n, count)
     left, right = image.shape[:axis], image.shape[axis + 1 :]
     padding = [(0, 0)] * image.ndim
     padding[axis] = (before, (count + 1) * hop - n - before)
     tiles = jnp.pad(image, padding).reshape(*left, count + 1, hop, *right)
     halves = [lax.slice_in_dim(tiles, i, i + count, axis=axis) for i in (0, 1)]
-    profiles = _profiles(n, count).reshape(*[1] * axis, count, 2, hop, *[1] * len(right))
-    return jnp.stack(halves, axis=axis + 1) * jnp.asarray(profiles, image.dtype)
+    shaped = profiles(n, count).reshape(*[1] * axis, count, 2, hop, *[1] * len(right))
+    return jnp.stack(halves, axis=axis + 1) * jnp.asarray(shaped, image.dtype)
 
 
 def _add_on_tiles(parts: jax.Array, axis: int) -> jax.Array:

@@ -18,15 +18,13 @@ class ImageNetwork(nn.Module):
     """The U-Net with a sigmoid at its end: [H, W, N] -> [H, W, out_channels] in (0, 1)."""
 
     out_channels: int
-    channels: int = 64
-    levels: int = 5
-    dropout: float = 0.0
-    bfloat16: bool = False
+    channels: int
+    levels: int
+    bfloat16: bool
 
     @nn.compact
-    def __call__(self, image_input: jax.Array, *, deterministic: bool = True) -> jax.Array:
-        unet = UNet((self.channels,) * self.levels, dropout=self.dropout, bfloat16=self.bfloat16)
-        features = unet(image_input, deterministic=deterministic)
+    def __call__(self, image_input: jax.Array) -> jax.Array:
+        features = UNet((self.channels,) * self.levels, bfloat16=self.bfloat16)(image_input)
         logits = Conv(self.out_channels, size=1, use_bias=True, name="logits")(features)
         return nn.sigmoid(logits)
 
@@ -40,7 +38,7 @@ def init(
       key: random key.
       image_input: z, [H, W, N]; only its shape matters.
       out_channels: 1 for grey, 3 for colour.
-      config: channels, levels, dropout, bfloat16, remat.
+      config: channels, levels, bfloat16, remat.
 
     Returns:
       theta_f, a dict of arrays in float32.
@@ -48,30 +46,21 @@ def init(
     return layers.init(key, _network(out_channels, config), image_input)
 
 
-def apply(
-    params: Any,
-    image_input: jax.Array,
-    *,
-    config: ImageNetworkConfig,
-    dropout_key: jax.Array | None = None,
-) -> jax.Array:
+def apply(params: Any, image_input: jax.Array, *, config: ImageNetworkConfig) -> jax.Array:
     """The latent image f = T_f(theta_f, z) = sigmoid(U-Net(z)).
 
     Args:
       params: theta_f, from `init`.
       image_input: z, [H, W, N], any H and W.
       config: the one given to `init`.
-      dropout_key: random key of this pass; None passes everything.
 
     Returns:
       f, [H, W, C], values in (0, 1).
     """
     network = _network(params["logits"]["bias"].shape[0], config)
-    rngs = None if dropout_key is None else {"dropout": dropout_key}
 
     def latent(params: Any, z: jax.Array) -> jax.Array:
-        image = network.apply({"params": params}, z, deterministic=dropout_key is None, rngs=rngs)
-        return cast(jax.Array, image)
+        return cast(jax.Array, network.apply({"params": params}, z))
 
     if config.remat:
         kept = jax.checkpoint_policies.save_only_these_names(layers.CONVOLVED)
@@ -80,6 +69,4 @@ def apply(
 
 
 def _network(out_channels: int, config: ImageNetworkConfig) -> ImageNetwork:
-    return ImageNetwork(
-        out_channels, config.channels, config.levels, config.dropout, config.bfloat16
-    )
+    return ImageNetwork(out_channels, config.channels, config.levels, config.bfloat16)

@@ -328,17 +328,15 @@ class UNet(nn.Module):
     Attributes:
       channels: width of every level, the finest first.
       skip_channels: width of the skip connections.
-      dropout: probability with which a feature is dropped on the way up, below the finest level.
       bfloat16: see `Conv`.
     """
 
     channels: tuple[int, ...]
     skip_channels: int = 16
-    dropout: float = 0.0
     bfloat16: bool = False
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, deterministic: bool = True) -> jax.Array:
+    def __call__(self, x: jax.Array) -> jax.Array:
         convolution = partial(Conv, bfloat16=self.bfloat16)
         height, width = x.shape[:2]
         smallest = 2 ** (len(self.channels) + 1)
@@ -350,9 +348,6 @@ class UNet(nn.Module):
             x = Activation()(convolution(features)(x))
         for level in reversed(range(len(self.channels))):
             features, skip = self.channels[level], skips[level]
-            if level > 0:
-                x = nn.Dropout(self.dropout)(x, deterministic=deterministic)
-                skip = nn.Dropout(self.dropout)(skip, deterministic=deterministic)
             x = upsample(convolution(features)(x))[: skip.shape[0], : skip.shape[1]]
             x = Activation()(x + convolution(features)(skip))
             x = Activation()(convolution(features, size=1)(x))

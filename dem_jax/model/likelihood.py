@@ -11,6 +11,7 @@ import optax
 from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
+WEIGHT_STD = 10.0  # of the Gaussian prior on theta_f: wide, it only keeps weights from running away
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
 CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
 
@@ -37,9 +38,9 @@ def root_mean_square(residual: jax.Array, weight: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.sum(weight[..., None] * residual**2) / count)
 
 
-def log_prior(theta: PyTree, std: float) -> jax.Array:
-    """Gaussian prior on the weights of T_f up to a constant: -|theta|^2 / (2 std^2), [] nats."""
-    return -optax.tree.norm(theta, squared=True) / (2 * std**2)
+def log_prior(theta: PyTree) -> jax.Array:
+    """Gaussian prior on theta_f up to a constant: -|theta|^2 / (2 WEIGHT_STD^2), [] nats."""
+    return -optax.tree.norm(theta, squared=True) / (2 * WEIGHT_STD**2)
 
 
 def derivatives(image: jax.Array) -> jax.Array:

@@ -14,14 +14,16 @@ from typing import Any
 from jax.sharding import Mesh
 
 from dem_jax.em import sharded
-from dem_jax.runtime.files import checkpoints, run_folder
+from dem_jax.runtime.desk import Options, Session
+from dem_jax.runtime.files import checkpoints, given_kernels, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
-from dem_jax.runtime.job import Options, Outcome, Session
+from dem_jax.runtime.job import Outcome
 from dem_jax.runtime.profiler import Profiler
-from dem_jax.runtime.programs import Programs, Solver, default_solver
+from dem_jax.runtime.programs import Programs
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.scale import batches, buckets, devices, large, plan
+from dem_jax.solver import Solver
 
 __all__ = ["PREEMPTED", "Options", "run"]
 
@@ -42,7 +44,7 @@ def run(
       75 after SIGTERM, when a computation may still be under way in a thread: leave the process.
     """
     progress = progress or Progress()
-    solver = solver or default_solver(options.kernels)
+    solver = solver or given_kernels.solver(options.kernels)
     if options.batching.buckets:
         solver = buckets.padding_solver(solver)
     index, count = options.process
@@ -95,7 +97,7 @@ def _is_finished(options: Options, source: Source) -> bool:
 def _programs(options: Options, solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
     """The programs for single photos, and those for batches."""
     if mesh and sharded.CHAINS in mesh.shape:
-        step = functools.partial(sharded.step_over_chains, mesh=mesh)
+        step = functools.partial(sharded.step_over_chains, mesh=mesh, step=solver.step)
         single = Programs(solver._replace(step=step), devices.chain_shardings(mesh))
         return single, Programs(batches.batched_solver(solver))
     return Programs(solver), Programs(batches.batched_solver(solver, mesh))
@@ -177,7 +179,7 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
         return (
             "the memory is too small for this photo; use a smaller photo, fewer chains "
-            "(--num_chains), --chain_axis=map or --batch_size=1."
+            "(--num_chains) or --batch_size=1."
         )
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'} could not be written: {error.strerror}."

@@ -5,44 +5,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from dem_jax.config import DeblurConfig
-from dem_jax.runtime.files import given_kernels
-from dem_jax.types import Problem
+from dem_jax.solver import Solver
 
 # XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
 # Without them, and with less effort, quickstart's four programs at 255 x 255 pixels take 41 to 47
 # instead of 73 to 84 s of two cores' processor time, and run as fast. XLA of jax 0.12 no longer
 # knows the first option, and the second does little alone.
 _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
-
-
-class Solver(NamedTuple):
-    """The pure functions that deblur; tests and other methods may give their own."""
-
-    prepare: Callable[..., Any]  # (key, photo [H, W, C], config) -> Problem
-    init: Callable[..., Any]  # (key, problem, config) -> state
-    step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
-    finish: Callable[..., Any]  # (state, problem, config) -> Result
-
-
-def default_solver(kernels: np.ndarray | None = None) -> Solver:
-    """Monte Carlo EM, as in the paper, from somebody's `kernels` [P, k, k] if given."""
-    from dem_jax import solver
-    from dem_jax.em import mcem
-
-    def prepare(key: Any, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
-        if kernels is None:
-            return solver.prepare(key, photo, config, size=size)
-        fitted = given_kernels.fit(kernels, config.kernel_size, config.patch_grid)
-        return solver.prepare(key, photo, config, kernels=jnp.asarray(fitted), size=size)
-
-    return Solver(prepare, mcem.init, mcem.step, solver.finish)
 
 
 class Programs:
@@ -55,12 +28,13 @@ class Programs:
     def __init__(
         self, solver: Solver, shardings: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
-        place = shardings or {name: {} for name in Solver._fields}
+        place = shardings or {name: {} for name in ("prepare", "init", "step", "finish")}
         self._jitted = {
             "prepare": jax.jit(solver.prepare, static_argnums=2, **place["prepare"]),
             "init": jax.jit(solver.init, static_argnums=2, **place["init"]),
             "step": jax.jit(solver.step, static_argnums=3, donate_argnums=1, **place["step"]),
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
+            "restore": jax.jit(solver.restore, static_argnums=3),
         }
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}

@@ -15,7 +15,7 @@ class Progress:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty()
-        self._drawn = False
+        self._drawn = self._quiet = False
         self.begin("", 0)
 
     def begin(self, label: str, total: int) -> None:
@@ -42,11 +42,11 @@ class Progress:
             self.say(f"{self._label}: {name}")
         self.tick()
 
-    def iteration(self, done: int, negative_log_likelihood: float, *, log: bool) -> None:
-        """`done` EM iterations are finished; `log` says whether a plain line is due."""
+    def iteration(self, done: int, negative_log_likelihood: float) -> None:
+        """`done` EM iterations are finished."""
         self._done, self._last_iteration = done, self._em_clock()
         self._detail = f"-log p {negative_log_likelihood:.4f}"
-        if log and not self._live:
+        if not self._live and not self._quiet:
             parts = [f"{self._label}: EM {done}/{self._total}", self._detail, self._left()]
             self.say(", ".join(part for part in parts if part))
         self.tick()
@@ -100,9 +100,6 @@ class _Companion(Progress):
     def stage(self, name: str) -> None:
         if not self._quiet:
             super().stage(name)
-
-    def iteration(self, done: int, negative_log_likelihood: float, *, log: bool) -> None:
-        super().iteration(done, negative_log_likelihood, log=log and not self._quiet)
 
     def say(self, text: str) -> None:
         self._shown.say(text)

@@ -10,7 +10,7 @@ from dem_jax.config import DeblurConfig
 
 UNIFORM, NONUNIFORM = "uniform", "nonuniform"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
-_LEAST_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
+_MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 
 
@@ -62,7 +62,7 @@ def auto_kernel_size(short_side: int) -> int:
 
 def auto_patch_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:
     """Rows and columns of patches, each at least two kernels wide, between 2 and 6 of them."""
-    least = max(_LEAST_PATCH, 2 * kernel_size)
+    least = max(_MIN_PATCH, 2 * kernel_size)
     rows, cols = (max(2, min(round(side / least), _LARGEST_GRID)) for side in (height, width))
     return rows, cols
 

@@ -1,13 +1,93 @@
-"""Non-blind restoration: what kernels alone make of a photo, and what they add to T_f's image."""
+"""Non-blind deconvolution: the image that known kernels make of a photo.
+
+    f = argmin_f |A(K) f - g|^2 / 2 + weight sum |grad f|^0.8
+
+Everything that deconvolves calls `deconvolve`: the start and its choice, the refinement of EM's
+image, and the tiles of large photos. Filter flow is solved patch by patch with transforms, any
+other linear blur by conjugate gradients.
+
+Source: Krishnan and Fergus: Fast image deconvolution using hyper-Laplacian priors, NIPS 2009.
+"""
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from dem_jax.solve import fourier
+from dem_jax.model.blur import FilterFlow
+from dem_jax.model.windows import windows
+from dem_jax.solve import fourier, least_squares
+from dem_jax.types import BlurOperator
 
+SMOOTHNESS = 1.5  # prior weight over error variance: 1.1 to 3.3 are best for noise 0.003 to 0.03
+# What a kernel is wrong by, as an error of the photo in image units beside its noise.
+_START_ERROR = 0.008  # one kernel of a start
+_GRID_ERROR = 0.012  # kernels of a grid, before and after EM
+_EM_ERROR = 0.005  # one kernel of EM
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
 _EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
+_INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
+
+
+def deconvolve(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array | float,
+    *,
+    blur: BlurOperator,
+    size: jax.Array | None = None,
+    iterations: int = 40,
+) -> jax.Array:
+    """The image [H+k-1, W+k-1, C] that known kernels make of a photo, not clipped.
+
+    Args:
+      photo: g, [H, W, C] in [0, 1].
+      kernels: [P, k, k], each of sum one.
+      weight: of the prior, in squared image units, see `prior_weight`.
+      blur: A; filter flow is solved kernel by kernel, each on the whole photo, and the results are
+        weighted by the windows of the patches.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
+      iterations: alternations.
+    """
+    if not isinstance(blur, FilterFlow):
+        return _general(photo, kernels, weight, blur=blur, size=size, iterations=iterations)
+
+    def planes(kernel: jax.Array) -> jax.Array:
+        def plane(x: jax.Array) -> jax.Array:
+            return hyper_laplacian(x, kernel, weight, size=size, iterations=iterations)
+
+        return jax.vmap(plane, -1, -1)(photo)
+
+    if blur.grid == (1, 1):
+        return planes(kernels[0])
+    k = kernels.shape[-1]
+    rows, cols = windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), blur.grid)
+    rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
+
+    def add(total: jax.Array, patch: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
+        kernel, row, col = patch
+        return total + row[:, None, None] * col[None, :, None] * planes(kernel), None
+
+    patches = (kernels, jnp.asarray(rows, photo.dtype), jnp.asarray(cols, photo.dtype))
+    nothing = jnp.zeros((rows.shape[1], cols.shape[1], photo.shape[-1]), photo.dtype)
+    return lax.scan(add, nothing, patches)[0]
+
+
+def prior_weight(
+    noise_std: jax.Array | float, kernel_error: float, *, smoothness: float = SMOOTHNESS
+) -> jax.Array | float:
+    """The weight smoothness (noise_std^2 + kernel_error^2) of the prior, image units squared.
+
+    The photo is to be explained up to its noise and to what the kernels are wrong by.
+    """
+    return smoothness * (noise_std**2 + kernel_error**2)
+
+
+def kernel_error(count: int, *, after_em: bool) -> float:
+    """How wrong a model with `count` kernels is: an error of the photo, in image units."""
+    if count > 1:
+        return _GRID_ERROR
+    return _EM_ERROR if after_em else _START_ERROR
 
 
 def hyper_laplacian(
@@ -33,7 +113,6 @@ def hyper_laplacian(
     Returns:
       f, [H+k-1, W+k-1], not clipped.
 
-    Source: Krishnan and Fergus: Fast image deconvolution using hyper-Laplacian priors, NIPS 2009.
     """
     (rows, cols), k = photo.shape, kernel.shape[0]
     shape = fourier.canvas_shape(photo.shape, k)
@@ -63,15 +142,44 @@ def hyper_laplacian(
     return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
 
 
-def prior_weight(
-    noise_std: jax.Array | float, smoothness: float, model_std: float
-) -> jax.Array | float:
-    """The weight smoothness (noise_std^2 + model_std^2) of `hyper_laplacian`, image units squared.
+def _general(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array | float,
+    *,
+    blur: BlurOperator,
+    size: jax.Array | None,
+    iterations: int,
+) -> jax.Array:
+    """The same minimum for any linear blur: half-quadratic splitting by conjugate gradients."""
+    half = kernels.shape[-1] // 2
+    known = fourier.inside(photo.shape if size is None else size, photo.shape[:2])
+    latent = jnp.pad(photo, ((half, half), (half, half), (0, 0)), mode="edge")
+    mean_kernel = jnp.mean(kernels, axis=0)
 
-    The photo is to be explained up to its noise and to what the kernel is wrong by. On simulated
-    photos of noise 0.003 to 0.03 the best weight is 1.1 to 3.3 times the noise's variance.
-    """
-    return smoothness * (noise_std**2 + model_std**2)
+    def applied(f: jax.Array) -> jax.Array:
+        return blur(kernels, f)
+
+    data = least_squares.transposed(applied, latent)(known[..., None] * photo)
+
+    def alternate(latent: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
+        penalty = 8 * weight * jnp.minimum(1.25**t, 256.0)
+        rows = _shrink(latent[1:] - latent[:-1], weight / penalty)
+        cols = _shrink(latent[:, 1:] - latent[:, :-1], weight / penalty)
+        right = data + penalty * least_squares.adjoint_differences(rows, cols)
+        latent = least_squares.smooth(
+            applied,
+            mean_kernel,
+            known,
+            penalty,
+            right,
+            iterations=_INNER_STEPS,
+            tolerance=0.0,
+            start=latent,
+        )
+        return latent, None
+
+    return lax.scan(alternate, latent, jnp.arange(float(iterations)))[0]
 
 
 def _shrink(edges: jax.Array, threshold: jax.Array | float) -> jax.Array:

@@ -1,10 +1,12 @@
-"""Least squares over what cannot be negative: kernels, and densities of camera poses."""
+"""Least squares: over kernels, which cannot be negative, and over images, which are smooth."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from dem_jax.model.blur import good_size
 
 
 def non_negative_least_squares(
@@ -47,3 +49,76 @@ def steepness(normal: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax
 
     vector = lax.fori_loop(0, 12, lambda _, x: unit(normal(x)), unit(start))
     return 1.05 * jnp.sum(vector * normal(vector)) + 1e-12
+
+
+def smooth(
+    blur: Callable[[jax.Array], jax.Array],
+    mean_kernel: jax.Array,
+    weight: jax.Array,
+    ratio: jax.Array | float,
+    right: jax.Array,
+    *,
+    iterations: int,
+    tolerance: float = 1e-4,
+    start: jax.Array | None = None,
+) -> jax.Array:
+    """Solves (A^T W A + ratio D^T D) f = right for an image, by conjugate gradients.
+
+    A is a blur, W the photo's weights, D forward differences. The preconditioner is the inverse
+    that the operator would have if the mean kernel blurred a periodic image.
+
+    Args:
+      blur: A, linear, [h, w, C] -> [H, W, C].
+      mean_kernel: [k, k].
+      weight: [H, W].
+      ratio: of the two terms, in squared image units over squared image units.
+      right: [h, w, C].
+      iterations: at most so many steps.
+      tolerance: of the residual over the right side; at less, the steps end.
+      start: [h, w, C], the first f; None is zero.
+
+    Returns:
+      f, [h, w, C].
+    """
+    adjoint = transposed(blur, right)
+
+    def normal(f: jax.Array) -> jax.Array:
+        data = adjoint(weight[..., None] * blur(f))
+        return data + ratio * adjoint_differences(f[1:] - f[:-1], f[:, 1:] - f[:, :-1]) + 1e-6 * f
+
+    precondition = _periodic_inverse(mean_kernel, right.shape, ratio)
+    f, _ = jax.scipy.sparse.linalg.cg(
+        normal, right, x0=start, maxiter=iterations, tol=tolerance, M=precondition
+    )
+    return f
+
+
+def transposed(
+    blur: Callable[[jax.Array], jax.Array], image: jax.Array
+) -> Callable[[jax.Array], jax.Array]:
+    """A^T of a blur that takes images like `image` [h, w, C]."""
+    transpose = jax.linear_transpose(blur, image)
+    return lambda photo: transpose(photo)[0]
+
+
+def adjoint_differences(rows: jax.Array, cols: jax.Array) -> jax.Array:
+    """D^T of differences [h-1, w, C] and [h, w-1, C]."""
+    along_rows = jnp.pad(rows, ((1, 0), (0, 0), (0, 0))) - jnp.pad(rows, ((0, 1), (0, 0), (0, 0)))
+    along_cols = jnp.pad(cols, ((0, 0), (1, 0), (0, 0))) - jnp.pad(cols, ((0, 0), (0, 1), (0, 0)))
+    return along_rows + along_cols
+
+
+def _periodic_inverse(
+    kernel: jax.Array, shape: tuple[int, ...], ratio: jax.Array | float
+) -> Callable[[jax.Array], jax.Array]:
+    size = tuple(good_size(n) for n in shape[:2])
+    power = jnp.abs(jnp.fft.rfft2(kernel, s=size)) ** 2
+    waves = [jnp.fft.fftfreq(size[0])[:, None], jnp.fft.rfftfreq(size[1])[None]]
+    gradient = sum(4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
+    inverse = (1 / (0.8 * power + ratio * gradient + 1e-4))[..., None]
+
+    def apply(f: jax.Array) -> jax.Array:
+        spectrum = jnp.fft.rfft2(f, s=size, axes=(0, 1)) * inverse
+        return jnp.fft.irfft2(spectrum, s=size, axes=(0, 1))[: f.shape[0], : f.shape[1]]
+
+    return apply

@@ -27,7 +27,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from dem_jax.config import WarmStartConfig
 from dem_jax.model import blur
 from dem_jax.solve import fourier, least_squares
 from dem_jax.start import kernel_estimation
@@ -37,6 +36,7 @@ _MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch'
 _LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
 _LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
 _STRONG_EDGES = 3.2e-2  # sparsity, squared image units
+_KERNEL_RIDGE = 2e-3  # on the kernels, relative to the power of the image's gradient
 _RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
 _ITERATIONS = 50  # of every fit
 _LEAST_PATCH = 12  # pixels, and two kernels: the patches of a level
@@ -57,7 +57,6 @@ def path_kernels(
     *,
     kernel_size: int,
     grid: tuple[int, int],
-    config: WarmStartConfig,
     motion: jax.Array | None = None,
     size: jax.Array | None = None,
 ) -> jax.Array:
@@ -71,7 +70,6 @@ def path_kernels(
       sparsity: lambda at the coarsest level, see `kernel_estimation`.
       kernel_size: k, odd.
       grid: number of patches along rows and columns.
-      config: the rest.
       motion: [3] from `motion_spectrum.straight_motion`.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
@@ -91,7 +89,7 @@ def path_kernels(
         shape = (_rolls(k), k, k)
         density = _normalised(jnp.maximum(jax.image.resize(density, shape, "linear"), 0))
         level_grid = _grid(level.shape, k)
-        density, sparsity = _one_level(level, level_size, density, sparsity, level_grid, config)
+        density, sparsity = _one_level(level, level_size, density, sparsity, level_grid)
     return blur.unit_sums(synthesise(density, photo.shape, grid))
 
 
@@ -100,7 +98,6 @@ def turned_motion(
     motion: jax.Array,
     *,
     kernel_size: int,
-    config: WarmStartConfig,
     size: jax.Array | None = None,
 ) -> jax.Array:
     """A straight motion [3] turned to where the strongest edges of the photo [H, W] say it goes.
@@ -115,7 +112,6 @@ def turned_motion(
         straight_density(motion, kernel_size),
         _STRONG_EDGES,
         _grid(photo.shape, kernel_size),
-        config,
     )
     density = lax.stop_gradient(density)
     poses = jnp.stack(
@@ -182,7 +178,6 @@ def _one_level(
     density: jax.Array,
     sparsity: jax.Array | float,
     grid: tuple[int, int],
-    config: WarmStartConfig,
 ) -> tuple[jax.Array, jax.Array]:
     crops = _crops(photo.shape, grid)
     side, k = crops.windows.shape[1:], density.shape[-1]
@@ -206,7 +201,7 @@ def _one_level(
         density, sparsity = carry
         kernels = blur.unit_sums(synthesise(density, photo.shape, grid))
         latents = jax.vmap(
-            lambda g, k: kernel_estimation.l0_latent(g, k, sparsity, config.splittings)
+            lambda g, k: kernel_estimation.l0_latent(g, k, sparsity, kernel_estimation.SPLITTINGS)
         )(canvases, kernels)
         blended = (
             jnp.zeros_like(photo)
@@ -214,14 +209,14 @@ def _one_level(
             .add(crops.windows * latents[:, : side[0], : side[1]])
         )
         latent_edges = edges(jnp.pad(cut(blended), gaps, mode="edge")) * weight
-        density = _fit(latent_edges, photo_edges, density, photo.shape, grid, config.ridge)
+        density = _fit(latent_edges, photo_edges, density, photo.shape, grid, _KERNEL_RIDGE)
         density = kernel_estimation.without_islands(
             jnp.where(density < _LEAST_DENSITY * jnp.max(density), 0, density), _LEAST_ISLAND
         )
         return (_centred(density), kernel_estimation.next_sparsity(sparsity)), None
 
     start = (density, jnp.asarray(sparsity, photo.dtype))
-    return lax.scan(alternate, start, length=config.alternations)[0]
+    return lax.scan(alternate, start, length=kernel_estimation.ALTERNATIONS)[0]
 
 
 def _fit(

@@ -15,12 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax.config import WarmStartConfig
 from dem_jax.model.blur import good_size, recentre
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.solve.least_squares import non_negative_least_squares
 
+ALTERNATIONS = 5  # of image and kernel at every level of the pyramid
+SPLITTINGS = 24  # half-quadratic steps for every image
+_RIDGE = 2e-3  # on the kernel, relative to the power of the image's gradient
+_LEAST_ENTRY = 0.02  # smaller kernel entries, relative to the largest, are dropped
+_LEAST_ISLAND = 0.05  # smaller separate parts of the kernel, by mass, are dropped
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
 _LEAST_SPARSITY = 1e-4  # squared image units
@@ -32,10 +36,9 @@ _REFITS = 4  # alternations of it
 def coarse_to_fine(
     photo: jax.Array,
     sparsity: jax.Array | float,
-    reach: jax.Array | float,
+    support_fraction: jax.Array | float,
     *,
     kernel_size: int,
-    config: WarmStartConfig,
     size: jax.Array | None = None,
 ) -> jax.Array:
     """One kernel for the whole photo.
@@ -43,10 +46,9 @@ def coarse_to_fine(
     Args:
       photo: [H, W] luma in [0, 1].
       sparsity: lambda at the coarsest level, in squared image units; it decreases step by step.
-      reach: the part of the kernel's half-width that may be used, in (0, 1]: a smaller kernel in
-        the same static size.
+      support_fraction: the part of the kernel's half-width that may be used, in (0, 1]: a smaller
+        kernel in the same static size.
       kernel_size: k, odd.
-      config: the rest.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
@@ -58,7 +60,7 @@ def coarse_to_fine(
     for k in sizes:
         level, level_size = pyramid_level(photo, k / kernel_size, k, size)
         kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (k, k), "cubic"), 0))
-        kernel, sparsity = _one_level(level, level_size, kernel, sparsity, reach, config)
+        kernel, sparsity = _one_level(level, level_size, kernel, sparsity, support_fraction)
     return kernel
 
 
@@ -88,8 +90,7 @@ def _one_level(
     size: jax.Array | None,
     kernel: jax.Array,
     sparsity: jax.Array | float,
-    reach: jax.Array | float,
-    config: WarmStartConfig,
+    support_fraction: jax.Array | float,
 ) -> tuple[jax.Array, jax.Array]:
     k = kernel.shape[0]
     shape = fourier.canvas_shape(photo.shape, k)
@@ -97,18 +98,18 @@ def _one_level(
     canvas = fourier.extend(photo, shape, size)
     edges = fourier.differences(canvas) * mask
     half = k // 2
-    near = jnp.abs(jnp.arange(k) - half) <= jnp.maximum(jnp.round(reach * half), 1)
+    near = jnp.abs(jnp.arange(k) - half) <= jnp.maximum(jnp.round(support_fraction * half), 1)
     support = (near[:, None] & near[None]).astype(photo.dtype)
 
     def alternate(carry, _):
         kernel, sparsity = carry
-        latent = l0_latent(canvas, kernel, sparsity, config.splittings)
-        kernel = fit_kernel(fourier.differences(latent) * mask, edges, support, config.ridge)
-        kernel = clean(kernel, config.least_entry, config.least_island)
+        latent = l0_latent(canvas, kernel, sparsity, SPLITTINGS)
+        kernel = fit_kernel(fourier.differences(latent) * mask, edges, support, _RIDGE)
+        kernel = clean(kernel, _LEAST_ENTRY, _LEAST_ISLAND)
         return (kernel, next_sparsity(sparsity)), None
 
     start = (kernel, jnp.asarray(sparsity, photo.dtype))
-    return lax.scan(alternate, start, length=config.alternations)[0]
+    return lax.scan(alternate, start, length=ALTERNATIONS)[0]
 
 
 def from_strong_edges(
@@ -116,7 +117,6 @@ def from_strong_edges(
     kernel: jax.Array,
     weight: jax.Array | float,
     *,
-    config: WarmStartConfig,
     size: jax.Array | None = None,
 ) -> jax.Array:
     """Another estimate of a kernel, by the strong edges of the image that it makes of the photo.
@@ -133,7 +133,6 @@ def from_strong_edges(
       photo: g, [H, W] luma in [0, 1].
       kernel: [k, k] of sum one.
       weight: the prior's, in squared image units; see `deconvolution.prior_weight`.
-      config: ridge, least_entry and least_island are used.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
@@ -155,8 +154,8 @@ def from_strong_edges(
         latent = jnp.pad(latent, ((0, shape[0] - rows), (0, shape[1] - cols)))
         edges = fourier.differences(latent)
         strong = mask * (jnp.sum(edges**2, 0) >= _STRONG_EDGE**2)[None]
-        kernel = fit_kernel(edges * strong, photo_edges, everywhere, config.ridge)
-        return without_faint_parts(kernel, config.least_entry, config.least_island), None
+        kernel = fit_kernel(edges * strong, photo_edges, everywhere, _RIDGE)
+        return without_faint_parts(kernel, _LEAST_ENTRY, _LEAST_ISLAND), None
 
     return lax.scan(refit, kernel, length=_REFITS)[0]
 

@@ -1,21 +1,24 @@
-"""The warm start: deblurring from several starts, one chosen by the photo alone."""
+"""The first kernels: several starts give candidates, and the photo chooses one of them."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.model import blur
-from dem_jax.model.likelihood import estimate_noise_std
+from dem_jax.model.windows import patch_centres
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian, prior_weight
+from dem_jax.solve.deconvolution import deconvolve, prior_weight
 from dem_jax.start.camera_path import path_kernels, turned_motion
 from dem_jax.start.kernel_estimation import coarse_to_fine, from_strong_edges
 from dem_jax.start.motion_spectrum import agrees, line_ends, straight_motion
+from dem_jax.types import BlurOperator
 
-_LUMA = (0.299, 0.587, 0.114)  # Rec. 601
-_JUDGED = 8.0, 0.003  # smoothness and model_std of images to be judged: smooth ones, of edges only
+LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+_JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth, of edges only
+_EDGE_KERNEL_WEIGHT = 0.33  # part of a single kernel that strong edges give: docs/accuracy.md
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
 _SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
@@ -24,98 +27,139 @@ _SHORT, _SLACK = 0.6, 0.5  # part of it, pixels: what kernels may lack without a
 
 def luma(photo: jax.Array) -> jax.Array:
     """[H, W] brightness of a photo [H, W, C], C = 1 or 3."""
-    return photo[..., 0] if photo.shape[-1] == 1 else photo @ jnp.asarray(_LUMA, photo.dtype)
+    return photo[..., 0] if photo.shape[-1] == 1 else photo @ jnp.asarray(LUMA, photo.dtype)
+
+
+class Candidates(NamedTuple):
+    """Kernels that EM may start from."""
+
+    kernels: jax.Array  # [A, P, k, k]
+    penalty: jax.Array  # [A] added to their scores
+
+
+# (luma of the photo [H, W], config, size) -> Candidates
+Start = Callable[[jax.Array, DeblurConfig, jax.Array | None], Candidates]
+
+
+def named_starts(config: DeblurConfig) -> tuple[Start, ...]:
+    """The starts that suit the grid: of one kernel, or of a kernel for every patch."""
+    return (one_kernel,) if config.patch_grid == (1, 1) else (along_paths,)
 
 
 def warm_start(
-    photo: jax.Array, config: DeblurConfig, *, size: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array]:
-    """A first kernel and image.
-
-    Every start of `config.start` gives kernels: one for the photo, by a pair (sparsity, reach), or
-    one for every patch of a grid, by a path_sparsity (from coarse to fine) or a line_sparsity (from
-    the straight motion that the photo's spectrum shows, as it is and turned). They are scored by
-    the `blurriness` of what they make of the photo and by their `entropy`, those of a grid by their
-    `shortness` too, and the least score wins. One kernel for the photo is then drawn towards the
-    one `from_strong_edges`, by `config.start.strong_edges`.
+    photo: jax.Array,
+    noise_std: jax.Array,
+    config: DeblurConfig,
+    *,
+    blur: BlurOperator,
+    starts: Sequence[Start],
+    size: jax.Array | None = None,
+) -> jax.Array:
+    """The first kernels [P, k, k]: of all that the starts give, those that the photo prefers.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
+      noise_std: [] of its luma, image units.
       config: kernel_size, patch_grid and start are used.
+      blur: A, by which what the kernels make of the photo is judged.
+      starts: each gives candidates.
       size: [2] rows and columns of the photo where what follows them continues its edge: that
         enters neither the fit of the kernel, nor the data that f must explain, nor the scores.
-
-    Returns:
-      kernels: [P, k, k], and latent: [H+k-1, W+k-1, C], not clipped.
     """
-    start, plane = config.start, luma(photo)
-    latent_size = None if size is None else size + config.kernel_size - 1
-    judged = prior_weight(estimate_noise_std(plane[..., None], size=size), *_JUDGED)
-
-    def uniform(sparsity, reach):
-        return coarse_to_fine(
-            plane, sparsity, reach, kernel_size=config.kernel_size, config=start, size=size
-        )[None]
-
-    def score(kernels):
-        latent = restore(plane[..., None], kernels, config, weight=judged, size=size)
-        return blurriness(latent[..., 0], size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
-
-    one = config.patch_grid == (1, 1)
-    if one:
-        attempts = jax.vmap(uniform)(jnp.asarray(start.sparsity), jnp.asarray(start.reach))
-        scores = jax.vmap(score)(attempts)
-    else:
-        attempts, short = _along_paths(plane, config, size)
-        scores = lax.map(score, attempts) + _SHORTNESS_WEIGHT * short
-    kernels = attempts[jnp.argmin(scores)]
-    if one and start.strong_edges:
-        other = from_strong_edges(plane, kernels[0], judged, config=start, size=size)
-        kernels += start.strong_edges * (other[None] - kernels)
-    return kernels, restore(photo, kernels, config, size=size)
+    plane = luma(photo)
+    found = [start(plane, config, size) for start in starts]
+    kernels = jnp.concatenate([one.kernels for one in found])
+    penalty = jnp.concatenate([one.penalty for one in found])
+    weight = prior_weight(noise_std, _JUDGED_ERROR, smoothness=_JUDGED_SMOOTHNESS)
+    chosen = choose(plane, kernels, penalty, weight, blur=blur, size=size)
+    if config.patch_grid == (1, 1):
+        other = from_strong_edges(plane, chosen[0], weight, size=size)
+        chosen += _EDGE_KERNEL_WEIGHT * (other[None] - chosen)
+    return chosen
 
 
-def restore(
-    photo: jax.Array,
+def choose(
+    plane: jax.Array,
     kernels: jax.Array,
-    config: DeblurConfig,
+    penalty: jax.Array,
+    weight: jax.Array | float,
     *,
-    weight: jax.Array | float | None = None,
+    blur: BlurOperator,
     size: jax.Array | None = None,
 ) -> jax.Array:
-    """The image [H+k-1, W+k-1, C] that known kernels [P, k, k] make of a photo [H, W, C].
+    """The kernels [P, k, k] of the least score among candidates [A, P, k, k].
 
-    Each kernel's deconvolution of the whole photo, weighted by the window of its patch. `weight` is
-    that of the deconvolution's prior; None: `prior_weight` for a start's kernels. `size` is that of
-    `warm_start`.
+    The score is the `normalized_sparsity` of what the kernels make of the photo, their `entropy`,
+    and their penalty [A].
+
+    Args:
+      plane: luma of the photo, [H, W].
+      kernels: [A, P, k, k].
+      penalty: [A].
+      weight: [] of the deconvolution's prior.
+      blur: A.
+      size: as of `warm_start`.
     """
-    if weight is None:
-        noise_std = estimate_noise_std(photo, size=size)
-        one = config.patch_grid == (1, 1)
-        model_std = config.start.model_std if one else config.start.path_model_std
-        weight = prior_weight(noise_std, config.start.smoothness, model_std)
-    if config.patch_grid == (1, 1):
-        return _deconvolve(photo, kernels[0], weight, size)
-    k = config.kernel_size
-    rows, cols = blur.windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), config.patch_grid)
-    rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
+    latent_size = None if size is None else size + kernels.shape[-1] - 1
 
-    def add(total, patch):
-        kernel, row, col = patch
-        window = row[:, None, None] * col[None, :, None]
-        return total + window * _deconvolve(photo, kernel, weight, size), None
+    def score(kernels: jax.Array) -> jax.Array:
+        latent = deconvolve(plane[..., None], kernels, weight, blur=blur, size=size)[..., 0]
+        return normalized_sparsity(latent, size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
 
-    patches = (kernels, jnp.asarray(rows, photo.dtype), jnp.asarray(cols, photo.dtype))
-    nothing = jnp.zeros((rows.shape[1], cols.shape[1], photo.shape[-1]), photo.dtype)
-    return lax.scan(add, nothing, patches)[0]
+    one_by_one = kernels.shape[1] > 1  # the patches of a grid are many already
+    scores = lax.map(score, kernels) if one_by_one else jax.vmap(score)(kernels)
+    return kernels[jnp.argmin(scores + penalty)]
 
 
-def blurriness(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
-    """How little a plane [H, W] looks like a sharp photo; a number near one half.
+def one_kernel(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> Candidates:
+    """One kernel for the photo, by every pair of sparsity and support_fraction."""
+
+    def kernels(sparsity: jax.Array, support_fraction: jax.Array) -> jax.Array:
+        return coarse_to_fine(
+            plane, sparsity, support_fraction, kernel_size=config.kernel_size, size=size
+        )[None]
+
+    pairs = jnp.asarray(config.start.sparsity), jnp.asarray(config.start.support_fraction)
+    found = jax.vmap(kernels)(*pairs)
+    return Candidates(found, jnp.zeros(len(found), plane.dtype))
+
+
+def along_paths(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> Candidates:
+    """A kernel for every patch along a camera's path; their penalty is their `shortness`.
+
+    By every path_sparsity from coarse to fine, and by every line_sparsity from the straight motion
+    that the photo's spectrum shows, as it is and turned.
+    """
+    k, start = config.kernel_size, config.start
+    motion = straight_motion(plane, kernel_size=k, size=size)
+    turned = turned_motion(plane, motion, kernel_size=k, size=size)
+    agreed = agrees(plane, motion, turned, kernel_size=k, size=size)
+    lines = jnp.stack([motion, jnp.where(agreed, turned, motion)])
+
+    def kernels(sparsity, motion=None):
+        return path_kernels(
+            plane, sparsity, kernel_size=k, grid=config.patch_grid, motion=motion, size=size
+        )
+
+    pairs = (
+        jnp.tile(jnp.asarray(start.line_sparsity), len(lines)),
+        jnp.repeat(lines, len(start.line_sparsity), axis=0),
+    )
+    from_coarse = lax.map(kernels, jnp.asarray(start.path_sparsity))
+    from_lines = lax.map(lambda pair: kernels(*pair), pairs)
+    found = jnp.concatenate([from_coarse, from_lines])
+    centres = patch_centres((plane.shape[0], plane.shape[1]), config.patch_grid)
+    moves = line_ends(motion, centres, plane.shape)
+    short = jax.vmap(lambda kernels: shortness(kernels, moves))(found)
+    return Candidates(found, _SHORTNESS_WEIGHT * short)
+
+
+def normalized_sparsity(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
+    """How far a plane [H, W] is from a sharp photo; a number near one half.
 
     The L1 norm of the gradient over its L2 norm and the root of its size: small where few edges
     hold the contrast. Unlike a sparse prior's energy it does not favour the blurred photo itself.
-    A wrong kernel may pass by ringing, so leaving [0, 1] counts too, in mean excess.
+    A wrong kernel makes edges ring, which looks sharp; so the mean excess beyond [0, 1] counts too.
 
     Only the first `size` [2] rows and columns count, where it is given.
 
@@ -137,7 +181,8 @@ def entropy(kernels: jax.Array) -> jax.Array:
         -(1/P) sum_p sum_x k_p(x) log k_p(x)
 
     A kernel with a faint floor everywhere explains texture, and the image that it leaves looks
-    sharp. `blurriness` does not see that; it happens the more, the more pixels a kernel may use.
+    sharp. `normalized_sparsity` does not see that; the more pixels a kernel may use, the more often
+    it happens.
     """
     return jnp.mean(jnp.sum(jax.scipy.special.entr(kernels), (1, 2)))
 
@@ -161,43 +206,3 @@ def shortness(kernels: jax.Array, moves: jax.Array) -> jax.Array:
     found = jnp.sqrt(jnp.sum(kernels * (along - mean) ** 2) / total)
     shown = jnp.sqrt(jnp.sum(power**2) / 12 / total)
     return jnp.maximum(jnp.log(jnp.maximum(_SHORT * shown, 1e-6) / (found + _SLACK)), 0)
-
-
-def _along_paths(
-    plane: jax.Array, config: DeblurConfig, size: jax.Array | None
-) -> tuple[jax.Array, jax.Array]:
-    """Kernels [A, P, k, k] by every start along a camera's path, and their `shortness` [A]."""
-    k, start = config.kernel_size, config.start
-    motion = straight_motion(plane, kernel_size=k, size=size)
-    turned = turned_motion(plane, motion, kernel_size=k, config=start, size=size)
-    agreed = agrees(plane, motion, turned, kernel_size=k, size=size)
-    lines = jnp.stack([motion, jnp.where(agreed, turned, motion)])
-
-    def kernels(sparsity, motion=None):
-        return path_kernels(
-            plane,
-            sparsity,
-            kernel_size=k,
-            grid=config.patch_grid,
-            config=start,
-            motion=motion,
-            size=size,
-        )
-
-    pairs = (
-        jnp.tile(jnp.asarray(start.line_sparsity), len(lines)),
-        jnp.repeat(lines, len(start.line_sparsity), axis=0),
-    )
-    from_coarse = lax.map(kernels, jnp.asarray(start.path_sparsity))
-    from_lines = lax.map(lambda pair: kernels(*pair), pairs)
-    attempts = jnp.concatenate([from_coarse, from_lines])
-    centres = blur.patch_centres((plane.shape[0], plane.shape[1]), config.patch_grid)
-    moves = line_ends(motion, centres, plane.shape)
-    return attempts, jax.vmap(lambda kernels: shortness(kernels, moves))(attempts)
-
-
-def _deconvolve(
-    photo: jax.Array, kernel: jax.Array, weight: jax.Array | float, size: jax.Array | None
-) -> jax.Array:
-    """`hyper_laplacian` of every channel, [H+k-1, W+k-1, C]."""
-    return jax.vmap(lambda x: hyper_laplacian(x, kernel, weight, size=size), -1, -1)(photo)

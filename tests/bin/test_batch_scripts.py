@@ -32,12 +32,7 @@ def parsed(arguments):
     values = main.define_flags()
     arguments = [text for text in arguments if not text.startswith("--flagfile")]
     assert values(["dem_jax", *arguments]) == ["dem_jax"]
-    hosts.parse(
-        values["distributed"].value,
-        values["coordinator_address"].value,
-        values["num_processes"].value,
-        values["process_id"].value,
-    )
+    hosts.parse(values["distributed"].value, values["process"].value)
     return values
 
 
@@ -73,7 +68,7 @@ def test_slurm_array_gives_every_task_its_share(tmp_path):
     assert ran.returncode == 0, ran.stderr
     assert asked[0] == "srun"
     values = flags_of(asked[1:])
-    assert (values["num_processes"].value, values["process_id"].value) == (8, 3)
+    assert values["process"].value == "3/8"
     assert values["input"].value == ["/data/my photos"]
     assert values["seed"].value == 3
 
@@ -122,7 +117,8 @@ def test_jobset_counts_agree_and_its_flags_are_taken():
     arguments = [re.sub(r"\$\(JOB_COMPLETION_INDEX\)", "2", text) for text in container["args"]]
     values = parsed(arguments)
     assert job["completionMode"] == "Indexed"
-    assert job["parallelism"] == job["completions"] == values["num_processes"].value
+    count = int(values["process"].value.partition("/")[2])
+    assert job["parallelism"] == job["completions"] == count
     assert job["template"]["spec"]["restartPolicy"] == "Never"
     mounted = container["volumeMounts"][0]
     assert values["output_dir"].value.startswith(mounted["mountPath"])

@@ -239,7 +239,7 @@ def test_info_describes_the_position_before_the_step(name):
     def log_density(theta):
         return gaussian(theta["x"]), {"twice": 2 * theta["x"]}
 
-    sampler = getattr(langevin, name)(0.1, has_aux=True)
+    sampler = getattr(langevin, name)(0.1)
     state = sampler.init({"x": jnp.ones(3)})
     after, info = sampler.step(jax.random.key(0), state, log_density)
     assert after.steps == 1

@@ -1,5 +1,7 @@
 """The M-step: T_K and free kernels against least-squares problems written out by hand."""
 
+import functools
+
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
@@ -9,10 +11,12 @@ from em_problem import CONFIG, LATENT, SIZE, change, make_problem
 from scipy import optimize
 from tiny import jit
 
+from dem_jax.em import m_step as module
 from dem_jax.em import mcem
-from dem_jax.model import blur, likelihood, paper_model
+from dem_jax.model import blur, kernel_priors, likelihood
 
 m_step = jit(mcem.m_step, static_argnums=3)
+T_K = kernel_priors.network(CONFIG.kernel_network)
 
 
 def least_squares(latents, problem, domain):
@@ -62,10 +66,10 @@ def test_m_step_finds_the_least_squares_kernel(state, domain):
     config = change(m_steps=300, m_learning_rate=3e-3, m_domain=domain)
     theta_k, energies = state.theta_k, []
     for _ in range(5):
-        kernels = paper_model.kernel_set(theta_k, problem, config)
+        kernels = T_K.kernels(theta_k, problem)
         energies.append(energy(kernels) / energy(optimum))
         theta_k = m_step(theta_k, latents, problem, config)
-    kernel = paper_model.kernel_set(theta_k, problem, config)[0]
+    kernel = T_K.kernels(theta_k, problem)[0]
     np.testing.assert_allclose(kernel, optimum, atol=2e-3)
     assert energies[0] > 2
     assert energies[-1] < 1.02
@@ -77,10 +81,9 @@ def test_m_step_stays_at_the_truth(problem, state):
     """Latents that explain the photo exactly: the gradient is zero, so theta_K stays."""
     latents = jnp.stack([problem.start_latent, problem.start_latent])
     exact = problem._replace(photo=blur.uniform(state.kernels, latents[0]))
-    config = change(m_steps=1)
 
     def energy(theta_k):
-        kernels = paper_model.kernel_set(theta_k, exact, config)
+        kernels = T_K.kernels(theta_k, exact)
         residual = likelihood.derivatives(exact.photo - blur.uniform(kernels, latents[0]))
         return jnp.sum(residual**2)
 
@@ -122,11 +125,12 @@ def test_free_kernels_come_back_from_the_true_image(grid):
     np.testing.assert_allclose(found, truth, atol=2e-3)
 
 
-def test_free_kernels_are_the_non_negative_least_squares(problem):
+def test_free_kernels_are_the_non_negative_least_squares(problem, monkeypatch):
     """Two images that do not explain the photo, against scipy's active-set method."""
     rng = np.random.default_rng(8)
     images = jnp.asarray(rng.normal(size=(2, *LATENT)), jnp.float32)
-    config = change(kernels="free", m_steps=1000, m_edge=0.0)
+    config = change(kernels="free", m_steps=1000)
+    monkeypatch.setattr(module, "WEAK_EDGE", 0.0)
     found = m_step(problem.start_kernels, images, problem, config)[0]
     weight = problem.weight
     weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
@@ -142,33 +146,42 @@ def test_free_kernels_are_the_non_negative_least_squares(problem):
     np.testing.assert_allclose(found, (expected / expected.sum()).reshape(SIZE, SIZE), atol=2e-3)
 
 
-@pytest.mark.parametrize("kernels", ["estimated", "free"])
-def test_weak_texture_does_not_enter(problem, state, kernels):
+@pytest.mark.parametrize("kernels", ["network", "free"])
+def test_weak_texture_does_not_enter(problem, state, kernels, monkeypatch):
     """Faint dots within squares of strong edges leave the kernels alone."""
     rng = np.random.default_rng(4)
     squares = np.kron(rng.uniform(size=(7, 8)) < 0.5, np.full((4, 4), 0.8))[None, ..., None]
     rows, cols = np.indices(LATENT[:2]) % 4
     dots = 0.02 * ((rows == 1) & (cols == 1))[None, ..., None]
-    start = state.theta_k if kernels == "estimated" else problem.start_kernels
+    start = state.theta_k if kernels == "network" else problem.start_kernels
 
-    def found(images, m_edge):
-        config = change(kernels=kernels, m_edge=m_edge, m_steps=10, m_learning_rate=1e-2)
-        theta_k = m_step(start, jnp.asarray(images, jnp.float32), problem, config)
+    def found(images, weak_edge):
+        monkeypatch.setattr(module, "WEAK_EDGE", weak_edge)
+        config = change(kernels=kernels, m_steps=10, m_learning_rate=1e-2)
+        theta_k = jit(functools.partial(mcem.m_step, config=config))(
+            start, jnp.asarray(images, jnp.float32), problem
+        )
         return jax.flatten_util.ravel_pytree(theta_k)[0]
 
     np.testing.assert_allclose(found(squares + dots, 0.1), found(squares, 0.1), atol=1e-5)
     assert jnp.abs(found(squares + dots, 0.0) - found(squares, 0.0)).max() > 1e-4
 
 
-def test_members_of_an_axis_find_the_same_free_kernels(problem):
+def test_members_of_an_axis_find_the_same_free_kernels(problem, monkeypatch):
     """Each with half of the images, exchanging means only, as one with all of them."""
     rng = np.random.default_rng(9)
     images = jnp.asarray(rng.normal(size=(4, *LATENT)), jnp.float32)
-    config = change(kernels="free", m_steps=30, m_edge=0.0)
-    whole = m_step(problem.start_kernels, images, problem, config)
+    config = change(kernels="free", m_steps=30)
+    monkeypatch.setattr(module, "WEAK_EDGE", 0.0)
+    whole = jit(functools.partial(mcem.m_step, config=config))(
+        problem.start_kernels, images, problem
+    )
+
+    def average(x):
+        return jax.lax.pmean(x, "devices")
 
     def member(images):
-        return mcem.m_step(problem.start_kernels, images, problem, config, axis_name="devices")
+        return mcem.m_step(problem.start_kernels, images, problem, config, average=average)
 
     parts = jit(jax.vmap(member, axis_name="devices"))(images.reshape(2, 2, *LATENT))
     np.testing.assert_allclose(parts, jnp.stack([whole] * 2), atol=1e-5)

@@ -11,7 +11,7 @@ import tiny
 from dem_jax import main
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.model import blur
+from dem_jax.model import blur, detail_prior
 from dem_jax.types import Problem
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (28, 32)
@@ -23,7 +23,7 @@ CONFIG = dataclasses.replace(
     thinning=20,
     step_size=0.004,
     noise_std=0.005,
-    detail_std=0.0,  # else the detail beside T_f would make up for what T_f loses
+    detail="none",  # else the detail beside T_f would make up for what T_f loses
     image_network=dataclasses.replace(tiny.CONFIG.image_network, channels=8, levels=1),
 )
 LOSS = 1.0  # dB that may be lost; from seed to seed the loss varies by about 0.4
@@ -49,6 +49,7 @@ def results():
         start_kernels=kernel[None],
         noise_std=jnp.float32(CONFIG.noise_std),
         start_misfit=jnp.float32(1.0),
+        detail=detail_prior.NONE,
     )
 
     def score(image):

@@ -25,7 +25,7 @@ from dem_jax.em import mcem, sharded
 config = DeblurConfig(
     kernel_size=5, em_iterations=2, num_chains=8, samples_per_chain=2, burn_in=2, thinning=2,
     m_steps=3, m_learning_rate=1e-2, detail_iterations=3,
-    image_network=ImageNetworkConfig(channels=4, levels=1, noise_channels=2),
+    image_network=ImageNetworkConfig(channels=4, levels=1),
     kernel_network=KernelNetworkConfig(channels=(4,)),
 )
 jit = lambda f, n: jax.jit(f, static_argnums=n, compiler_options=dict(

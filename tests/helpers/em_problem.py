@@ -8,7 +8,7 @@ import numpy as np
 import tiny
 from scipy import ndimage
 
-from dem_jax.model import blur, kernel_network
+from dem_jax.model import blur, detail_prior, kernel_priors
 from dem_jax.types import Problem
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (24, 28, 1)
@@ -27,7 +27,7 @@ def make_problem(seed=0, dtype=np.float32):
     truth, start = rng.dirichlet(np.ones(SIZE**2), 2).reshape(2, 1, SIZE, SIZE)
     photo = np.asarray(blur.uniform(jnp.asarray(truth), jnp.asarray(sharp)))
     photo = photo + 0.01 * rng.normal(size=SHAPE)
-    m = kernel_network.input_size(SIZE)
+    m = kernel_priors.input_size(SIZE)
     arrays = {
         "photo": photo,
         "weight": rng.uniform(size=SHAPE[:2]) < 0.9,
@@ -38,4 +38,5 @@ def make_problem(seed=0, dtype=np.float32):
         "noise_std": np.array(0.02),
         "start_misfit": np.array(1.0),
     }
-    return Problem(**{name: jnp.asarray(x, dtype) for name, x in arrays.items()})
+    arrays = {name: jnp.asarray(x, dtype) for name, x in arrays.items()}
+    return Problem(**arrays, detail=detail_prior.choose("sharp", arrays["start_misfit"]))

@@ -3,8 +3,10 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
+from dem_jax.model import detail_prior
 
 CONFIG = DeblurConfig(
     kernel_size=5,
@@ -14,9 +16,14 @@ CONFIG = DeblurConfig(
     thinning=2,
     m_steps=2,
     detail_iterations=3,
-    image_network=ImageNetworkConfig(channels=4, levels=2, noise_channels=2),
+    image_network=ImageNetworkConfig(channels=4, levels=2),
     kernel_network=KernelNetworkConfig(channels=(4,)),
 )
 
 # small programs spend most of the time in their compilation
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+
+
+def sharp_start():
+    """start_misfit and detail of a `Problem` whose photo is sharp to the pixel."""
+    return jnp.float32(1), detail_prior.choose("sharp", jnp.float32(1))

@@ -58,19 +58,19 @@ def test_the_likeliest_noise_is_the_root_mean_square():
 
 
 def test_log_prior_is_the_normal_density_up_to_a_constant():
-    rng = np.random.default_rng(1)
+    rng, std = np.random.default_rng(1), likelihood.WEIGHT_STD
     theta = {"w": rng.normal(size=(3, 3, 2, 4)), "b": (rng.normal(size=4), rng.normal(size=()))}
     theta = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), theta)
     twice = jax.tree.map(lambda x: 2 * x, theta)
     flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(theta)]).astype(np.float64)
     expected = (
-        stats.norm.logpdf(2 * flat, scale=1.5).sum() - stats.norm.logpdf(flat, scale=1.5).sum()
+        stats.norm.logpdf(2 * flat, scale=std).sum() - stats.norm.logpdf(flat, scale=std).sum()
     )
-    value = likelihood.log_prior(twice, 1.5) - likelihood.log_prior(theta, 1.5)
+    value = likelihood.log_prior(twice) - likelihood.log_prior(theta)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    gradient = jax.grad(likelihood.log_prior)(theta, 1.5)
+    gradient = jax.grad(likelihood.log_prior)(theta)
     for slope, leaf in zip(jax.tree.leaves(gradient), jax.tree.leaves(theta), strict=True):
-        np.testing.assert_allclose(slope, -leaf / 1.5**2, rtol=1e-6)
+        np.testing.assert_allclose(slope, -leaf / std**2, rtol=1e-6)
 
 
 def test_derivatives_are_forward_differences_that_commute_with_blur():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
-from dem_jax.model import image_network, kernel_network
+from dem_jax.model import image_network, kernel_priors
 
 SMALL = ImageNetworkConfig(channels=4, levels=2)
 REMAT = ImageNetworkConfig(channels=4, levels=2, remat=True)
@@ -26,7 +26,7 @@ def image_params(z, out_channels=1, config=SMALL, **options):
 
 
 def kernel_params(z, num_kernels, config=TINY):
-    draw = partial(kernel_network.init, num_kernels=num_kernels, config=config)
+    draw = partial(kernel_priors.init_network, num_kernels=num_kernels, config=config)
     return jax.jit(draw)(jax.random.key(1), z)
 
 
@@ -35,7 +35,7 @@ def image_latent(params, z, **options):
 
 
 def kernel_set(params, z, kernel_size):
-    network = partial(kernel_network.apply, kernel_size=kernel_size, config=TINY)
+    network = partial(kernel_priors.apply_network, kernel_size=kernel_size, config=TINY)
     return jax.jit(network)(params, z)
 
 
@@ -71,24 +71,9 @@ def test_parameter_counts_of_the_papers_networks():
     assert count(kernel) - count(heads) == 11 * (32 + 1)
 
 
-def test_dropout_only_with_a_key():
-    z = noise(16, 16, 3)
-    config = ImageNetworkConfig(channels=4, levels=2, dropout=0.5)
-    params = image_params(z, config=config)
-
-    def latent(key):
-        return image_latent(params, z, config=config, dropout_key=key)
-
-    calm, one, two = latent(None), latent(jax.random.key(1)), latent(jax.random.key(2))
-    np.testing.assert_array_equal(calm, image_latent(params, z))
-    np.testing.assert_array_equal(one, latent(jax.random.key(1)))
-    assert jnp.abs(one - two).max() > 1e-3
-    assert jnp.abs(one - calm).max() > 1e-3
-
-
 @pytest.mark.parametrize(("kernel_size", "num_kernels"), [(3, 6), (33, 1), (151, 2)])
 def test_kernels_are_distributions(kernel_size, num_kernels):
-    z = noise(*[kernel_network.input_size(kernel_size)] * 2, 4)
+    z = noise(*[kernel_priors.input_size(kernel_size)] * 2, 4)
     params = kernel_params(z, num_kernels)
     kernels = kernel_set(params, z, kernel_size)
     assert kernels.shape == (num_kernels, kernel_size, kernel_size)
@@ -109,14 +94,14 @@ def test_heads_share_the_trunk_and_differ():
 @pytest.mark.slow
 def test_kernel_network_learns_a_kernel_small_enough_to_lose_statistics():
     # A 7x7 grid would leave one pixel at the deepest level; the padded input leaves four.
-    z = noise(kernel_network.input_size(7), kernel_network.input_size(7), 4)
+    z = noise(kernel_priors.input_size(7), kernel_priors.input_size(7), 4)
     params = kernel_params(z, 1)
     truth = jnp.zeros((1, 7, 7)).at[0, 2, 1:5].set(0.25)
 
     @jax.jit
     def descend(params):
         def loss(params):
-            kernels = kernel_network.apply(params, z, kernel_size=7, config=TINY)
+            kernels = kernel_priors.apply_network(params, z, kernel_size=7, config=TINY)
             return -jnp.sum(truth * jnp.log(kernels + 1e-9))
 
         def step(params, _):
@@ -132,13 +117,13 @@ def test_kernel_network_learns_a_kernel_small_enough_to_lose_statistics():
 @pytest.mark.parametrize("kernel_size", [0, 1, 8])
 def test_input_size_refuses_kernels_without_a_centre(kernel_size):
     with pytest.raises(ValueError, match="odd and at least 3"):
-        kernel_network.input_size(kernel_size)
+        kernel_priors.input_size(kernel_size)
 
 
 def test_kernel_network_refuses_an_input_smaller_than_the_kernels():
     z = noise(32, 32, 4)
     with pytest.raises(ValueError, match="input_size"):
-        kernel_network.apply(kernel_params(z, 1), z, kernel_size=33, config=TINY)
+        kernel_priors.apply_network(kernel_params(z, 1), z, kernel_size=33, config=TINY)
 
 
 @pytest.mark.parametrize("axis", ["vmap", "map"])
@@ -178,7 +163,7 @@ def test_both_networks_lower_for_every_platform(platform):
 
     def loss(image, kernel):
         latent = image_network.apply(image, z, config=SHALLOW)
-        kernels = kernel_network.apply(kernel, z_kernel, kernel_size=5, config=TINY)
+        kernels = kernel_priors.apply_network(kernel, z_kernel, kernel_size=5, config=TINY)
         return latent.sum() + jnp.square(kernels).sum()
 
     traced = jax.jit(jax.grad(loss, (0, 1))).trace(*params)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dem_jax.runtime import programs
+from dem_jax.solver import Solver
 
 
 def function(key, x, scale):
@@ -18,7 +19,7 @@ def function(key, x, scale):
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(24, 32)).astype(np.float32)
-SOLVER = programs.Solver(function, function, lambda *args: args[1:3], lambda *args: args[0])
+SOLVER = Solver(function, function, lambda *args: args[1:3], lambda *args: args[0])
 
 
 class Lowered:

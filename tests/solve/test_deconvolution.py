@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve import deconvolution
@@ -81,12 +80,11 @@ def test_the_prior_weight_is_near_the_best(case, noise):
     sharp, kernel, _ = case
     photo = blur.uniform(kernel, sharp[..., None])[..., 0]
     photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
-    start = WarmStartConfig()
 
     def quality(weight):
         return metrics.psnr(crop(deconvolve(photo, kernel, weight)), crop(sharp))
 
-    weight = deconvolution.prior_weight(noise, start.smoothness, DeblurConfig.model_std)
+    weight = deconvolution.prior_weight(noise, deconvolution.kernel_error(1, after_em=True))
     best = max(quality(weight * factor) for factor in np.geomspace(0.1, 10, 9))
     assert quality(weight) > best - 0.6
 

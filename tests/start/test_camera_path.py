@@ -3,11 +3,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax.config import DeblurConfig, WarmStartConfig
+from dem_jax import solver
+from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.start import camera_path
-from dem_jax.start.warm_start import warm_start
 
 SHAPE, GRID = (48, 60), (2, 3)
 
@@ -105,7 +105,8 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
 
     def psnr(grid):
         config = DeblurConfig(kernel_size=21, patch_grid=grid)
-        _, latent = jax.jit(lambda g: warm_start(g, config))(photo)
+        prepare = jax.jit(lambda g: solver.prepare(jax.random.key(0), g, config))
+        latent = prepare(photo).start_latent
         registered = metrics.register_shift(
             np.asarray(latent)[10:-10, 10:-10, 0], np.asarray(sharp)[..., 0], max_shift=10
         )
@@ -115,9 +116,6 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
 
 
 def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
-    start = WarmStartConfig(alternations=1, splittings=2)
-    run = jax.jit(
-        lambda g: camera_path.path_kernels(g, 1e-2, kernel_size=5, grid=GRID, config=start)
-    )
+    run = jax.jit(lambda g: camera_path.path_kernels(g, 1e-2, kernel_size=5, grid=GRID))
     point = np.eye(25)[12].reshape(5, 5)
     np.testing.assert_allclose(run(jnp.full(SHAPE, 0.5)), np.tile(point, (6, 1, 1)), atol=1e-6)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import ndimage, optimize
 
-from dem_jax.config import WarmStartConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.start import kernel_estimation
@@ -52,9 +51,7 @@ def estimates():
     cases = [shaken("astronaut", 0), shaken("camera", 0), shaken("camera", 1), shaken("camera", 3)]
     kernels, photos = (np.stack(x) for x in zip(*cases, strict=True))
     reach = jnp.array([1.0, 1.0, 1.0, 0.4])
-    estimate = functools.partial(
-        kernel_estimation.coarse_to_fine, kernel_size=SIZE, config=WarmStartConfig()
-    )
+    estimate = functools.partial(kernel_estimation.coarse_to_fine, kernel_size=SIZE)
     return kernels, np.asarray(jax.jit(jax.vmap(estimate))(photos, jnp.full(4, 8e-3), reach))
 
 
@@ -189,9 +186,7 @@ def test_the_image_of_few_edges_is_the_noisy_picture_without_its_noise():
 def test_a_level_alone_works_without_vmap_as_with_it():
     """k = 3 is one level of the pyramid, small enough to be compiled twice."""
     photos = jnp.stack([shaken("camera", seed)[1][:32, :40] for seed in (0, 1)])
-    estimate = functools.partial(
-        kernel_estimation.coarse_to_fine, kernel_size=3, config=WarmStartConfig(alternations=2)
-    )
+    estimate = functools.partial(kernel_estimation.coarse_to_fine, kernel_size=3)
     together = jax.jit(jax.vmap(lambda photo: estimate(photo, 4e-3, 1.0)))(photos)
     alone = jax.jit(lambda photo: estimate(photo, 4e-3, 1.0))(photos[1])
     np.testing.assert_allclose(together[1], alone, atol=1e-3)
@@ -207,7 +202,7 @@ def test_strong_edges_narrow_a_kernel_that_is_too_wide_and_keep_a_right_one():
     @jax.jit
     @jax.vmap
     def refit(photo, kernel):
-        return kernel_estimation.from_strong_edges(photo, kernel, 1e-4, config=WarmStartConfig())
+        return kernel_estimation.from_strong_edges(photo, kernel, 1e-4)
 
     pairs = refit(photos, wide), refit(photos, kernels)
     for true, start, narrowed, kept in zip(kernels, wide, *pairs, strict=True):

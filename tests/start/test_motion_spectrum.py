@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax.config import WarmStartConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import blur
 from dem_jax.start import camera_path, motion_spectrum
@@ -128,9 +127,7 @@ def test_strong_edges_turn_a_line_to_where_the_camera_moved():
     def cosine(line):
         return abs(np.dot(line, motion)) / np.linalg.norm(line) / np.linalg.norm(motion)
 
-    run = jax.jit(
-        lambda g, m: camera_path.turned_motion(g, m, kernel_size=15, config=WarmStartConfig())
-    )
+    run = jax.jit(lambda g, m: camera_path.turned_motion(g, m, kernel_size=15))
     for wrong in ((2.0, -12.0, 2.0), (0.0, -9.0, 0.0)):
         turned = run(photo, jnp.asarray(wrong))
         assert cosine(wrong) < 0.95
@@ -139,9 +136,7 @@ def test_strong_edges_turn_a_line_to_where_the_camera_moved():
 
 
 def test_turning_no_motion_leaves_none():
-    turned = camera_path.turned_motion(
-        texture(8), jnp.zeros(3), kernel_size=7, config=WarmStartConfig(alternations=1)
-    )
+    turned = camera_path.turned_motion(texture(8), jnp.zeros(3), kernel_size=7)
     np.testing.assert_array_equal(turned, 0)
 
 

@@ -1,12 +1,17 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import protocols
+from dem_jax.model import blur
 from dem_jax.runtime.files import images
-from dem_jax.start.warm_start import entropy, warm_start
+from dem_jax.start import warm_start as module
+from dem_jax.start.warm_start import entropy, named_starts, warm_start
 
 
 def test_entropy_is_the_logarithm_of_the_pixels_covered():
@@ -23,7 +28,8 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
 
     def psnr(size):
         config = DeblurConfig(kernel_size=size)
-        _, latent = jax.jit(lambda g: warm_start(g, config))(jnp.asarray(photo))
+        prepare = jax.jit(lambda g: solver.prepare(jax.random.key(0), g, config))
+        latent = prepare(jnp.asarray(photo)).start_latent
         inner = slice(size // 2, -(size // 2))
         result = np.clip(np.asarray(latent)[inner, inner], 0, 1)
         return protocols.levin_score(result, truth)["psnr"]
@@ -33,11 +39,9 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
 
 @pytest.mark.parametrize("starts", [{"path_sparsity": ()}, {"line_sparsity": ()}, {}])
 def test_every_kind_of_start_along_a_path_gives_kernels(starts):
-    start = WarmStartConfig(alternations=1, splittings=3, **starts)
-    config = DeblurConfig(kernel_size=5, patch_grid=(1, 2), start=start)
+    config = DeblurConfig(kernel_size=5, patch_grid=(1, 2), start=WarmStartConfig(**starts))
     photo = jax.random.uniform(jax.random.key(0), (30, 36, 1))
-    kernels, latent = jax.jit(warm_start, static_argnums=1)(photo, config)
-    assert latent.shape == (34, 40, 1)
+    kernels = start(photo, config)
     assert bool((kernels >= 0).all())
     np.testing.assert_allclose(kernels.sum((1, 2)), [1, 1], rtol=1e-4)
 
@@ -47,19 +51,35 @@ def test_a_path_needs_a_start():
         WarmStartConfig(path_sparsity=(), line_sparsity=())
 
 
-def test_strong_edges_give_their_part_of_the_kernel():
+def start(photo, config):
+    """`warm_start` of a photo of little noise."""
+    operator = blur.blur_operator(config.patch_grid)
+    run = jax.jit(
+        lambda g: warm_start(g, 0.003, config, blur=operator, starts=named_starts(config))
+    )
+    return run(photo)
+
+
+def test_strong_edges_give_their_part_of_the_kernel(monkeypatch):
     ramp = jnp.linspace(0, 6, 48)
     photo = 0.5 + 0.4 * jnp.sin(ramp[:, None] + jnp.cos(2 * ramp[None]))[..., None]
+    one = WarmStartConfig(sparsity=(8e-3,), support_fraction=(1.0,))
 
     def kernel(part):
-        start = WarmStartConfig(
-            alternations=1, splittings=3, sparsity=(8e-3,), reach=(1.0,), strong_edges=part
-        )
-        config = DeblurConfig(kernel_size=7, start=start)
-        return jax.jit(lambda g: warm_start(g, config)[0])(photo)
+        monkeypatch.setattr(module, "_EDGE_KERNEL_WEIGHT", part)
+        return start(photo, DeblurConfig(kernel_size=7, start=one))
 
     without, half, alone = kernel(0.0), kernel(0.5), kernel(1.0)
     np.testing.assert_allclose(half, (without + alone) / 2, atol=1e-6)
     assert jnp.abs(without - alone).max() > 1e-3
-    with pytest.raises(ValueError, match=r"strong_edges=1\.5 must be between 0 and 1"):
-        kernel(1.5)
+
+
+def test_the_choice_takes_what_a_penalty_leaves_cheapest():
+    """Of two kernels for a photo without blur the point wins, unless it is penalised."""
+    rng = np.random.default_rng(0)
+    photo = jnp.asarray(np.kron(rng.uniform(size=(8, 8)), np.ones((6, 6))), jnp.float32)
+    point = jnp.zeros((1, 5, 5)).at[0, 2, 2].set(1.0)
+    both = jnp.stack([point, jnp.full((1, 5, 5), 1 / 25)])
+    choose = functools.partial(module.choose, photo, both, blur=blur.blur_operator((1, 1)))
+    np.testing.assert_array_equal(choose(jnp.zeros(2), 1e-4), both[0])
+    np.testing.assert_array_equal(choose(jnp.array([9.0, 0.0]), 1e-4), both[1])

@@ -1,8 +1,11 @@
-"""Somebody's kernels, read from a file: `--init_kernels=FILE.npy`."""
+"""Kernels that are given instead of found, read from a file: `--init_kernels=FILE.npy`."""
 
 import pathlib
 
+import jax.numpy as jnp
 import numpy as np
+
+from dem_jax.solver import Solver, make_solver
 
 
 def read(path: str) -> np.ndarray:
@@ -33,6 +36,15 @@ def read(path: str) -> np.ndarray:
             "positive and have a sum above zero."
         )
     return kernels / total
+
+
+def solver(kernels: np.ndarray | None) -> Solver:
+    """Monte Carlo EM from given kernels [P, k, k]; None: from those that the photo shows."""
+    if kernels is None:
+        return make_solver()
+    return make_solver(
+        kernels=lambda config: jnp.asarray(fit(kernels, config.kernel_size, config.patch_grid))
+    )
 
 
 def fit(kernels: np.ndarray, kernel_size: int, grid: tuple[int, int]) -> np.ndarray:

@@ -9,29 +9,25 @@ from dem_jax.runtime.files.run_folder import RunFolder
 
 
 class History:
-    """One entry per EM iteration; the logged ones are also on the disk."""
+    """One entry per EM iteration, also on the disk."""
 
     def __init__(
         self,
         folder: RunFolder,
         *,
-        total: int,
-        log_every: int,
         earlier: Sequence[Mapping[str, Any]] = (),
         tensorboard: pathlib.Path | None = None,
     ) -> None:
-        """Writes the logged ones of `earlier` anew: a killed run may have logged more, or half.
+        """Writes `earlier` anew: a killed run may have logged more, or half of an entry.
 
         Args:
           folder: of the photo, started.
-          total: EM iterations of the whole run; the last is always logged.
-          log_every: EM iterations between two that are logged.
           earlier: the entries of a run that is gone on from.
           tensorboard: folder for TensorBoard's event files, if wanted.
         """
         self.entries: list[dict[str, Any]] = [dict(entry) for entry in earlier]
-        self._folder, self._total, self._log_every = folder, total, log_every
-        self._folder.write_metrics([e for e in self.entries if self.is_logged(e["iteration"])])
+        self._folder = folder
+        self._folder.write_metrics(self.entries)
         self._writer: Any = None
         if tensorboard:
             from tensorboardX import SummaryWriter
@@ -50,15 +46,10 @@ class History:
         """Time that EM has taken so far, over all runs of it."""
         return self.entries[-1]["seconds"] if self.entries else 0.0
 
-    def is_logged(self, iteration: int) -> bool:
-        """Whether `iteration` is one of those that are logged."""
-        return iteration % self._log_every == 0 or iteration == self._total
-
     def add(self, entry: Mapping[str, Any]) -> None:
-        """Keeps the entry of an iteration, and logs it when it is due."""
+        """Keeps the entry of an iteration, and logs it."""
         self.entries.append(dict(entry))
-        if self.is_logged(entry["iteration"]):
-            self.log(entry)
+        self.log(entry)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Logs an entry without keeping it."""

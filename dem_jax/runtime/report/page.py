@@ -24,7 +24,7 @@ _SETTINGS = (
     *("kernel_size", "patch_grid", "kernels", "em_iterations", "num_chains", "samples_per_chain"),
     *("burn_in", "thinning", "sampler", "refinement", "grain"),
 )
-_LEAST_WIDTH = 720  # of the compared pictures on a screen: small photos are enlarged
+_MIN_WIDTH = 720  # of the compared pictures on a screen: small photos are enlarged
 _WIDTH, _HEIGHT = 340, 200  # of a chart
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 14, 34  # its margins
 
@@ -66,7 +66,7 @@ def html_page(content: Content) -> str:
         after=after,
         width=width,
         height=height,
-        shown=max(width, _LEAST_WIDTH),
+        shown=max(width, _MIN_WIDTH),
         scaled="Scaled down to fit; deblurred.png has every pixel." if scaled else "",
         crops=_crops(content, photo, sharp),
         kernels=figures.data_uri(overlay)[0],

@@ -14,25 +14,24 @@ _SHORT, _LONG = 500, 2000  # milliseconds that a frame, and the first and last o
 
 
 class Watch:
-    """Shows one photo while it sharpens; with `every` 0 and no `animation` it does nothing."""
+    """Shows one photo while it sharpens; with `every` 0 it does nothing."""
 
-    def __init__(self, folder: pathlib.Path, every: int, animation: bool) -> None:
-        self._folder, self._every, self._animation = folder, every, animation
+    def __init__(self, folder: pathlib.Path, every: int) -> None:
+        self._folder, self._every = folder, every
         self._frames: list[Image.Image] = []
 
     def wants(self, iteration: int) -> bool:
         """Whether the picture after this EM iteration is to be shown."""
-        every = self._every or int(self._animation)
-        return bool(every) and iteration % every == 0
+        return bool(self._every) and iteration % self._every == 0
 
     def show(self, pixels: np.ndarray, name: str) -> None:
         """Writes [H, W, C] in [0, 1] as preview.png; keeps it as a frame called `name`."""
-        if self._every:
-            buffer = io.BytesIO()
-            Image.fromarray(pictures.grey_or_rgb(pixels)).save(buffer, "PNG", compress_level=1)
-            atomic.write_bytes(self._folder / "preview.png", buffer.getvalue())
-        if self._animation:
-            self._frames.append(_frame(pixels, name))
+        if not self._every:
+            return
+        buffer = io.BytesIO()
+        Image.fromarray(pictures.grey_or_rgb(pixels)).save(buffer, "PNG", compress_level=1)
+        atomic.write_bytes(self._folder / "preview.png", buffer.getvalue())
+        self._frames.append(_frame(pixels, name))
 
     def finish(self, pixels: np.ndarray) -> None:
         """Shows the result, and writes all frames as the endless animation sharpening.webp."""

@@ -16,7 +16,7 @@ from dem_jax.types import Problem
 # In pixels. Of a sharp photo the estimator makes a kernel of extent 0.9 to 1.0, because pixels of
 # real cameras are themselves a little blurred: so much is found where nothing is. A straight blur
 # of 5 pixels has extent 1.0 by itself, and 1.4 with this.
-LEAST_EXTENT = 1.0  # narrower kernels are not told from none: the photo is kept
+MIN_EXTENT = 1.0  # narrower kernels are not told from none: the photo is kept
 ENOUGH_EXTENT = 1.4  # wider kernels are believed
 _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
 _CLIPPED_SHARE = 0.03  # of the pixels
@@ -107,7 +107,7 @@ def trust(extent: float) -> float:
     The estimate of a kernel that is a point up to a pixel tells more of the estimator than of the
     photo, and the sharpening it asks for is mostly noise.
     """
-    return float(np.clip((extent - LEAST_EXTENT) / (ENOUGH_EXTENT - LEAST_EXTENT), 0, 1))
+    return float(np.clip((extent - MIN_EXTENT) / (ENOUGH_EXTENT - MIN_EXTENT), 0, 1))
 
 
 def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:

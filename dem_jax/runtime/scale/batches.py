@@ -21,7 +21,8 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dem_jax.em import sharded
-from dem_jax.runtime.programs import Programs, Solver, in_background
+from dem_jax.runtime.programs import Programs, in_background
+from dem_jax.solver import Solver
 
 
 def batched_solver(solver: Solver, mesh: Mesh | None = None) -> Solver:

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dem_jax.runtime.programs import Solver
+from dem_jax.solver import Solver
 
-_LEAST_STEP = 8  # pixels
+_MIN_STEP = 8  # pixels
 
 
 class Padded(NamedTuple):
@@ -23,7 +23,7 @@ class Padded(NamedTuple):
 
 def bucket_side(length: int) -> int:
     """The side of the bucket for photos with a side of `length` pixels."""
-    step = max(_LEAST_STEP, 2 ** ((length - 1).bit_length() - 1) // 8)
+    step = max(_MIN_STEP, 2 ** ((length - 1).bit_length() - 1) // 8)
     return -(-length // step) * step
 
 

@@ -3,8 +3,8 @@
 Every process takes every n-th photo, so nothing travels between them but the news that all are
 done; results meet in the output folder. jax.distributed finds the processes of a cluster's job, and
 stops all of them when one dies: finished photos are kept, and the same command does the rest.
-Without it (`--distributed=none`), --num_processes and --process_id alone divide the photos among
-processes that know nothing of each other, such as those of a job array.
+Without it (`--distributed=none`), --process=I/N alone divides the photos among processes that know
+nothing of each other, such as those of a job array.
 """
 
 from typing import NamedTuple
@@ -23,30 +23,29 @@ class Hosts(NamedTuple):
     process_id: int | None = None
 
 
-def parse(
-    distributed: str,
-    coordinator_address: str | None,
-    num_processes: int | None,
-    process_id: int | None,
-) -> Hosts:
-    """Reads the flags of these names.
+def parse(distributed: str, process: str | None) -> Hosts:
+    """Reads `none`, `auto` or HOST:PORT of process 0, and I/N, process I of N.
 
     Raises:
       ValueError: for half of a description.
     """
-    hosts = Hosts(distributed == "auto", coordinator_address, num_processes, process_id)
-    if (num_processes is None) != (process_id is None):
-        raise ValueError("--num_processes and --process_id belong together; give both or none.")
-    if num_processes is not None and process_id is not None and process_id >= num_processes:
-        raise ValueError(
-            f"--process_id={process_id} must be below --num_processes={num_processes}; "
-            "processes count from 0."
-        )
-    if coordinator_address and not hosts.distributed:
-        raise ValueError("--coordinator_address needs --distributed=auto; add it.")
-    if coordinator_address and num_processes is None:
-        raise ValueError("--coordinator_address needs --num_processes and --process_id; add them.")
-    return hosts
+    number, count = _parse_process(process)
+    if distributed in ("none", "auto"):
+        return Hosts(distributed == "auto", None, count, number)
+    if ":" not in distributed:
+        raise ValueError(f"--distributed={distributed} must be none, auto or HOST:PORT.")
+    if count is None:
+        raise ValueError(f"--distributed={distributed} needs --process=I/N; add it.")
+    return Hosts(True, distributed, count, number)
+
+
+def _parse_process(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    number, _, count = text.partition("/")
+    if not (number.isdigit() and count.isdigit() and int(number) < int(count)):
+        raise ValueError(f"--process={text} must be I/N, such as 0/4; processes count from 0.")
+    return int(number), int(count)
 
 
 def join(hosts: Hosts) -> tuple[int, int]:
@@ -71,7 +70,7 @@ def join(hosts: Hosts) -> tuple[int, int]:
         raise ValueError(
             "--distributed=auto found no other processes to join "
             f"({' '.join(str(error).split())[:200]}); start it by srun, mpirun, Kubernetes or on a "
-            "TPU, or give --coordinator_address, --num_processes and --process_id."
+            "TPU, or give --distributed=HOST:PORT and --process=I/N."
         ) from error
     return jax.process_index(), jax.process_count()
 

@@ -18,18 +18,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
-from dem_jax.runtime.files import colour, images, run_folder
+from dem_jax.runtime.desk import Desk, Options, Session
+from dem_jax.runtime.files import images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.files.run_folder import RunFolder
-from dem_jax.runtime.job import Found, Job, Options, Outcome, Session
-from dem_jax.runtime.scale import buckets, crops, devices, memory, plan, tiles
+from dem_jax.runtime.job import Found, Job, Outcome
+from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
+from dem_jax.runtime.whole import InOnePiece
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian, prior_weight
+from dem_jax.solve.deconvolution import kernel_error, prior_weight
 
 TILE = 1024  # pixels along each side, where nothing else is asked for
-_LEAST_CROP = 384  # pixels along each side, and
+_MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
 _ITERATIONS = 40  # of the deconvolution
 _TRANSFORMS = 40.0  # time of one iteration for one channel, in transforms of its canvas: powers
@@ -46,19 +49,22 @@ class LargePlan(NamedTuple):
 
 def make_job(source: Source, folder: RunFolder, session: Session) -> Job:
     """The job for a photo: in tiles where its header tells a size that needs them."""
-    options = session.options
+    desk = Desk(source, folder, session)
+    way = InTiles(desk) if _is_large(source, session.options) else InOnePiece(desk)
+    return Job(desk, way)
+
+
+def _is_large(source: Source, options: Options) -> bool:
     shape = plan.shape_of(source.path, options.crop)
     if shape is None or options.tile_size == 0:
-        return Job(source, folder, session)
+        return False
     try:
         config = plan.resolve(
             options.config, options.sizes, shape, source.path.stem, options.batching.buckets
         )
     except ValueError:  # told when the photo is read
-        return Job(source, folder, session)
-    if not needs_tiles(shape, config, options):
-        return Job(source, folder, session)
-    return LargeJob(source, folder, session)
+        return False
+    return needs_tiles(shape, config, options)
 
 
 def needs_tiles(shape: tuple[int, int, int], config: DeblurConfig, options: Options) -> bool:
@@ -74,28 +80,9 @@ def make_plan(shape: tuple[int, ...], config: DeblurConfig, tile_size: int | Non
     Raises:
       ValueError: if the tiles are too small for the kernels.
     """
-    side = max(_LEAST_CROP, _CROP_IN_KERNELS * config.kernel_size)
+    side = max(_MIN_CROP, _CROP_IN_KERNELS * config.kernel_size)
     crop_size = min(-(-side // 32) * 32, *shape[:2])
     return LargePlan(tiles.make_tiling(tile_size or TILE, config.kernel_size), crop_size)
-
-
-def restore_tile(tile: jax.Array, kernel: jax.Array, weight: jax.Array) -> jax.Array:
-    """The sharp picture of a tile: `hyper_laplacian` of every channel, cropped to the tile.
-
-    Args:
-      tile: [h, w, C] in [0, 1].
-      kernel: [k, k] of sum one.
-      weight: [] of the prior.
-
-    Returns:
-      [h, w, C], not clipped.
-    """
-    half = kernel.shape[0] // 2
-    planes = jnp.moveaxis(tile, -1, 0)
-    latent = jax.lax.map(
-        lambda plane: hyper_laplacian(plane, kernel, weight, iterations=_ITERATIONS), planes
-    )
-    return jnp.moveaxis(latent, 0, -1)[half:-half, half:-half]
 
 
 def tile_kernel(
@@ -144,58 +131,66 @@ def estimate_seconds(
     return Seconds(em, transforms * float(canvas) * transformed)
 
 
-class LargeJob(Job):
-    """A large photo on its way from file to results."""
+class InTiles:
+    """The way of large photos: kernels from crops, the photo in tiles; it cannot be resumed."""
 
-    def run(self) -> Outcome:
-        """As `Job.run`, by crops and tiles."""
-        began, compiled = time.monotonic(), self._programs.compile_seconds
-        with self._timed("start"):
-            photo, config = self._read()
-            taken = make_plan(photo.pixels.shape, config, self._options.tile_size)
-            memory.require_host_fit(self._source.label, photo.pixels.shape)
-            crop_shape = (taken.crop_size, taken.crop_size, photo.pixels.shape[2])
-            memory.require_fit(f"A crop of {self._source.label}", crop_shape, _for_crop(config))
-            estimate = self._announce(photo, config, taken)
-            self._open_truth(photo)
-            self._folder.start(
-                self._record(photo, config)
-                | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
-                | {"estimated_seconds": {k: round(v) for k, v in estimate._asdict().items()}}
-            )
-        linear = self._options.linear_light
-        light = colour.to_light(photo.pixels) if linear else photo.pixels
-        with self._timed("em"):
-            kernels, problem, history, outcome = self._kernels(light, config, taken)
-        with self._timed("restoration"):
-            picture = self._restore(light, kernels, problem, config, taken)
-        with self._timed("write"):
-            self._progress.stage("writing")
-            how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
-            how += f"{len(_grid_cells(config))} crops"
-            self._deliver(photo, Found(picture, kernels), problem, config, history, how)
-        self._timings["compile"] = self._programs.compile_seconds - compiled
-        self._timings["total"] = time.monotonic() - began
-        self._folder.finish(
-            outcome.status,
-            outcome.why,
-            em_iterations_done=len(history),
-            psnr=self._psnr or None,
-            timings_seconds=self._rounded_timings(),
-            device_peak_memory_mb=devices.device_peak_memory_mb(),
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._taken: LargePlan
+        self._light: np.ndarray
+        self._kernels: np.ndarray
+        self._picture: np.ndarray
+        self._problem: Any = None
+        self.history: list[dict[str, Any]] = []
+
+    def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
+        label, shape = self._desk.source.label, photo.pixels.shape
+        self._taken = make_plan(shape, config, self._desk.options.tile_size)
+        memory.require_host_fit(label, shape)
+        crop_shape = (self._taken.crop_size, self._taken.crop_size, shape[2])
+        memory.require_fit(f"A crop of {label}", crop_shape, _for_crop(config))
+
+    def open(self, photo: images.Photo, config: DeblurConfig) -> None:
+        """Says before the work begins how it is done and how long it takes; starts the folder."""
+        estimate, taken = self._announce(photo, config), self._taken
+        self._desk.folder.start(
+            self._desk.record(photo, config)
+            | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
+            | {"estimated_seconds": {k: round(v) for k, v in estimate._asdict().items()}}
         )
+
+    def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
+        self._light = self._desk.light_of(photo)
+        with self._desk.timed("em"):
+            outcome = self._find_kernels(config)
+        with self._desk.timed("restoration"):
+            self._picture = self._restore(config)
         return outcome
 
-    def _announce(self, photo: images.Photo, config: DeblurConfig, taken: LargePlan) -> Seconds:
-        """Says before the work begins how it is done, and how long that takes without compiling."""
-        shape = photo.pixels.shape
-        height, width, channels = shape
+    def found(self, config: DeblurConfig) -> Found:
+        how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
+        how += f"{len(_grid_cells(config))} crops"
+        return Found(self._picture, self._kernels, None, self._problem, how)
+
+    def watched(self, latent: np.ndarray) -> None:
+        """Nobody watches."""
+
+    def close(self, outcome: Outcome) -> None:
+        """Nothing is left to remove."""
+
+    def save_last(self) -> str:
+        """There are no checkpoints."""
+        return "stopped by SIGTERM before anything was saved; the same command starts anew."
+
+    def _announce(self, photo: images.Photo, config: DeblurConfig) -> Seconds:
+        height, width, channels = photo.pixels.shape
+        taken, progress = self._taken, self._desk.progress
         seconds = estimate_seconds((height, width, channels), config, taken)
         count = len(_grid_cells(config))
         crop_bytes = memory.em_bytes(taken.crop_size, taken.crop_size, channels, _for_crop(config))
         total = memory.host_bytes(height, width, channels) + crop_bytes
-        self._progress.say(
-            f"{self._source.label}: {width}x{height} pixels are restored in "
+        progress.say(
+            f"{self._desk.source.label}: {width}x{height} pixels are restored in "
             f"{len(tiles.cut(height, width, taken.tiling))} tiles of {taken.tiling.size} pixels, "
             f"the kernels come from {count} crops of {taken.crop_size} pixels; about "
             f"{_minutes(seconds.em)} for EM and {_minutes(seconds.restoration)} for the tiles, "
@@ -203,75 +198,65 @@ class LargeJob(Job):
         )
         return seconds
 
-    def _kernels(
-        self, light: np.ndarray, config: DeblurConfig, taken: LargePlan
-    ) -> tuple[np.ndarray, Any, list[dict[str, Any]], Outcome]:
+    def _find_kernels(self, config: DeblurConfig) -> Outcome:
         """Kernels [P, k, k] from the best crop of every patch, and the best crop's problem."""
-        chosen = crops.choose(light, taken.crop_size, config.patch_grid)
-        self._folder.note(crops=[crop._asdict() for crop in chosen])
+        desk, side = self._desk, self._taken.crop_size
+        chosen = crops.choose(self._light, side, config.patch_grid)
+        desk.folder.note(crops=[crop._asdict() for crop in chosen])
         best = int(np.argmax([crop.score for crop in chosen]))
         found, problems = [], []
-        history: list[dict[str, Any]] = []
         outcome = Outcome(run_folder.DONE)
         for number, crop in enumerate(chosen):
-            rows, cols = (slice(at, at + taken.crop_size) for at in (crop.top, crop.left))
-            pixels: Any = np.ascontiguousarray(light[rows, cols])
-            if self._options.batching.buckets:
+            rows, cols = (slice(at, at + side) for at in (crop.top, crop.left))
+            pixels: Any = np.ascontiguousarray(self._light[rows, cols])
+            if desk.options.batching.buckets:
                 pixels = buckets.pad(pixels)
-            kernel, problem = self._kernel_of(pixels, number, _for_crop(config), history)
+            kernel, problem = self._kernel_of(pixels, number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)
-            if self._interrupt.requested:
-                outcome = Outcome(
-                    run_folder.FAILED, "interrupted; restored with the kernels found so far."
-                )
+            if desk.interrupt.requested:
+                why = "interrupted; restored with the kernels found so far."
+                outcome = Outcome(run_folder.FAILED, why)
                 found += [found[0]] * (len(chosen) - len(found))
                 break
-        kernels = np.concatenate(found)
-        return crops.align(kernels, best), problems[min(best, len(problems) - 1)], history, outcome
+        self._kernels = crops.align(np.concatenate(found), best)
+        self._problem = problems[min(best, len(problems) - 1)]
+        return outcome
 
-    def _kernel_of(
-        self, pixels: Any, number: int, config: DeblurConfig, history: list[dict[str, Any]]
-    ) -> tuple[np.ndarray, Any]:
-        """EM on one crop: its kernel [1, k, k] and problem; its iterations go to `history`."""
-        key = jax.random.fold_in(jax.random.key(self._options.seed), number)
-        prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-        self._progress.stage("compiling")
-        self._in_thread(lambda: self._programs.begin(prepare_key, pixels, config))
-        problem = self._call("prepare", prepare_key, pixels, config)
-        state = self._call("init", init_key, problem, config)
+    def _kernel_of(self, pixels: Any, number: int, config: DeblurConfig) -> tuple[np.ndarray, Any]:
+        """EM on one crop: its kernel [1, k, k] and problem; its iterations go to the history."""
+        desk = self._desk
+        key = jax.random.fold_in(jax.random.key(desk.options.seed), number)
+        desk.progress.stage("compiling")
+        desk.in_thread(lambda: desk.programs.begin(key, pixels, config))
+        state, problem = solver.begin(key, pixels, config, solver=desk.solver)
         for iteration in range(1, config.em_iterations):  # the last one has no M-step
-            if self._interrupt.requested:
+            if desk.interrupt.requested:
                 break
-            step_key = jax.random.fold_in(key, iteration)
-            state, info = self._call("step", step_key, state, problem, config)
+            state, info = solver.iterate(key, iteration, state, problem, config, solver=desk.solver)
             numbers = {name: float(value) for name, value in info._asdict().items()}
             if not numbers.pop("finite"):
                 return np.asarray(problem.start_kernels), problem
-            history.append({"iteration": len(history) + 1, "crop": number, **numbers})
-            self._folder.log_metrics(history[-1])
-            self._progress.iteration(len(history), numbers["negative_log_likelihood"], log=True)
-        return np.asarray(self._call("finish", state, problem, config).kernels), problem
+            self.history.append({"iteration": len(self.history) + 1, "crop": number, **numbers})
+            desk.folder.log_metrics(self.history[-1])
+            desk.progress.iteration(len(self.history), numbers["negative_log_likelihood"])
+        return np.asarray(desk.solver.finish(state, problem, config).kernels), problem
 
-    def _restore(
-        self,
-        light: np.ndarray,
-        kernels: np.ndarray,
-        problem: Any,
-        config: DeblurConfig,
-        taken: LargePlan,
-    ) -> np.ndarray:
+    def _restore(self, config: DeblurConfig) -> np.ndarray:
         """The whole photo [H, W, C], tile by tile."""
-        noise_std = float(problem.noise_std)
-        weight = prior_weight(noise_std, config.start.smoothness, config.model_std)
-        run = jax.jit(restore_tile)
-        cut = tiles.cut(light.shape[0], light.shape[1], taken.tiling)
+        desk, light, kernels = self._desk, self._light, self._kernels
+        noise_std = float(self._problem.noise_std)
+        weight = np.float32(prior_weight(noise_std, kernel_error(len(kernels), after_em=True)))
+        of_tile = _for_crop(config)
+        cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 
         def restore(pixels: np.ndarray, tile: tiles.Tile) -> np.ndarray:
-            self._progress.stage(f"restoring tile {next(done)} of {len(cut)}")
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
-            return np.asarray(self._in_thread(lambda: run(pixels, kernel, weight)))
+            given = pixels, kernel[None], weight, of_tile
+            desk.compile("restore", *given)
+            desk.progress.stage(f"restoring tile {next(done)} of {len(cut)}")
+            return np.asarray(desk.in_thread(lambda: desk.programs("restore", *given)))
 
         return np.clip(tiles.blend(light, cut, restore), 0, 1)
 

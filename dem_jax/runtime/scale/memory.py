@@ -17,7 +17,7 @@ _FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
 _HOST_COPIES = 22  # of the photo, in float32, while a result is put together and written
-_MOST_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
+_MAX_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
 
 
 class TooLarge(ValueError):
@@ -64,7 +64,7 @@ def photos_at_once(height: int, width: int, channels: int, config: DeblurConfig)
     """
     if jax.local_devices()[0].platform == "cpu":
         return 1
-    return min(photos_that_fit(height, width, channels, config), _MOST_PHOTOS)
+    return min(photos_that_fit(height, width, channels, config), _MAX_PHOTOS)
 
 
 def photos_that_fit(height: int, width: int, channels: int, config: DeblurConfig) -> int:

@@ -15,7 +15,7 @@ from dem_jax.runtime.report import history
 def make(tmp_path, **changes):
     folder = run_folder.RunFolder(tmp_path / "a")
     folder.start({})
-    return history.History(folder, **{"total": 7, "log_every": 3, **changes})
+    return history.History(folder, **changes)
 
 
 def logged(tmp_path):
@@ -27,14 +27,14 @@ def entry(iteration):
     return {"iteration": iteration, "seconds": 0.5 * iteration, "noise_std": 0.01, "psnr": None}
 
 
-def test_every_iteration_is_kept_and_the_due_ones_are_logged(tmp_path):
+def test_every_iteration_is_kept_and_logged(tmp_path):
     kept = make(tmp_path)
     assert kept.seconds == 0
     for iteration in range(1, 8):
         kept.add(entry(iteration))
     assert len(kept) == 7
     assert kept.seconds == 3.5
-    assert logged(tmp_path) == [3, 6, 7]
+    assert logged(tmp_path) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_earlier_entries_are_logged_once(tmp_path):
@@ -42,7 +42,7 @@ def test_earlier_entries_are_logged_once(tmp_path):
     assert len(kept) == 4
     kept.add(entry(5))
     kept.add(entry(6))
-    assert logged(tmp_path) == [3, 6]
+    assert logged(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
 def scalars(folder):
@@ -64,14 +64,12 @@ def scalars(folder):
 
 def test_tensorboard_gets_the_logged_entries_once(tmp_path):
     pytest.importorskip("tensorboardX")
-    first = make(tmp_path, log_every=1, tensorboard=tmp_path / "events")
+    first = make(tmp_path, tensorboard=tmp_path / "events")
     for iteration in (1, 2, 3):
         first.add(entry(iteration))
     first.close()
     # Killed, and gone on from a checkpoint after iteration 2.
-    second = make(
-        tmp_path, log_every=1, tensorboard=tmp_path / "events", earlier=[entry(1), entry(2)]
-    )
+    second = make(tmp_path, tensorboard=tmp_path / "events", earlier=[entry(1), entry(2)])
     second.add({**entry(3), "noise_std": 0.25})
     second.close()
     found = scalars(tmp_path / "events")

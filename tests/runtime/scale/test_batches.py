@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from concurrent import futures
@@ -11,11 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import driver, programs, progress, sizes
 from dem_jax.runtime.files import images, inputs
 from dem_jax.runtime.scale import batches, buckets, memory, plan
+from dem_jax.solver import Solver
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -28,7 +31,7 @@ def prepare(key, photo, config, *, size=None):
         rows, cols = (jnp.arange(n) < size[axis] for axis, n in enumerate(weight.shape))
         weight = weight * rows[:, None] * cols[None]
     return Problem(
-        photo, weight, latent, latent, latent, kernels, jnp.float32(0.01), jnp.float32(1)
+        photo, weight, latent, latent, latent, kernels, jnp.float32(0.01), *tiny.sharp_start()
     )
 
 
@@ -46,7 +49,7 @@ def finish(state, problem, config):
     return Result(jnp.clip(latent, 0, 1), problem.start_kernels, 0.1 * latent, info)
 
 
-FAKE = programs.Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
+FAKE = Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
 
 
 def make_photo(path, shape=(40, 48, 3), seed=0):
@@ -198,6 +201,7 @@ def test_photos_over_devices_leave_the_same_results(tmp_path):
     assert status == 0
     ran = subprocess.run(
         [sys.executable, "-c", OVER_DEVICES, __file__, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=False,
@@ -221,7 +225,7 @@ def test_bucket_sides():
 
 
 def test_seats_wait_for_each_other_and_for_nobody_who_left():
-    solver = programs.Solver(*[lambda key, x, config: x * config] * 4)
+    solver = Solver(*[lambda key, x, config: x * config] * 4)
     batch = batches.Batch(programs.Programs(batches.batched_solver(solver)), 3, 3)
 
     def job(value, calls):
@@ -235,7 +239,7 @@ def test_seats_wait_for_each_other_and_for_nobody_who_left():
 
 
 def test_who_leaves_a_stopped_batch_computes_nothing():
-    never = programs.Solver(*[lambda *_: pytest.fail("the machine is being taken away")] * 4)
+    never = Solver(*[lambda *_: pytest.fail("the machine is being taken away")] * 4)
     batch = batches.Batch(programs.Programs(never), 2, 2, stopped=lambda: True)
     with batch.seat() as seat:
         call = programs.in_background(lambda: seat("init", jnp.float32(0), jnp.float32(1), 2))

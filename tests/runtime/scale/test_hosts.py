@@ -53,10 +53,8 @@ def start_both(tmp_path, **settings):
     return [
         start(
             tmp_path,
-            "--distributed=auto",
-            f"--coordinator_address=127.0.0.1:{port}",
-            "--num_processes=2",
-            f"--process_id={i}",
+            f"--distributed=127.0.0.1:{port}",
+            f"--process={i}/2",
             **settings,
         )
         for i in range(2)
@@ -118,7 +116,7 @@ def test_a_killed_process_loses_no_finished_photo(tmp_path):
 @pytest.mark.slow
 def test_job_array_without_a_coordinator(tmp_path):
     make_photos(tmp_path / "photos", 3)
-    both = [start(tmp_path, "--num_processes=2", f"--process_id={i}") for i in range(2)]
+    both = [start(tmp_path, f"--process={i}/2") for i in range(2)]
     said = [process.communicate(timeout=600)[1] for process in both]
     assert [process.returncode for process in both] == [0, 0], said
     assert summary(tmp_path) == {"done": 3}
@@ -127,10 +125,10 @@ def test_job_array_without_a_coordinator(tmp_path):
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (("none", None, 2, None), "belong together"),
-        (("none", None, 2, 2), "must be below"),
-        (("none", "a:1", 2, 1), "needs --distributed=auto"),
-        (("auto", "a:1", None, None), "needs --num_processes"),
+        (("none", "2"), "must be I/N"),
+        (("none", "2/2"), "count from 0"),
+        (("host", "1/2"), "must be none, auto or HOST:PORT"),
+        (("a:1", None), "needs --process"),
     ],
 )
 def test_half_a_description_is_refused(given, reason):
@@ -139,8 +137,8 @@ def test_half_a_description_is_refused(given, reason):
 
 
 def test_processes_without_a_cluster_only_divide():
-    assert hosts.join(hosts.parse("none", None, None, None)) == (0, 1)
-    assert hosts.join(hosts.parse("none", None, 4, 3)) == (3, 4)
+    assert hosts.join(hosts.parse("none", None)) == (0, 1)
+    assert hosts.join(hosts.parse("none", "3/4")) == (3, 4)
 
 
 def test_no_cluster_is_one_sentence(tmp_path):
@@ -149,6 +147,6 @@ def test_no_cluster_is_one_sentence(tmp_path):
         command(tmp_path, "--distributed=auto"), capture_output=True, text=True, check=False
     )
     assert ran.returncode == 2
-    assert "--coordinator_address" in ran.stderr
+    assert "--distributed=HOST:PORT" in ran.stderr
     assert ran.stderr.count("\n") == 1
     assert not list(pathlib.Path(tmp_path / "out").iterdir())

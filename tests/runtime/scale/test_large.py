@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 from scipy import ndimage
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
-from dem_jax.runtime import driver, programs, progress, sizes
+from dem_jax.runtime import driver, progress, sizes
 from dem_jax.runtime.files import inputs
 from dem_jax.runtime.scale import crops, large, memory, plan, tiles
+from dem_jax.solver import Solver
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -82,11 +85,16 @@ def test_tiles_equal_the_whole_away_from_the_photos_border():
     """
     kernel = np.random.default_rng(2).dirichlet(np.ones(81) * 0.1).reshape(9, 9).astype(np.float32)
     photo = blurred(scene((200, 220)), kernel)[..., None]
-    run = jax.jit(large.restore_tile)
-    whole = np.asarray(run(photo, kernel, 1e-4))
+    config = DeblurConfig(kernel_size=9)
+    restore = jax.jit(solver.restore, static_argnums=3)
+
+    def run(pixels, weight):
+        return np.asarray(restore(pixels, kernel[None], weight, config))
+
+    whole = run(photo, 1e-4)
     cut = tiles.cut(200, 220, tiles.make_tiling(128, 9))
     assert len(cut) == 4
-    picture = tiles.blend(photo, cut, lambda pixels, tile: np.asarray(run(pixels, kernel, 1e-4)))
+    picture = tiles.blend(photo, cut, lambda pixels, tile: run(pixels, 1e-4))
     difference = np.abs(picture - whole)[18:-18, 18:-18]
     assert difference.mean() < 0.003
     assert np.quantile(difference, 0.999) < 0.05
@@ -139,8 +147,8 @@ def prepare(key, photo, config):
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     weight = jnp.ones(photo.shape[:2])
-    kernels, noise_std, misfit = jnp.asarray(TRUE)[None], jnp.float32(0.005), jnp.float32(1)
-    return Problem(photo, weight, latent, latent, latent, kernels, noise_std, misfit)
+    kernels, noise_std = jnp.asarray(TRUE)[None], jnp.float32(0.005)
+    return Problem(photo, weight, latent, latent, latent, kernels, noise_std, *tiny.sharp_start())
 
 
 def step(key, state, problem, config):
@@ -154,7 +162,7 @@ def finish(state, problem, config):
     return Result(problem.photo, problem.start_kernels, problem.photo, info)
 
 
-KNOWING = programs.Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
+KNOWING = Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
 
 
 def run(tmp_path, blur_="uniform", grid=None, **changes):

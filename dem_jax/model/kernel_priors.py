@@ -1,20 +1,80 @@
-"""T_K : (theta_K, z~) -> kernel set. The untrained U-Net whose weights are the EM parameter.
+"""Priors on the kernels: T_K, the paper's; no prior at all; kernels that are known.
 
-After "Self-supervised Blind Motion Deblurring with Deep Expectation Maximization" (CVPR 2023): 4
-levels of 32, 32, 64, 64 channels and one head per image region. A softmax over each head's pixels
-makes every kernel non-negative and of sum one.
+T_K : (theta_K, z~) -> kernel set is an untrained U-Net whose weights are the EM parameter, after
+"Self-supervised Blind Motion Deblurring with Deep Expectation Maximization" (CVPR 2023): 4 levels
+of 32, 32, 64, 64 channels and one head per image region. A softmax over each head's pixels makes
+every kernel non-negative and of sum one.
 """
 
 from typing import Any, cast
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
-from dem_jax.config import KernelNetworkConfig
+from dem_jax.config import DeblurConfig, KernelNetworkConfig
 from dem_jax.model import layers
 from dem_jax.model.layers import Conv, UNet
+from dem_jax.types import Evidence, KernelPrior, Problem, PyTree
 
 SMALLEST_INPUT = 32  # pixels; four levels below it is 2x2, the least that has statistics
+_FLOOR = 0.01  # mass given to the whole support, so that T_K can raise entries the start lacks
+
+
+def named(config: DeblurConfig) -> KernelPrior:
+    """The prior that `config.kernels` names."""
+    if config.kernels == "network":
+        return network(config.kernel_network, warm=config.warm_start)
+    return free() if config.kernels == "free" else fixed()
+
+
+def network(config: KernelNetworkConfig, *, warm: bool = True) -> KernelPrior:
+    """The paper's prior: K = T_K(theta_K, z~), as a correction of the start's kernels.
+
+    With floor c, start K0 and k x k pixels, K = softmax(U-Net(z~) + log((1 - c) K0 + c / k^2)).
+
+    Args:
+      config: the network's channels.
+      warm: whether there is a start; then T_K's last layer is zero at first, and K is K0.
+    """
+
+    def init(key: jax.Array, problem: Problem) -> PyTree:
+        count = problem.start_kernels.shape[0]
+        return init_network(
+            key, problem.kernel_input, num_kernels=count, config=config, zero_logits=warm
+        )
+
+    def kernels(theta_k: PyTree, problem: Problem) -> jax.Array:
+        k = problem.start_kernels.shape[-1]
+        raised = (1 - _FLOOR) * problem.start_kernels + _FLOOR / k**2
+        return apply_network(
+            theta_k,
+            problem.kernel_input,
+            kernel_size=k,
+            config=config,
+            logit_offset=jnp.log(raised),
+        )
+
+    def update(theta_k: PyTree, problem: Problem, evidence: Evidence) -> PyTree:
+        return evidence.by_adam(theta_k, lambda theta: kernels(theta, problem))
+
+    return KernelPrior(init, kernels, update)
+
+
+def free() -> KernelPrior:
+    """No prior: theta_K are the kernels themselves, non-negative and of sum one."""
+    return fixed()._replace(
+        update=lambda kernels, problem, evidence: evidence.by_least_squares(kernels)
+    )
+
+
+def fixed() -> KernelPrior:
+    """The start's kernels are the true ones."""
+    return KernelPrior(
+        init=lambda key, problem: problem.start_kernels,
+        kernels=lambda theta_k, problem: theta_k,
+        update=None,
+    )
 
 
 class KernelNetwork(nn.Module):
@@ -22,7 +82,7 @@ class KernelNetwork(nn.Module):
 
     num_kernels: int
     kernel_size: int
-    channels: tuple[int, ...] = (32, 32, 64, 64)
+    channels: tuple[int, ...]
 
     @nn.compact
     def __call__(
@@ -51,7 +111,7 @@ def input_size(kernel_size: int) -> int:
     return max(SMALLEST_INPUT, -(-kernel_size // 16) * 16)
 
 
-def init(
+def init_network(
     key: jax.Array,
     kernel_input: jax.Array,
     *,
@@ -79,7 +139,7 @@ def init(
     return params
 
 
-def apply(
+def apply_network(
     params: Any,
     kernel_input: jax.Array,
     *,
@@ -90,10 +150,10 @@ def apply(
     """K = T_K(theta_K, z~) = softmax(U-Net(z~) + logit_offset) over each head's k x k pixels.
 
     Args:
-      params: theta_K, from `init`.
+      params: theta_K, from `init_network`.
       kernel_input: z~, [m, m, M] with m >= k; `input_size(k)` is a good m.
       kernel_size: k in pixels, odd.
-      config: the one given to `init`.
+      config: the one given to `init_network`.
       logit_offset: [P, k, k] or None; log(K0) makes the network correct the kernels K0.
 
     Returns:

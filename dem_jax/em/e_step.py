@@ -1,0 +1,210 @@
+"""The E-step: images from the posterior at the present kernels, by Langevin chains.
+
+    theta_f^i ~ p(theta_f | g; theta_K^{t-1}), i = 1..n_s                              (1), (4)
+
+The examples' `problem`, `state` and `config` are those of `mcem`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from dem_jax.config import DeblurConfig
+from dem_jax.em import detail, langevin, uncertainty
+from dem_jax.model import likelihood
+from dem_jax.model.paper_model import paper_model
+from dem_jax.types import Model, Problem, PyTree
+
+
+class MCEMState(NamedTuple):
+    """What travels from one EM iteration to the next."""
+
+    chains: Any  # sampler states, every leaf [S, ...]
+    theta_k: PyTree  # what the kernels are a function of, such as the weights of T_K
+    kernels: jax.Array  # [P, k, k] = T_K(theta_K, z~)
+    noise_std: jax.Array  # [] the likelihood's s
+    mean: jax.Array  # [H+k-1, W+k-1, C] posterior mean of the latent image
+    variance: jax.Array  # [H+k-1, W+k-1, C] its posterior variance
+    iteration: jax.Array  # [] E-steps so far
+
+
+class Samples(NamedTuple):
+    """What the E-step draws."""
+
+    network_images: jax.Array  # [n, H+k-1, W+k-1, C] T_f's, for the M-step
+    latents: jax.Array  # [n, H+k-1, W+k-1, C] with the detail beside T_f: posterior samples
+    mean: jax.Array  # [H+k-1, W+k-1, C]
+    variance: jax.Array  # [H+k-1, W+k-1, C]
+
+
+class Context(NamedTuple):
+    """What every function of an EM iteration needs, and none of them changes."""
+
+    problem: Problem
+    config: DeblurConfig
+    model: Model
+    sampler: langevin.Sampler
+    axis_name: str | None  # mapped axis that the chains are divided over, if any
+
+    def average(self, x: jax.Array) -> jax.Array:
+        """Mean of x, [...], over the members of the axis; x itself where there is none."""
+        return lax.pmean(x, self.axis_name) if self.axis_name else x
+
+    def own_share(self, x: jax.Array) -> jax.Array:
+        """This member's equal share of the rows of x."""
+        if not self.axis_name:
+            return x
+        rows = x.shape[0] // lax.axis_size(self.axis_name)
+        return lax.dynamic_slice_in_dim(x, lax.axis_index(self.axis_name) * rows, rows)
+
+
+def context(
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
+    sampler: langevin.Sampler | None = None,
+    axis_name: str | None = None,
+) -> Context:
+    """The paper's model and the sampler that `config` names, unless others are given.
+
+    >>> context(problem, config).model.image._fields
+    ('init', 'image')
+    """
+    model = model or paper_model(config)
+    return Context(problem, config, model, sampler or named_sampler(config), axis_name)
+
+
+def named_sampler(config: DeblurConfig) -> langevin.Sampler:
+    """The Langevin sampler that `config` names; its step size decays by a cosine over the run.
+
+    >>> named_sampler(DeblurConfig(sampler="sgld")).init(jnp.zeros(3)).position.shape
+    (3,)
+    """
+    per_iteration = config.burn_in + config.samples_per_chain * config.thinning
+    step_size = optax.schedules.cosine_decay_schedule(
+        config.step_size, config.em_iterations * per_iteration, alpha=0.05
+    )
+    if config.sampler == "noisy_adam":
+        return langevin.noisy_adam(step_size, noise_scale=config.temperature)
+    make = {"sgld": langevin.sgld, "psgld": langevin.psgld}[config.sampler]
+    return make(step_size, temperature=config.temperature)
+
+
+def e_step(
+    key: jax.Array,
+    state: MCEMState,
+    problem: Problem,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
+    sampler: langevin.Sampler | None = None,
+    axis_name: str | None = None,
+) -> tuple[Any, Samples]:
+    """Draws n_s latent images from p(f | g; K) and streams T_f's posterior mean, eqs (1) and (4).
+
+    Returns:
+      The chains' new states, and `Samples`; with `axis_name`, the latents of this member's chains.
+
+    >>> _, samples = jax.eval_shape(lambda k, s, p: e_step(k, s, p, config), key, state, problem)
+    >>> samples.latents.shape
+    (6, 36, 44, 3)
+    """
+    em = context(problem, config, model=model, sampler=sampler, axis_name=axis_name)
+    chain_key, detail_key = jax.random.split(key)
+
+    def chain(pair):
+        return _run_chain(pair[0], pair[1], state, em)
+
+    keys = em.own_share(jax.random.split(chain_key, config.num_chains))
+    over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
+    chains, images, means = over_chains((keys, state.chains))
+    images = images.reshape(-1, *images.shape[2:])
+    mean = em.average(jnp.mean(means, 0))
+    if config.detail == "none":
+        variance = em.average(jnp.mean((images - mean[None]) ** 2, 0))
+        return chains, Samples(images, images, mean, variance)
+    return chains, _with_detail(detail_key, images, mean, state, em)
+
+
+def log_posterior(
+    theta_f: PyTree, kernels: jax.Array, noise_std: jax.Array, problem: Problem, *, model: Model
+) -> tuple[jax.Array, jax.Array]:
+    """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image.
+
+    >>> theta_f = jax.eval_shape(lambda c: jax.tree.map(lambda x: x[0], c.position), state.chains)
+    >>> value, latent = jax.eval_shape(
+    ...     lambda t, k, p: log_posterior(t, k, 0.01, p, model=paper_model(config)),
+    ...     theta_f, state.kernels, problem
+    ... )
+    >>> value.shape, latent.shape
+    ((), (36, 44, 3))
+    """
+    latent = model.image.image(theta_f, problem)
+    residual = problem.photo - model.blur(kernels, latent)
+    value = likelihood.log_likelihood(residual, problem.weight, noise_std)
+    return value + likelihood.log_prior(theta_f), latent
+
+
+def _run_chain(
+    key: jax.Array, chain: Any, state: MCEMState, em: Context
+) -> tuple[Any, jax.Array, jax.Array]:
+    """One chain: burn-in, then `samples_per_chain` blocks of `thinning` steps.
+
+    Returns:
+      The chain's new state, its last image of every block, and the mean image over all blocks.
+    """
+    config = em.config
+
+    def log_density(theta_f):
+        return log_posterior(theta_f, state.kernels, state.noise_std, em.problem, model=em.model)
+
+    def one_step(carry, t):
+        chain, _, total = carry
+        step_key = jax.random.split(jax.random.fold_in(key, t))[0]
+        chain, info = em.sampler.step(step_key, chain, log_density)
+        counted = jnp.where(t < config.burn_in, 0.0, 1.0)
+        return (chain, info.aux, total + counted * info.aux), None
+
+    def block(carry, times):
+        carry, _ = lax.scan(one_step, carry, times)
+        return carry, carry[1]
+
+    # One scan serves burn-in and sampling, so that T_f's gradient is compiled once: blocks before
+    # the first sample are run like the others and their image is dropped.
+    blocks = -(-config.burn_in // config.thinning)
+    first = config.burn_in - blocks * config.thinning
+    steps = (blocks + config.samples_per_chain) * config.thinning
+    times = (jnp.arange(steps) + first).reshape(-1, config.thinning)
+    nothing = jnp.zeros_like(em.problem.start_latent)
+    (chain, _, total), images = lax.scan(block, (chain, nothing, nothing), times)
+    return chain, images[blocks:], total / (config.samples_per_chain * config.thinning)
+
+
+def _with_detail(
+    key: jax.Array, images: jax.Array, mean: jax.Array, state: MCEMState, em: Context
+) -> Samples:
+    """Adds the detail's posterior: a draw to every sample, its mean to the mean.
+
+    The detail's mean is linear in T_f's image, so the mean over samples needs one solution only.
+    """
+    problem, config = em.problem, em.config
+    posterior = detail.DetailModel(
+        em.model.blur,
+        state.kernels,
+        problem.weight,
+        state.noise_std,
+        problem.detail.std,
+        config.detail_iterations,
+    )
+    keys = jax.random.split(key, config.num_chains * config.samples_per_chain)
+    mean = mean + detail.mean(posterior, problem.photo, mean)
+    latents = lax.map(
+        lambda pair: pair[1] + detail.draw(pair[0], posterior, problem.photo, pair[1]),
+        (em.own_share(keys), images),
+    )
+    variance = em.average(jnp.mean((latents - mean[None]) ** 2, 0))
+    return Samples(images, latents, mean, uncertainty.local_mean(variance))

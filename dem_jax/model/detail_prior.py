@@ -1,0 +1,34 @@
+"""What is expected of the detail beside T_f's image, for a photo sharp to the pixel and a soft one.
+
+A photo that is sharp to the pixel has texture in its finest differences, which is taken for noise:
+the start leaves no more than that over. In a soft photo, as most cameras' are even where nothing
+moved, only the noise is left in those differences, and the start, whose kernel errs, leaves over
+more than the noise. So the start's misfit tells the two apart. Kernels of a grid err more on any
+photo; there the misfit tells nothing, and only the user can say that a photo is soft.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from dem_jax.types import DetailPrior
+
+# Chosen on simulated photos (sharp) and on Levin's (soft); docs/accuracy.md has the measurements.
+SHARP = DetailPrior(std=0.1, m_part=1.0, spread=0.5, displacement_std=0.3)
+SOFT = DetailPrior(std=0.03, m_part=0.5, spread=1.0, displacement_std=0.4)
+NONE = DetailPrior(std=0.0, m_part=0.0, spread=1.0, displacement_std=0.3)
+MIN_MISFIT = 1.2  # of the start, in deviations of the noise: from here on a photo is soft
+
+
+def choose(name: str, start_misfit: jax.Array) -> DetailPrior:
+    """The prior called `name`, one of `config.DETAILS`; every field [].
+
+    Args:
+      name: sharp, soft or none; auto asks the misfit.
+      start_misfit: [] the start's residual in deviations of the noise, 0 where it tells nothing.
+    """
+    if name == "auto":
+        soft = start_misfit >= MIN_MISFIT
+        pairs = zip(SOFT, SHARP, strict=True)
+        return DetailPrior(*[jnp.where(soft, *pair).astype(start_misfit.dtype) for pair in pairs])
+    named = {"sharp": SHARP, "soft": SOFT, "none": NONE}[name]
+    return DetailPrior(*[jnp.asarray(value, start_misfit.dtype) for value in named])

@@ -1,0 +1,195 @@
+"""A photo deblurred in one piece: EM iterations one after the other, watched by observers."""
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from dem_jax import solver
+from dem_jax.config import DeblurConfig
+from dem_jax.runtime.desk import Desk
+from dem_jax.runtime.files import checkpoints, colour, images, run_folder
+from dem_jax.runtime.job import Found, Outcome
+from dem_jax.runtime.report import preview
+from dem_jax.runtime.report.history import History
+from dem_jax.runtime.scale import buckets, memory
+
+_SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
+
+
+class Iteration(NamedTuple):
+    """One EM iteration that is finished, as observers see it."""
+
+    number: int
+    entry: dict[str, Any]  # what the history keeps of it
+    state: Any
+    problem: Any
+    config: DeblurConfig
+
+
+Observer = Callable[[Iteration], None]
+
+
+class InOnePiece:
+    """The way of most photos; it can be stopped at any time and gone on with."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk, options = desk, desk.options
+        self._checkpoints = checkpoints.Checkpoints(
+            desk.folder.checkpoint, every=options.checkpoint_every
+        )
+        self._watch = preview.Watch(desk.folder.path, options.preview_every)
+        self._saved: checkpoints.Saved | None = None
+        self._log: History
+        self._state: Any = None
+        self._problem: Any = None
+        self._observers: tuple[Observer, ...] = (self._show, self._keep, self._save, self._tell)
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return self._log.entries
+
+    def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
+        memory.require_fit(self._desk.source.label, photo.pixels.shape, config)
+
+    def open(self, photo: images.Photo, config: DeblurConfig) -> None:
+        """Starts the run folder, and finds the checkpoint that the run goes on from, if any."""
+        options, folder = self._desk.options, self._desk.folder
+        kernels = None if options.kernels is None else options.kernels.tolist()
+        owner = checkpoints.owner(
+            photo.pixels,
+            config,
+            seed=options.seed,
+            precision=options.precision,
+            linear_light=options.linear_light,
+            padded=options.batching.buckets,
+            init_kernels=kernels and checkpoints.digest(kernels),
+        )
+        resume = options.resume and folder.read().get("status") != run_folder.DONE
+        self._saved = saved = self._checkpoints.open(owner, resume=resume)
+        record = self._desk.record(photo, config)
+        folder.start(record | {"resumed_from": saved.iteration if saved else None})
+        events = options.tensorboard_dir
+        self._log = History(
+            folder,
+            earlier=saved.history if saved else (),
+            tensorboard=events / self._desk.source.name if events else None,
+        )
+        self._watch.show(photo.pixels, "before")
+
+    def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
+        desk = self._desk
+        key = jax.random.key(desk.options.seed)
+        with desk.timed("warm_start"):
+            light = desk.light_of(photo)
+            self._start(key, buckets.pad(light) if desk.options.batching.buckets else light, config)
+            start = desk.encoded(self._start_image(config))
+            desk.measure("warm_start", start)
+            self._watch.show(start, "start")
+        with desk.timed("em"):
+            return self._em(key, config)
+
+    def found(self, config: DeblurConfig) -> Found:
+        desk, rows_cols = self._desk, config.patch_grid
+        how = (
+            f"pixels, kernels up to {config.kernel_size} pixels, "
+            f"{rows_cols[0]} x {rows_cols[1]} patches, "
+            f"{len(self._log)} of {config.em_iterations} EM iterations"
+        )
+        if self._state is None or not len(self._log):
+            start = self._start_image(config), self._problem.start_kernels
+            return Found(*start, None, self._problem, how)
+        result = desk.solver.finish(self._state, self._problem, config)
+        light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
+        if desk.options.linear_light:
+            std = colour.spread_from_light(std, light)
+        return Found(light, result.kernels, std, self._problem, how)
+
+    def watched(self, latent: np.ndarray) -> None:
+        self._watch.finish(latent)
+
+    def close(self, outcome: Outcome) -> None:
+        self._log.close()
+        if outcome.status != run_folder.FAILED:
+            self._checkpoints.delete()
+
+    def save_last(self) -> str:
+        """Saves the last EM iteration after SIGTERM; why the photo is not finished."""
+        try:
+            iteration = self._checkpoints.flush(_SAVING)
+        except checkpoints.CheckpointError as error:
+            return f"stopped by SIGTERM; {error}"
+        if iteration is None:
+            return "stopped by SIGTERM before anything was saved; the same command starts anew."
+        return f"stopped by SIGTERM; the same command goes on after EM iteration {iteration}."
+
+    def _start(self, key: jax.Array, pixels: Any, config: DeblurConfig) -> None:
+        """State and problem that EM begins with: the start's, or those of a checkpoint."""
+        desk, saved = self._desk, self._saved
+        desk.progress.stage("compiling")
+        shapes = desk.in_thread(
+            lambda: desk.programs.begin(key, pixels, config, resumed=saved is not None)
+        )
+        if saved:
+            desk.progress.go_on(saved.iteration)
+            restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
+            self._problem, self._state = restored
+            return
+        self._state, self._problem = solver.begin(key, pixels, config, solver=desk.solver)
+        self._checkpoints.reached(0, self._state, self._problem, [])
+
+    def _em(self, key: jax.Array, config: DeblurConfig) -> Outcome:
+        """Runs EM to its end, or to an interrupt."""
+        desk, problem, total = self._desk, self._problem, config.em_iterations
+        desk.compile("step", key, self._state, problem, config)
+        began = time.monotonic() - self._log.seconds
+        for number in range(len(self._log) + 1, total + 1):
+            if desk.interrupt.requested:
+                self._checkpoints.flush(_SAVING)
+                why = f"interrupted after {number - 1} of {total} EM iterations;"
+                return Outcome(run_folder.FAILED, f"{why} the result so far was written.")
+            with desk.profiler.once():
+                self._state, info = solver.iterate(
+                    key, number, self._state, problem, config, solver=desk.solver
+                )
+            seconds = time.monotonic() - began
+            numbers = {name: float(value) for name, value in info._asdict().items()}
+            finite = bool(numbers.pop("finite"))
+            entry: dict[str, Any] = {"iteration": number, "seconds": round(seconds, 3)}
+            entry |= {k: v if np.isfinite(v) else None for k, v in numbers.items()}
+            if not finite:
+                self._log.log(entry)
+                self._state = None
+                why = f"EM diverged at iteration {number}; the warm start's result was written."
+                return Outcome(run_folder.DIVERGED, why)
+            for observe in self._observers:
+                observe(Iteration(number, entry, self._state, problem, config))
+        return Outcome(run_folder.DONE)
+
+    def _show(self, now: Iteration) -> None:
+        """The picture as it is, where it is watched or the truth is given."""
+        desk, shown = self._desk, self._watch.wants(now.number)
+        if not (shown or desk.truth):
+            return
+        result = desk.solver.finish(now.state, now.problem, now.config)
+        latent = desk.encoded(desk.cut(result.latent))
+        if desk.truth:
+            now.entry["psnr"] = desk.truth.psnr(latent)
+        if shown:
+            self._watch.show(latent, f"EM {now.number}")
+
+    def _keep(self, now: Iteration) -> None:
+        self._log.add(now.entry)
+
+    def _save(self, now: Iteration) -> None:
+        self._checkpoints.reached(now.number, now.state, now.problem, self._log.entries)
+
+    def _tell(self, now: Iteration) -> None:
+        self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
+
+    def _start_image(self, config: DeblurConfig) -> Any:
+        """The start's deconvolved image [H, W, C], cropped to the photo."""
+        margin = config.kernel_size // 2
+        return self._desk.cut(self._problem.start_latent[margin:-margin, margin:-margin])
