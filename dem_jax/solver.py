@@ -17,8 +17,11 @@ from dem_jax.model import blur, detail_prior, kernel_priors, likelihood
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
+from dem_jax.start import find
+from dem_jax.start.choice import Choice
+from dem_jax.start.views import View
 from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
-from dem_jax.types import EMInfo, Model, Problem, Result
+from dem_jax.types import EMInfo, Given, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
@@ -52,15 +55,26 @@ def restore(
     return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
 
 
+def overview(photo: jax.Array | Given, config: DeblurConfig) -> Choice:
+    """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
+
+    `config.kernel_size` is the largest kernel that is looked for.
+    """
+    photo = _given(photo)
+    return find.overview(_view(photo), kernel_size=config.kernel_size)
+
+
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own."""
 
-    prepare: Callable[..., Any]  # (key, photo [H, W, C], config) -> problem
+    prepare: Callable[..., Any]  # (key, photo [H, W, C] or Given, config) -> problem
     init: Callable[..., Any]  # (key, problem, config) -> state
     step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = restore
+    # (photo, config) -> Choice, before `prepare`; None: `prepare` needs no overview
+    overview: Callable[..., Any] | None = None
 
 
 def make_solver(
@@ -68,7 +82,7 @@ def make_solver(
     kernels: Callable[[DeblurConfig], jax.Array] | None = None,
     model: Callable[[DeblurConfig], Model] = paper_model,
     sampler: Callable[[DeblurConfig], langevin.Sampler] = mcem.named_sampler,
-    starts: Callable[[DeblurConfig], Sequence[Start]] = named_starts,
+    starts: Callable[[DeblurConfig], Sequence[Start]] | None = None,
 ) -> Solver:
     """Monte Carlo EM as a `Solver`; whatever is exchanged here reaches every stage.
 
@@ -76,22 +90,20 @@ def make_solver(
       kernels: of a photo's configuration: [P, k, k] or [1, k, k] to start from; None: found.
       model: priors on image and kernels, and the blur.
       sampler: of the Langevin chains.
-      starts: ways to first kernels, among which the photo chooses.
+      starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
     >>> make_solver()._fields
-    ('prepare', 'init', 'step', 'finish', 'restore')
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview')
     """
 
-    def ready(key: jax.Array, photo: Any, config: DeblurConfig, *, size: Any = None) -> Problem:
-        given = None if kernels is None else kernels(config)
+    def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
         return prepare(
             key,
             photo,
             config,
-            kernels=given,
+            kernels=None if kernels is None else kernels(config),
             model=model(config),
-            starts=starts(config),
-            size=size,
+            starts=None if starts is None else starts(config),
         )
 
     def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> mcem.MCEMState:
@@ -121,7 +133,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    return Solver(ready, init, step, done, tile)
+    look = overview if kernels is None and starts is None else None
+    return Solver(ready, init, step, done, tile, look)
 
 
 def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
@@ -228,43 +241,41 @@ def deblur(
         kernels=None if kernels is None else lambda config: kernels,
         model=(lambda config: model) if model else paper_model,
         sampler=(lambda config: sampler) if sampler else mcem.named_sampler,
-        starts=(lambda config: starts) if starts else named_starts,
+        starts=(lambda config: starts) if starts else None,
     )
     return run(key, photo, config, solver=solver)
 
 
 def prepare(
     key: jax.Array,
-    photo: jax.Array,
+    photo: Any,
     config: DeblurConfig,
     *,
     kernels: jax.Array | None = None,
     model: Model | None = None,
     starts: Sequence[Start] | None = None,
-    size: jax.Array | None = None,
 ) -> Problem:
     """The start, from `kernels` if they are given, and the inputs of both networks.
 
-    Photos of near sizes can share one compiled program: padded to one shape [H, W], with `size`
-    telling how much of it is photo. What the padding holds does not matter: the photo's edge is
-    continued into it, and its weight is zero.
+    Photos of near sizes can share one compiled program: padded to one shape [H, W], with
+    `Given.size` telling how much of it is photo. What the padding holds does not matter: the
+    photo's edge is continued into it, and its weight is zero.
 
     Args:
       key: random key, consumed.
-      photo: g, [H, W, C].
+      photo: g, [H, W, C], or what is given with it.
       config: kernel size, patch grid (over all of [H, W]) and everything else.
       kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
       model: its blur is the one that the start's image is deconvolved by; None: the paper's.
       starts: ways to first kernels; None: those of `start.warm_start`.
-      size: [2] rows and columns of the photo, the rest being padding; None is all.
 
     Raises:
       ValueError: as `deblur`.
     """
+    given = _given(photo)
+    photo, size = given.pixels, given.size
     _check(photo, config, kernels)
     operator = (model or paper_model(config)).blur
-    if size is not None:
-        photo = _continue_edge(photo, size)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
@@ -283,12 +294,11 @@ def prepare(
             if config.noise_std and photo.shape[-1] > 1:
                 plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
             kernels = warm_start(
-                photo,
+                _view(given),
                 plain,
                 config,
                 blur=operator,
-                starts=starts or named_starts(config),
-                size=size,
+                starts=starts or named_starts(config, overview=given.overview),
             )
         else:
             kernels = blur.unit_sums(jnp.asarray(kernels, photo.dtype))
@@ -369,6 +379,20 @@ def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -
     if config.noise_std:
         return jnp.asarray(config.noise_std, photo.dtype)
     return likelihood.estimate_noise_std(photo, size=size)
+
+
+def _given(photo: jax.Array | Given) -> Given:
+    """The photo, its edge continued into its padding."""
+    if not isinstance(photo, Given):
+        return Given(photo)
+    if photo.size is None:
+        return photo
+    return photo._replace(pixels=_continue_edge(photo.pixels, photo.size))
+
+
+def _view(photo: Given) -> View:
+    """The luma of a photo, and what of it may vote on its kernel."""
+    return View(luma(photo.pixels), photo.size, likelihood.unclipped(photo.pixels))
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:

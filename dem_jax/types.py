@@ -30,6 +30,14 @@ class DetailPrior(NamedTuple):
     displacement_std: Any  # pixels by which errors of the kernels displace what the image shows
 
 
+class Given(NamedTuple):
+    """A photo, and what is known of it before the start."""
+
+    pixels: Any  # [H, W, C] in [0, 1]
+    size: Any = None  # [2] rows and columns of the photo, the rest being padding; None: all
+    overview: Any = None  # [w, w] its kernel in overview pixels, see `start.find`; None: not found
+
+
 class Problem(NamedTuple):
     """One photo and everything that stays fixed while EM runs."""
 

@@ -16,7 +16,8 @@ from dem_jax.em import mcem, sharded
 from dem_jax.model import likelihood
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
-from dem_jax.start.warm_start import normalized_sparsity
+from dem_jax.start.choice import normalized_sparsity
+from dem_jax.types import Given
 
 SHAPE = (44, 48)  # of the bucket
 SIZES = ((36, 48), (44, 40))  # of two photos in it
@@ -43,7 +44,7 @@ PHOTOS = [make_photo(size, seed) for seed, size in enumerate(SIZES)]
 
 @jit
 def prepare(photo, size):
-    return solver.prepare(KEY, photo, CONFIG, size=size)
+    return solver.prepare(KEY, Given(photo, size), CONFIG)
 
 
 def first_e_step(problem, key, config):

@@ -84,4 +84,9 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
 
 def trusted(photo: jax.Array) -> jax.Array:
     """[H, W] weights: small where any channel of the photo [H, W, C] is saturated, else 1."""
-    return jnp.where(jnp.all(photo < CLIPPED, axis=-1), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)
+    return jnp.where(unclipped(photo), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)
+
+
+def unclipped(photo: jax.Array) -> jax.Array:
+    """[H, W] bool, where no channel of the photo [H, W, C] is saturated."""
+    return jnp.all(photo < CLIPPED, axis=-1)

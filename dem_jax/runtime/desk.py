@@ -19,10 +19,13 @@ from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import batches, devices, plan
+from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
+from dem_jax.start.choice import Choice
+from dem_jax.types import Given
 
 _STAGES = {
+    "overview": "first look",
     "prepare": "warm start",
     "init": "first networks",
     "step": EM,
@@ -73,6 +76,7 @@ class Desk:
         self.source, self.folder = source, folder
         self.options, self.programs, self.progress, self.interrupt, self.profiler = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
+        self.choice: Choice | None = None  # of the overview, where there is one
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self._size = (0, 0)  # rows and columns of the photo
@@ -115,6 +119,24 @@ class Desk:
     def light_of(self, photo: images.Photo) -> np.ndarray:
         """[H, W, C] what is deblurred: the photo's own values, or light."""
         return colour.to_light(photo.pixels) if self.options.linear_light else photo.pixels
+
+    def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
+        """`config`, its kernel size fitted to what the photo's overview shows, and `choice`.
+
+        Where the kernels are given, or a grid of them is wanted, nothing is looked for.
+        """
+        wanted = config.warm_start and config.patch_grid == (1, 1)
+        if not (wanted and self.programs.has("overview")):
+            return config
+        given = self.given(photo)
+        self.choice = self.call("overview", given, config)
+        return sizes.fitted(config, np.asarray(self.choice.kernel), given.pixels.shape)
+
+    def given(self, photo: images.Photo) -> Given:
+        """The photo as the solver gets it: in its bucket if asked for, with the overview."""
+        light = self.light_of(photo)
+        given = buckets.pad(light) if self.options.batching.buckets else Given(light)
+        return given._replace(overview=None if self.choice is None else self.choice.kernel)
 
     def cut(self, picture: Any) -> Any:
         """A picture without the padding of the photo's bucket."""

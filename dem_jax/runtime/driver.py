@@ -22,7 +22,7 @@ from dem_jax.runtime.job import Outcome
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs
 from dem_jax.runtime.progress import Progress
-from dem_jax.runtime.scale import batches, buckets, devices, large, plan
+from dem_jax.runtime.scale import batches, devices, large, plan
 from dem_jax.solver import Solver
 
 __all__ = ["PREEMPTED", "Options", "run"]
@@ -45,8 +45,6 @@ def run(
     """
     progress = progress or Progress()
     solver = solver or given_kernels.solver(options.kernels)
-    if options.batching.buckets:
-        solver = buckets.padding_solver(solver)
     index, count = options.process
     sources = sources[index::count]
     groups, mesh = _arrange(options, sources)

@@ -72,6 +72,7 @@ class Job:
         desk, way = self._desk, self._way
         with desk.timed("start"):
             photo, config = self._read()
+            config = desk.look(photo, config)
             way.require_fit(photo, config)
             desk.open(photo)
             way.open(photo, config)

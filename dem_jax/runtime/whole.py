@@ -14,7 +14,7 @@ from dem_jax.runtime.files import checkpoints, colour, images, run_folder
 from dem_jax.runtime.job import Found, Outcome
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
-from dem_jax.runtime.scale import buckets, memory
+from dem_jax.runtime.scale import memory
 
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
@@ -83,8 +83,7 @@ class InOnePiece:
         desk = self._desk
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
-            light = desk.light_of(photo)
-            self._start(key, buckets.pad(light) if desk.options.batching.buckets else light, config)
+            self._start(key, desk.given(photo), config)
             start = desk.encoded(self._start_image(config))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")

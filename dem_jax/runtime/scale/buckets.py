@@ -5,20 +5,11 @@ sizes an octave, and at most an eighth of a side is padding. The padding is outs
 (`solver.prepare`), and it is cropped from the results.
 """
 
-from typing import Any, NamedTuple
-
 import numpy as np
 
-from dem_jax.solver import Solver
+from dem_jax.types import Given
 
 _MIN_STEP = 8  # pixels
-
-
-class Padded(NamedTuple):
-    """A photo in its bucket."""
-
-    pixels: np.ndarray  # [H, W, C], the bucket's size; the photo is at its origin
-    size: np.ndarray  # [2] int32 rows and columns of the photo
 
 
 def bucket_side(length: int) -> int:
@@ -27,18 +18,9 @@ def bucket_side(length: int) -> int:
     return -(-length // step) * step
 
 
-def pad(pixels: np.ndarray) -> Padded:
-    """The photo [h, w, C] in its bucket."""
+def pad(pixels: np.ndarray) -> Given:
+    """The photo [h, w, C] at the origin of its bucket [H, W, C]."""
     height, width, channels = pixels.shape
     padded = np.zeros((bucket_side(height), bucket_side(width), channels), pixels.dtype)
     padded[:height, :width] = pixels
-    return Padded(padded, np.array([height, width], np.int32))
-
-
-def padding_solver(solver: Solver) -> Solver:
-    """`solver`, with a `prepare` that takes a `Padded` in place of the photo's pixels."""
-
-    def prepare(key: Any, photo: Padded, config: Any) -> Any:
-        return solver.prepare(key, photo.pixels, config, size=photo.size)
-
-    return solver._replace(prepare=prepare)
+    return Given(padded, np.array([height, width], np.int32))
