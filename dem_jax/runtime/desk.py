@@ -128,15 +128,20 @@ class Desk:
         wanted = config.warm_start and config.patch_grid == (1, 1)
         if not (wanted and self.programs.has("overview")):
             return config
-        given = self.given(photo)
+        given = self._in_bucket(photo)
         self.choice = self.call("overview", given, config)
         return sizes.fitted(config, np.asarray(self.choice.kernel), given.pixels.shape)
 
-    def given(self, photo: images.Photo) -> Given:
-        """The photo as the solver gets it: in its bucket if asked for, with the overview."""
+    def given(self, photo: images.Photo) -> Any:
+        """The photo as the solver gets it: [H, W, C], or with its bucket or its overview."""
+        given = self._in_bucket(photo)
+        if self.choice is not None:
+            return given._replace(overview=self.choice.kernel)
+        return given.pixels if given.size is None else given
+
+    def _in_bucket(self, photo: images.Photo) -> Given:
         light = self.light_of(photo)
-        given = buckets.pad(light) if self.options.batching.buckets else Given(light)
-        return given._replace(overview=None if self.choice is None else self.choice.kernel)
+        return buckets.pad(light) if self.options.batching.buckets else Given(light)
 
     def cut(self, picture: Any) -> Any:
         """A picture without the padding of the photo's bucket."""
