@@ -15,7 +15,7 @@ from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.start.one_kernel import judging_weight
 from dem_jax.start.views import View
 
-_ENTROPY_WEIGHT = 0.01  # per nat
+_ENTROPY_WEIGHT = 0.005  # per nat
 _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
 _MARGIN = 4  # pixels around kernels that are smoothed, in its deviations
 
@@ -38,7 +38,7 @@ def choose(view: View, kernels: jax.Array) -> Choice:
 
 
 def score(view: View, kernel: jax.Array, weight: jax.Array | float) -> jax.Array:
-    """[] `normalized_sparsity` of what a kernel makes of a view, and 0.01 per nat of `entropy`.
+    """[] `normalized_sparsity` of what a kernel makes of a view, and 0.005 per nat of `entropy`.
 
     A kernel that covers more pixels has more freedom to leave an image of few edges; hence its
     entropy. `weight` is the deconvolution's.

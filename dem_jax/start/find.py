@@ -29,7 +29,7 @@ from dem_jax.start.views import View
 
 _LARGEST_WINDOW = 43  # overview pixels
 _LEAST_WINDOW = 5  # pixels, of every view
-_LAST_ALTERNATIONS, _POLISHES = 2, 5  # at full size
+_LAST_ALTERNATIONS = 2  # at full size
 
 
 def find(photo: View, *, kernel_size: int) -> tuple[jax.Array, jax.Array]:
@@ -84,7 +84,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
             kernel, _ = alternate(at(scale), kernel, FINER)
     kernel = views.zoom_kernel(kernel, kernel_size, 1.0)
     kernel, _ = alternate(at(1.0), kernel, LAST, times=_LAST_ALTERNATIONS)
-    return polish(at(1.0), kernel, times=_POLISHES)
+    return polish(at(1.0), kernel)
 
 
 def overview_window(shape: views.Shape, kernel_size: int) -> int:

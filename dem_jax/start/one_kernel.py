@@ -34,6 +34,10 @@ _LEAST_SPARSITY = 1e-4  # squared image units
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
 _COARSEST = 5  # pixels: the window at the coarsest level
 _LEAST_SIDE = 16  # pixels of the coarsest picture
+# Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
+# little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
+_LAST_FRACTION = 0.2
+_LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
 
 
 class Setting(NamedTuple):
@@ -47,11 +51,11 @@ class Setting(NamedTuple):
 
 
 CANDIDATES = Setting(
-    sparsity=(8e-3, 8e-3, 1.6e-2, 8e-3, 8e-3, 3.2e-2),
-    fraction=(0.1, 0.1, 0.1, 0.2, 0.2, 0.05),
-    useless=(0.3, 0.2, 0.3, 0.3, 0.0, 0.5),
-    least_entry=(0.05, 0.05, 0.05, 0.05, 0.05, 0.1),
-    least_island=(0.05, 0.1, 0.1, 0.05, 0.05, 0.05),
+    sparsity=(3.2e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2, 1.6e-2, 8e-3, 1.6e-2),
+    fraction=(0.05, 0.05, 0.1, 0.1, 0.15, 0.1, 0.1, 0.1),
+    useless=(0.5, 0.5, 0.2, 0.1, 0.2, 0.3, 0.2, 0.2),
+    least_entry=(0.1, 0.02, 0.05, 0.02, 0.05, 0.05, 0.05, 0.12),
+    least_island=(0.05, 0.05, 0.15, 0.1, 0.15, 0.1, 0.1, 0.03),
 )
 FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
 LAST = FINER._replace(sparsity=1e-3)
@@ -116,13 +120,13 @@ def alternate(
     return lax.scan(once, start, length=times)[0]
 
 
-def polish(view: View, kernel: jax.Array, *, times: int = 5) -> jax.Array:
+def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
     """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
     weight = judging_weight(view)
     canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
     where = _trusted(view, mask, photo_edges, kernel.shape[0])
-    fraction = 0.3 * _share(view)
+    fraction = _LAST_FRACTION * _share(view)
 
     def once(kernel, _):
         latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
@@ -130,7 +134,7 @@ def polish(view: View, kernel: jax.Array, *, times: int = 5) -> jax.Array:
         latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
         found = edges.strongest(fourier.differences(latent), where, fraction)
         kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
-        return clean(kernel, 0.02, 0.05), None
+        return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
     return lax.scan(once, kernel, length=times)[0]
 

@@ -12,7 +12,10 @@ from jax import lax
 
 Shape = tuple[int, ...]  # rows and columns
 
-OVERVIEW = (192, 256)  # pixels, short and long side of the view in which kernels are looked for
+# Pixels, short and long side of the view in which kernels are looked for: that of 4:3 and wider
+# photos, and that of photos that are nearly square.
+OVERVIEW, SQUARE = (192, 256), (224, 224)
+_NEARLY_SQUARE = 1.15  # long side over short side, at most
 LARGEST = (768, 1024)  # pixels, short and long side of a view in which they are refined
 _WHOLLY = 0.99  # of a pixel of a view: what must be trusted for the pixel to be so
 
@@ -26,12 +29,15 @@ class View(NamedTuple):
 
 
 def overview_shape(photo: Shape) -> Shape:
-    """Rows and columns of a photo's `overview`: `OVERVIEW`, lying or standing as the photo does.
+    """Rows and columns of a photo's `overview`; of all of it where it is small.
 
     >>> overview_shape((680, 1024)), overview_shape((1024, 680)), overview_shape((255, 255))
-    ((192, 256), (256, 192), (192, 255))
+    ((192, 256), (256, 192), (255, 255))
     """
-    return _within(photo, OVERVIEW)
+    if max(photo) <= OVERVIEW[1]:
+        return photo[0], photo[1]
+    square = max(photo) <= _NEARLY_SQUARE * min(photo)
+    return _within(photo, SQUARE if square else OVERVIEW)
 
 
 def finer_shape(photo: Shape, scale: float) -> Shape:
