@@ -59,6 +59,11 @@ def overview(photo: jax.Array | Given, config: DeblurConfig) -> Choice:
     """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
 
     `config.kernel_size` is the largest kernel that is looked for.
+
+    >>> photo = jnp.full((384, 512, 3), 0.5)
+    >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
+    >>> first.kernel.shape, first.agreement.shape
+    ((17, 17), ())
     """
     photo = _given(photo)
     return find.overview(_view(photo), kernel_size=config.kernel_size)
