@@ -39,7 +39,7 @@ def restore(programs, photo, config, seed):
     programs.begin(key, photo, config)
     state, problem = solver.begin(key, photo, config, solver=functions)
     half = config.kernel_size // 2
-    start = np.asarray(problem.start_latent)[half:-half, half:-half]
+    start = np.asarray(problem.start_latent / problem.gain)[half:-half, half:-half]
     for t in range(1, config.em_iterations + 1):
         state, info = solver.iterate(key, t, state, problem, config, solver=functions)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)

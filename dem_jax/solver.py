@@ -26,6 +26,7 @@ from dem_jax.types import EMInfo, Given, Model, Problem, Result
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
+_LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
 
@@ -281,25 +282,27 @@ def prepare(
     photo, size = given.pixels, given.size
     _check(photo, config, kernels)
     operator = (model or paper_model(config)).blur
+    seen, weight = _view(given), likelihood.trusted(photo)
+    gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
+    photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
     shape = (*padded.shape[:2], _NOISE_CHANNELS)
     image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, shape, photo.dtype)
     m = kernel_priors.input_size(k)
-    weight = likelihood.trusted(photo)
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
-    noise_std = _noise_std(photo, config, size)
+    noise_std = _noise_std(photo, gain * config.noise_std, size)
     misfit = jnp.zeros((), photo.dtype)
     latent = padded
     if config.warm_start:
         if kernels is None:
-            plain = _noise_std(luma(photo)[..., None], config, size)
+            plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
             if config.noise_std and photo.shape[-1] > 1:
                 plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
             kernels = warm_start(
-                _view(given),
+                seen,
                 plain,
                 config,
                 blur=operator,
@@ -327,6 +330,7 @@ def prepare(
         noise_std=noise_std,
         start_misfit=misfit,
         detail=detail_prior.choose(config.detail, misfit),
+        gain=gain,
     )
 
 
@@ -361,12 +365,12 @@ def finish(
     variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
     if model.kernels.update is not None:  # kernels that are known displace nothing
         variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
-    nothing = jnp.zeros((), problem.photo.dtype)
+    nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
-        latent=jnp.clip(latent, 0, 1),
+        latent=jnp.clip(latent / gain, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(variance)),
+        std=jnp.sqrt(crop(variance)) / gain,
         info=info,
     )
 
@@ -379,11 +383,9 @@ def _deconvolved(kernels: jax.Array, problem: Problem, model: Model) -> jax.Arra
     return deconvolve(problem.photo, kernels, weight, blur=model.blur, size=size)
 
 
-def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
-    """[] the noise that is known, or else estimated from the photo [H, W, C]."""
-    if config.noise_std:
-        return jnp.asarray(config.noise_std, photo.dtype)
-    return likelihood.estimate_noise_std(photo, size=size)
+def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
+    """[] the noise that is known, or where that is 0, estimated from the photo [H, W, C]."""
+    return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
 
 
 def _given(photo: jax.Array | Given) -> Given:

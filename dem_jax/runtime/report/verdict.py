@@ -34,9 +34,9 @@ class Evidence(NamedTuple):
     kernel_extent: float  # pixels, median over the patches
     kernel_border_mass: float  # share of the largest
     clipped_share: float  # of the photo's pixels
-    residual_std: float | None  # image units, after the last EM iteration
-    photo_noise_std: float  # image units, seen in the photo's finest differences
-    excess: float  # mean distance of the deconvolved image from [0, 1], image units
+    residual_std: float | None  # after the last EM iteration; relative to the brightest value
+    photo_noise_std: float  # seen in the photo's finest differences; relative as well
+    excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
     start_misfit: float  # of one kernel's start, in photo_noise_std: 1.2 and more for soft photos
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice

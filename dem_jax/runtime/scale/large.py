@@ -245,8 +245,9 @@ class InTiles:
     def _restore(self, config: DeblurConfig) -> np.ndarray:
         """The whole photo [H, W, C], tile by tile."""
         desk, light, kernels = self._desk, self._light, self._kernels
-        noise_std = float(self._problem.noise_std)
-        weight = np.float32(prior_weight(noise_std, kernel_error(len(kernels), after_em=True)))
+        noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
+        error = kernel_error(len(kernels), after_em=True)
+        weight = np.float32(prior_weight(noise_std, error) / gain**2)  # in the photo's own units
         of_tile = _for_crop(config)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
