@@ -42,7 +42,7 @@ COLUMNS |= {"seconds": "seconds"}
 @functools.cache
 def programs_of(flags):
     """A variant's compiled programs and options."""
-    return Programs(make_solver()), levin.tuned(common.options(flags))
+    return Programs(make_solver()), common.options(flags)
 
 
 def measure(folder, name, flags):

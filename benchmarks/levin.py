@@ -10,7 +10,6 @@ where it stopped: delete the file to start again. Flags behind `--` are those of
 """
 
 import argparse
-import dataclasses
 import functools
 import json
 import pathlib
@@ -22,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax import solver
-from dem_jax.config import WarmStartConfig
 from dem_jax.evaluation import metrics, protocols
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
@@ -41,19 +39,11 @@ def restore(programs, photo, config, seed):
     programs.begin(key, photo, config)
     state, problem = solver.begin(key, photo, config, solver=functions)
     half = config.kernel_size // 2
-    start = np.asarray(problem.start_latent)[half:-half, half:-half]
+    start = np.asarray(problem.start_latent / problem.gain)[half:-half, half:-half]
     for t in range(1, config.em_iterations + 1):
         state, info = solver.iterate(key, t, state, problem, config, solver=functions)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)
     return start, problem.start_kernels[0], programs("finish", state, problem, config)
-
-
-def tuned(options):
-    """With starts that look for finer edges, as photos with little noise and one blur allow."""
-    start = WarmStartConfig(
-        sparsity=(8e-3, 1.6e-2, 4e-3, 1.6e-2), support_fraction=(1.0, 1.0, 0.67, 0.67)
-    )
-    return dataclasses.replace(options, config=dataclasses.replace(options.config, start=start))
 
 
 def measure(programs, folder, path, options, seed):
@@ -106,7 +96,7 @@ def table(rows, command, device):
 
 
 def run(arguments, rest):
-    options = tuned(common.options(rest))
+    options = common.options(rest)
     folder, rows_file = pathlib.Path(arguments.data), pathlib.Path(arguments.rows)
     rows = json.loads(rows_file.read_text()) if rows_file.exists() else {}
     programs = Programs(make_solver())

@@ -62,31 +62,14 @@ class KernelNetworkConfig:
 class WarmStartConfig:
     """The classical estimates that EM may start from; the photo chooses among them."""
 
-    sparsity: tuple[float, ...] = setting(
-        (8e-3, 1.6e-2, 3.2e-2),
-        "How few edges each start for uniform blur expects; give one value where the choice among "
-        "several goes wrong.",
-        flag=False,
-    )
-    support_fraction: tuple[float, ...] = setting(
-        (1.0, 0.83, 0.67),
-        "The part of the kernel size that each start for uniform blur may use; as many values as "
-        "start.sparsity has.",
-        flag=False,
-    )
     path_sparsity: tuple[float, ...] = setting(
-        (1.6e-2, 3.2e-2), "The same for starts along a camera's path.", flag=False
+        (1.6e-2, 3.2e-2), "How few edges each start along a camera's path expects.", flag=False
     )
     line_sparsity: tuple[float, ...] = setting(
         (2e-3,), "The same for starts from the motion that the photo's spectrum shows.", flag=False
     )
 
     def __post_init__(self) -> None:
-        require(
-            len(self.sparsity) == len(self.support_fraction) >= 1,
-            f"start.sparsity has {len(self.sparsity)} and start.support_fraction "
-            f"{len(self.support_fraction)} entries; give both for every start.",
-        )
         require(
             bool(self.path_sparsity or self.line_sparsity),
             "path_sparsity and line_sparsity are both empty; give at least one start.",

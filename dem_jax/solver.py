@@ -17,12 +17,16 @@ from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood,
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
+from dem_jax.start import find
+from dem_jax.start.choice import Choice
+from dem_jax.start.views import View
 from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
 from dem_jax.types import EMInfo, Given, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
+_LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
@@ -55,6 +59,21 @@ def restore(
     return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
 
 
+@promotion.standard
+def overview(photo: Any, config: DeblurConfig) -> Choice:
+    """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
+
+    `config.kernel_size` is the largest kernel that is looked for.
+
+    >>> photo = jnp.full((384, 512, 3), 0.5)
+    >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
+    >>> first.kernel.shape, first.agreement.shape
+    ((17, 17), ())
+    """
+    photo = _given(photo)
+    return find.overview(_view(photo), kernel_size=config.kernel_size)
+
+
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own."""
 
@@ -64,6 +83,8 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = restore
+    # (photo, config) -> Choice, before `prepare`; None: `prepare` needs no overview
+    overview: Callable[..., Any] | None = None
 
 
 def make_solver(
@@ -71,7 +92,7 @@ def make_solver(
     kernels: Callable[[DeblurConfig], jax.Array] | None = None,
     model: Callable[[DeblurConfig], Model] = paper_model,
     sampler: Callable[[DeblurConfig], langevin.Sampler] = mcem.named_sampler,
-    starts: Callable[[DeblurConfig], Sequence[Start]] = named_starts,
+    starts: Callable[[DeblurConfig], Sequence[Start]] | None = None,
 ) -> Solver:
     """Monte Carlo EM as a `Solver`; whatever is exchanged here reaches every stage.
 
@@ -79,10 +100,10 @@ def make_solver(
       kernels: of a photo's configuration: [P, k, k] or [1, k, k] to start from; None: found.
       model: priors on image and kernels, and the blur.
       sampler: of the Langevin chains.
-      starts: ways to first kernels, among which the photo chooses.
+      starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
     >>> make_solver()._fields
-    ('prepare', 'init', 'step', 'finish', 'restore')
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
@@ -92,7 +113,7 @@ def make_solver(
             config,
             kernels=None if kernels is None else kernels(config),
             model=model(config),
-            starts=starts(config),
+            starts=None if starts is None else starts(config),
         )
 
     def init(key: jax.Array, problem: Problem, config: DeblurConfig) -> mcem.MCEMState:
@@ -122,7 +143,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    return Solver(ready, init, step, done, tile)
+    look = overview if kernels is None and starts is None else None
+    return Solver(ready, init, step, done, tile, look)
 
 
 def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
@@ -231,7 +253,7 @@ def deblur(
         kernels=None if kernels is None else lambda config: kernels,
         model=(lambda config: model) if model else paper_model,
         sampler=(lambda config: sampler) if sampler else mcem.named_sampler,
-        starts=(lambda config: starts) if starts else named_starts,
+        starts=(lambda config: starts) if starts else None,
     )
     return arrays.like(photo, run(key, photo, config, solver=solver))
 
@@ -268,32 +290,33 @@ def prepare(
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     _check(photo, config, kernels)
     operator = (model or paper_model(config)).blur
+    seen, weight = _view(given), likelihood.trusted(photo)
+    gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
+    photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
     shape = (*padded.shape[:2], _NOISE_CHANNELS)
     image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, shape, photo.dtype)
     m = kernel_priors.input_size(k)
-    weight = likelihood.trusted(photo)
     if given.weight is not None:
         weight = weight * given.weight
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
-    noise_std = _noise_std(photo, config, size)
+    noise_std = _noise_std(photo, gain * config.noise_std, size)
     misfit = jnp.zeros((), photo.dtype)
     latent = padded
     if config.warm_start:
         if kernels is None:
-            plain = _noise_std(luma(photo)[..., None], config, size)
+            plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
             if config.noise_std and photo.shape[-1] > 1:
                 plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
             kernels = warm_start(
-                photo,
+                seen,
                 plain,
                 config,
                 blur=operator,
-                starts=starts or named_starts(config),
-                size=size,
+                starts=starts or named_starts(config, overview=given.overview),
             )
         else:
             kernels = blur.unit_sums(kernels)
@@ -303,9 +326,16 @@ def prepare(
         latent = deconvolve(photo, kernels, weight_of_prior, blur=operator, size=size)
         guide = latent
         if patches == 1:
-            trust = likelihood.without_saturation(photo, weight)
+            white = gain * likelihood.CLIPPED
+            trust = likelihood.without_saturation(photo, weight, white)
             guide = deconvolve(
-                photo, kernels, weight_of_prior, blur=operator, trust=trust, size=size
+                photo,
+                kernels,
+                weight_of_prior,
+                blur=operator,
+                trust=trust,
+                white=white,
+                size=size,
             )
             scale = _PLAUSIBLE * jnp.hypot(noise_std, error)
             gap = jnp.max(jnp.abs(photo - operator(kernels, guide)), axis=-1)
@@ -326,6 +356,7 @@ def prepare(
         noise_std=noise_std,
         start_misfit=misfit,
         detail=detail_prior.choose(config.detail, misfit),
+        gain=gain,
     )
 
 
@@ -361,12 +392,12 @@ def finish(
     variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
     if model.kernels.update is not None:  # kernels that are known displace nothing
         variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
-    nothing = jnp.zeros((), problem.photo.dtype)
+    nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
-        latent=jnp.clip(latent, 0, 1),
+        latent=jnp.clip(latent / gain, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(variance)),
+        std=jnp.sqrt(crop(variance)) / gain,
         info=info,
     )
 
@@ -375,9 +406,12 @@ def _deconvolved(kernels: jax.Array, problem: Problem, model: Model) -> jax.Arra
     """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter."""
     known = problem.weight > 0
     size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
-    trust = likelihood.without_saturation(problem.photo, problem.weight)
+    white = problem.gain * likelihood.CLIPPED
+    trust = likelihood.without_saturation(problem.photo, problem.weight, white)
     weight = prior_weight(problem.noise_std, kernel_error(len(kernels), after_em=True))
-    return deconvolve(problem.photo, kernels, weight, blur=model.blur, trust=trust, size=size)
+    return deconvolve(
+        problem.photo, kernels, weight, blur=model.blur, trust=trust, white=white, size=size
+    )
 
 
 def _end(known: jax.Array) -> jax.Array:
@@ -385,11 +419,17 @@ def _end(known: jax.Array) -> jax.Array:
     return jnp.max(jnp.where(known, jnp.arange(len(known)) + 1, 0))
 
 
-def _noise_std(photo: jax.Array, config: DeblurConfig, size: jax.Array | None) -> jax.Array:
-    """[] the noise that is known, or else estimated from the photo [H, W, C]."""
-    if config.noise_std:
-        return jnp.asarray(config.noise_std, photo.dtype)
-    return likelihood.estimate_noise_std(photo, size=size)
+def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
+    """[] the noise that is known, or where that is 0, estimated from the photo [H, W, C]."""
+    return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
+
+
+def _view(photo: Given) -> View:
+    """The luma of a photo, and what of it may vote on its kernel."""
+    trusted = likelihood.unclipped(photo.pixels)
+    if photo.weight is not None:
+        trusted = trusted & (photo.weight > 0)
+    return View(luma(photo.pixels), photo.size, trusted)
 
 
 def _given(photo: Any) -> Given:

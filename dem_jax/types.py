@@ -36,20 +36,25 @@ class Given(NamedTuple):
     pixels: Any  # [H, W, C] in [0, 1]
     size: Any = None  # [2] rows and columns of the photo, the rest being padding; None: all
     weight: Any = None  # [H, W] in [0, 1], how far each pixel is known; None: wholly
+    overview: Any = None  # [w, w] its kernel in overview pixels, see `start.find`; None: not found
 
 
 class Problem(NamedTuple):
-    """One photo and everything that stays fixed while EM runs."""
+    """One photo and everything that stays fixed while EM runs.
 
-    photo: jax.Array  # [H, W, C] the blurred photo g, values in [0, 1]
+    All values are relative to the photo's brightest one, which is 1 here: exposure does not matter.
+    """
+
+    photo: jax.Array  # [H, W, C] the blurred photo g times `gain`, values in [0, 1]
     weight: jax.Array  # [H, W] 1 where a pixel enters the likelihood, 0 where clipped or padded
     image_input: jax.Array  # [H+k-1, W+k-1, N] z, T_f's input: noise, and the guide if any
     kernel_input: jax.Array  # [m, m, M] z~, input of T_K
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the start's kernels
-    noise_std: jax.Array  # [] the photo's noise standard deviation, in units of the image range
+    noise_std: jax.Array  # [] the photo's noise standard deviation
     start_misfit: jax.Array  # [] the start's residual in noise_std; 0: grids
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
+    gain: jax.Array  # [] by which the photo's own values were multiplied
 
 
 class Evidence(Protocol):

@@ -13,14 +13,14 @@ import numpy as np
 
 import dem_jax
 from dem_jax.runtime.files import images
+from dem_jax.start.views import View
 from dem_jax.start.warm_start import Candidates, named_starts
 
 DIRECTIONS, LENGTHS = 8, (0.4, 0.8)  # of the kernel's side
 
 
-def straight_lines(plane: jax.Array, config: dem_jax.DeblurConfig, size) -> Candidates:
+def straight_lines(photo: View, config: dem_jax.DeblurConfig) -> Candidates:
     """[A, P, k, k]: the camera moved evenly along a line, everywhere the same."""
-    del size  # of the padding, which says nothing here
     k, (rows, cols) = config.kernel_size, config.patch_grid
     kernels = []
     for angle in np.pi * np.arange(DIRECTIONS) / DIRECTIONS:
@@ -30,7 +30,7 @@ def straight_lines(plane: jax.Array, config: dem_jax.DeblurConfig, size) -> Cand
             kernel = np.zeros((k, k), np.float32)
             np.add.at(kernel, tuple(places), 1 / len(along))
             kernels.append(np.tile(kernel, (rows * cols, 1, 1)))
-    return Candidates(jnp.asarray(np.stack(kernels)), jnp.zeros(len(kernels), plane.dtype))
+    return Candidates(jnp.asarray(np.stack(kernels)), jnp.zeros(len(kernels), photo.plane.dtype))
 
 
 def main(source: str, target: str, **settings) -> dem_jax.Result:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
+from dem_jax.start.views import View
 
 FOLDER = pathlib.Path(__file__).parents[1] / "examples"
 TINY = {
@@ -98,7 +99,7 @@ def test_own_start():
     """Lines of sum one, so many for every patch."""
     module = load("own_start")
     found = module.straight_lines(
-        jnp.zeros((30, 40)), DeblurConfig(kernel_size=9, patch_grid=(1, 2)), None
+        View(jnp.zeros((30, 40))), DeblurConfig(kernel_size=9, patch_grid=(1, 2))
     )
     assert found.kernels.shape == (16, 2, 9, 9)
     np.testing.assert_allclose(found.kernels.sum((2, 3)), 1, rtol=1e-5)

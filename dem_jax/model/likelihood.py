@@ -84,7 +84,12 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
 
 def trusted(photo: jax.Array) -> jax.Array:
     """[H, W] weights: small where any channel of the photo [H, W, C] is saturated, else 1."""
-    return jnp.where(jnp.all(photo < CLIPPED, axis=-1), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)
+    return jnp.where(unclipped(photo), 1.0, CLIPPED_WEIGHT).astype(photo.dtype)
+
+
+def unclipped(photo: jax.Array, white: jax.Array | float = CLIPPED) -> jax.Array:
+    """[H, W] bool, where no channel of the photo [H, W, C] is saturated, as it is from `white`."""
+    return jnp.all(photo < white, axis=-1)
 
 
 def plausible(residual: jax.Array, scale: jax.Array | float) -> jax.Array:
@@ -97,6 +102,8 @@ def plausible(residual: jax.Array, scale: jax.Array | float) -> jax.Array:
     return 1 / (1 + (residual / scale) ** 2) ** 2
 
 
-def without_saturation(photo: jax.Array, weight: jax.Array) -> jax.Array:
+def without_saturation(
+    photo: jax.Array, weight: jax.Array, white: jax.Array | float = CLIPPED
+) -> jax.Array:
     """[H, W] weights for what bounds saturated pixels of [H, W, C] by itself: they count wholly."""
-    return jnp.where(jnp.all(photo < CLIPPED, axis=-1), weight, jnp.sign(weight))
+    return jnp.where(unclipped(photo, white), weight, jnp.sign(weight))

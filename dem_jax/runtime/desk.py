@@ -21,9 +21,11 @@ from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
+from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
 _STAGES = {
+    "overview": "first look",
     "prepare": "warm start",
     "init": "first networks",
     "step": EM,
@@ -74,6 +76,7 @@ class Desk:
         self.source, self.folder = source, folder
         self.options, self.programs, self.progress, self.interrupt, self.profiler = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
+        self.choice: Choice | None = None  # of the overview, where there is one
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -119,12 +122,30 @@ class Desk:
         """[H, W, C] what is deblurred: the photo's own values, or light."""
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
+    def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
+        """`config`, its kernel size fitted to what the photo's overview shows, and `choice`.
+
+        Where the kernels are given, or a grid of them is wanted, nothing is looked for.
+        """
+        wanted = config.warm_start and config.patch_grid == (1, 1)
+        if not (wanted and self.programs.has("overview")):
+            return config
+        given = self._in_bucket(photo)
+        self.choice = self.call("overview", given, config)
+        return sizes.fitted(config, np.asarray(self.choice.kernel), given.pixels.shape)
+
     def given(self, photo: images.Photo) -> Any:
         """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
+        given = self._in_bucket(photo)
+        if self.choice is not None:
+            return given._replace(overview=self.choice.kernel)
+        return given.pixels if given.size is None and given.weight is None else given
+
+    def _in_bucket(self, photo: images.Photo) -> Given:
         light = self.light_of(photo)
         if self.options.batching.buckets:
             return buckets.pad(light, photo.weight)
-        return light if photo.weight is None else Given(light, weight=photo.weight)
+        return Given(light, weight=photo.weight)
 
     def cut(self, picture: Any) -> Any:
         """A picture without the padding of the photo's bucket."""

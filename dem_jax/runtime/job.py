@@ -73,6 +73,7 @@ class Job:
         with desk.timed("start"):
             photo, config = self._read()
             desk.open(photo)
+            config = desk.look(photo, config)
             way.require_fit(photo, config)
             way.open(photo, config)
         outcome = way.deblur(photo, config)
@@ -118,17 +119,23 @@ class Job:
         """Judges what was found, says so, and writes it."""
         desk, history = self._desk, list(self._way.history)
         kernels = np.asarray(found.kernels)
-        evidence = verdict.weigh(photo.pixels, found.problem, kernels, history)
+        confidence = None if desk.choice is None else float(desk.choice.agreement)
+        evidence = verdict.weigh(photo.pixels, found.problem, kernels, history, confidence)
+        finding = verdict.finding(evidence)
         latent = desk.encoded(found.light)
         latent, warnings = verdict.decide(evidence, photo.pixels, latent, config)
         desk.measure("result", latent)
         self._way.watched(latent)
         desk.folder.note(
-            warnings=warnings, evidence=evidence._asdict(), timings_seconds=desk.timings
+            kernel=finding,
+            warnings=warnings,
+            evidence=evidence._asdict(),
+            timings_seconds=desk.timings,
         )
         for warning in warnings:
             desk.progress.say(f"{desk.source.label}: {warning}")
         height, width, _ = photo.shape
+        sure = finding if confidence is None else f"{finding} (confidence {confidence:.0%})"
         desk.folder.write_results(
             photo,
             latent,
@@ -136,5 +143,5 @@ class Job:
             found.std,
             grid=config.patch_grid,
             history=history,
-            caption=f"{desk.source.label}: {width} x {height} {found.how}",
+            caption=f"{desk.source.label}: {width} x {height} {found.how}, kernel {sure}",
         )

@@ -40,6 +40,8 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
+        if solver.overview is not None:
+            self._jitted["overview"] = jax.jit(solver.overview, static_argnums=1)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for
@@ -63,6 +65,10 @@ class Programs:
         self._begin("finish", state, problem, config)
         self.compile_seconds += time.monotonic() - started
         return problem, state
+
+    def has(self, name: str) -> bool:
+        """Whether the solver has a function `name`."""
+        return name in self._jitted
 
     def is_compiled(self, name: str, *args: Any) -> bool:
         """Whether `name` can run on `args`, whose last is the configuration, without a wait."""

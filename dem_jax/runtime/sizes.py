@@ -7,10 +7,31 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from dem_jax.config import DeblurConfig
+from dem_jax.start import find, views
 
 UNIFORM, NONUNIFORM = "uniform", "nonuniform"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
+KERNEL_SIZES = (
+    7,
+    9,
+    13,
+    19,
+    27,
+    31,
+    37,
+    45,
+    53,
+    63,
+    75,
+    89,
+    107,
+    127,
+    151,
+)  # few, so that photos share programs
+_ROOM = 1.1  # around a kernel of the overview: it is seen to a few of the photo's pixels
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 
@@ -39,6 +60,8 @@ def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: s
         if name not in sizes.kernel_size:
             raise ValueError(f"{name} is not in the list of kernel sizes; add a line for it.")
         kernel_size = sizes.kernel_size[name]
+    elif sizes.blur == UNIFORM and config.warm_start:
+        kernel_size = sizes.kernel_size or largest_kernel_size(short)
     else:
         kernel_size = sizes.kernel_size or auto_kernel_size(short)
     if short < 2 * kernel_size:
@@ -52,6 +75,25 @@ def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: s
     else:
         grid = sizes.patch_grid or auto_patch_grid(height, width, kernel_size)
     return dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
+
+
+def largest_kernel_size(short_side: int) -> int:
+    """Odd, the largest kernel that is looked for: a third of the photo, and 151 pixels at most."""
+    return min((short_side // 3) | 1, KERNEL_SIZES[-1])
+
+
+def fitted(config: DeblurConfig, kernel: np.ndarray, shape: tuple[int, ...]) -> DeblurConfig:
+    """`config` with a kernel size, at most its own, that fits to a kernel of the overview.
+
+    Args:
+      config: its kernel size is the bound that the overview had.
+      kernel: [w, w] in overview pixels.
+      shape: of the photo, with its padding.
+    """
+    wanted = _ROOM * find.extent(kernel) / views.overview_scale(tuple(shape[:2])) + 1
+    enough = [size for size in KERNEL_SIZES if size >= wanted]
+    size = min([*enough[:1], config.kernel_size])
+    return dataclasses.replace(config, kernel_size=size)
 
 
 def auto_kernel_size(short_side: int) -> int:

@@ -191,4 +191,5 @@ class InOnePiece:
     def _start_image(self, config: DeblurConfig) -> Any:
         """The start's deconvolved image [H, W, C], cropped to the photo."""
         margin = config.kernel_size // 2
-        return self._desk.cut(self._problem.start_latent[margin:-margin, margin:-margin])
+        inner = self._problem.start_latent[margin:-margin, margin:-margin]
+        return self._desk.cut(inner / self._problem.gain)

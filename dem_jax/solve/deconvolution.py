@@ -40,6 +40,7 @@ def deconvolve(
     *,
     blur: BlurOperator,
     trust: jax.Array | None = None,
+    white: jax.Array | float = likelihood.CLIPPED,
     size: jax.Array | None = None,
     iterations: int = 40,
 ) -> jax.Array:
@@ -53,6 +54,7 @@ def deconvolve(
         weighted by the windows of the patches.
       trust: [H, W] in [0, 1], how far each pixel is known, for one kernel, which is then used by
         `robust_hyper_laplacian`, and for blurs other than filter flow; None: wholly.
+      white: [] from which on a pixel is saturated, as `robust_hyper_laplacian` has to know.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
       iterations: alternations.
     """
@@ -70,7 +72,7 @@ def deconvolve(
     if blur.grid == (1, 1) and trust is not None:
         return jax.vmap(
             lambda x: robust_hyper_laplacian(
-                x, kernels[0], weight, trust, size=size, iterations=iterations
+                x, kernels[0], weight, trust, white=white, size=size, iterations=iterations
             ),
             -1,
             -1,
@@ -165,6 +167,7 @@ def robust_hyper_laplacian(
     weight: jax.Array | float,
     trust: jax.Array,
     *,
+    white: jax.Array | float = likelihood.CLIPPED,
     iterations: int = 40,
     size: jax.Array | None = None,
 ) -> jax.Array:
@@ -181,6 +184,7 @@ def robust_hyper_laplacian(
       kernel: [k, k], sum one.
       weight: prior weight, in squared image units, see `prior_weight`.
       trust: [H, W] in [0, 1], how far each pixel is known.
+      white: [] from which on a pixel is saturated.
       iterations: alternations.
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
@@ -197,7 +201,7 @@ def robust_hyper_laplacian(
     counted = counted * jnp.pad(
         trust, [(0, n - m) for n, m in zip(shape, trust.shape, strict=True)]
     )
-    saturated = canvas >= likelihood.CLIPPED
+    saturated = canvas >= white
     transfer = fourier.transfer_function(kernel, shape)
     gradient = fourier.difference_transfer(shape)
     power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)

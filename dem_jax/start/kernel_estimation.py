@@ -1,14 +1,13 @@
-"""A first kernel from the photo alone: coarse to fine, with an L0 prior on the image's gradient.
+"""Parts of classical kernel estimates: an image of few edges, and the kernel that fits to it.
 
-At every level of a pyramid, alternately,
+At every level of a pyramid the starts alternate between the two,
 
     f = argmin |k * f - g|^2 + lambda |grad f|_0         (half-quadratic splitting, FFT)
     k = argmin |k * grad f - grad g|^2 + ridge |k|^2     (non-negative, on k x k pixels)
 
 after Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013,
 and Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014.
-Photos are planes [H, W] in [0, 1], kernels [k, k]. All shapes are fixed by the photo and k, so
-that the whole estimate works under jit and, over starts, under vmap.
+Photos are planes [H, W] in [0, 1], kernels [k, k]. All shapes are fixed by the photo and k.
 """
 
 import jax
@@ -17,51 +16,14 @@ from jax import lax
 
 from dem_jax.model.blur import good_size, recentre
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.solve.least_squares import non_negative_least_squares
 
 ALTERNATIONS = 5  # of image and kernel at every level of the pyramid
 SPLITTINGS = 24  # half-quadratic steps for every image
-_RIDGE = 2e-3  # on the kernel, relative to the power of the image's gradient
-_LEAST_ENTRY = 0.02  # smaller kernel entries, relative to the largest, are dropped
-_LEAST_ISLAND = 0.05  # smaller separate parts of the kernel, by mass, are dropped
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
 _LEAST_SPARSITY = 1e-4  # squared image units
 _LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
-_STRONG_EDGE = 0.1  # image units: the least gradient that counts in `from_strong_edges`
-_REFITS = 4  # alternations of it
-
-
-def coarse_to_fine(
-    photo: jax.Array,
-    sparsity: jax.Array | float,
-    support_fraction: jax.Array | float,
-    *,
-    kernel_size: int,
-    size: jax.Array | None = None,
-) -> jax.Array:
-    """One kernel for the whole photo.
-
-    Args:
-      photo: [H, W] luma in [0, 1].
-      sparsity: lambda at the coarsest level, in squared image units; it decreases step by step.
-      support_fraction: the part of the kernel's half-width that may be used, in (0, 1]: a smaller
-        kernel in the same static size.
-      kernel_size: k, odd.
-      size: [2] rows and columns of the photo where what follows them is padding; None is all.
-
-    Returns:
-      [k, k], non-negative, of sum one, its centre of mass near the middle.
-    """
-    sizes = pyramid(kernel_size)
-    middle = sizes[0] // 2
-    kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
-    for k in sizes:
-        level, level_size = pyramid_level(photo, k / kernel_size, k, size)
-        kernel = _normalised(jnp.maximum(jax.image.resize(kernel, (k, k), "cubic"), 0))
-        kernel, sparsity = _one_level(level, level_size, kernel, sparsity, support_fraction)
-    return kernel
 
 
 def pyramid(kernel_size: int) -> list[int]:
@@ -83,81 +45,6 @@ def pyramid_level(
     if size is not None:
         size = size * jnp.asarray(side) // jnp.asarray(photo.shape)
     return jax.image.resize(photo, side, "linear"), size
-
-
-def _one_level(
-    photo: jax.Array,
-    size: jax.Array | None,
-    kernel: jax.Array,
-    sparsity: jax.Array | float,
-    support_fraction: jax.Array | float,
-) -> tuple[jax.Array, jax.Array]:
-    k = kernel.shape[0]
-    shape = fourier.canvas_shape(photo.shape, k)
-    mask = fourier.inside(photo.shape if size is None else size, shape)[None]
-    canvas = fourier.extend(photo, shape, size)
-    edges = fourier.differences(canvas) * mask
-    half = k // 2
-    near = jnp.abs(jnp.arange(k) - half) <= jnp.maximum(jnp.round(support_fraction * half), 1)
-    support = (near[:, None] & near[None]).astype(photo.dtype)
-
-    def alternate(carry, _):
-        kernel, sparsity = carry
-        latent = l0_latent(canvas, kernel, sparsity, SPLITTINGS)
-        kernel = fit_kernel(fourier.differences(latent) * mask, edges, support, _RIDGE)
-        kernel = clean(kernel, _LEAST_ENTRY, _LEAST_ISLAND)
-        return (kernel, next_sparsity(sparsity)), None
-
-    start = (kernel, jnp.asarray(sparsity, photo.dtype))
-    return lax.scan(alternate, start, length=ALTERNATIONS)[0]
-
-
-def from_strong_edges(
-    photo: jax.Array,
-    kernel: jax.Array,
-    weight: jax.Array | float,
-    *,
-    size: jax.Array | None = None,
-) -> jax.Array:
-    """Another estimate of a kernel, by the strong edges of the image that it makes of the photo.
-
-    A few times, with the hyper-Laplacian prior in place of the L0 one,
-
-        f = argmin |k * f - g|^2 / 2 + weight sum |grad f|^0.8
-        k = argmin |k * grad f - grad g|^2 + ridge |k|^2     (where |grad f| >= 0.1 in f)
-
-    Neither is the better one on all photos, but they err differently: a mean of the two gains where
-    this one is better, and loses next to nothing where it is worse (docs/accuracy.md).
-
-    Args:
-      photo: g, [H, W] luma in [0, 1].
-      kernel: [k, k] of sum one.
-      weight: the prior's, in squared image units; see `deconvolution.prior_weight`.
-      size: [2] rows and columns of the photo where what follows them is padding; None is all.
-
-    Returns:
-      [k, k], non-negative, of sum one, where the given kernel lies.
-
-    Source: Xu and Jia: Two-phase kernel estimation for robust motion deblurring, ECCV 2010.
-    """
-    (rows, cols), k = photo.shape, kernel.shape[0]
-    half, shape = k // 2, fourier.canvas_shape(photo.shape, k)
-    # Without the last row and column, whose differences reach beyond the photo.
-    last = jnp.asarray(photo.shape) if size is None else size
-    mask = fourier.inside(last - 1, shape)[None]
-    photo_edges = fourier.differences(fourier.extend(photo, shape, size)) * mask
-    everywhere = jnp.ones_like(kernel)
-
-    def refit(kernel, _):
-        latent = hyper_laplacian(photo, kernel, weight, size=size)
-        latent = latent[half : half + rows, half : half + cols]
-        latent = jnp.pad(latent, ((0, shape[0] - rows), (0, shape[1] - cols)))
-        edges = fourier.differences(latent)
-        strong = mask * (jnp.sum(edges**2, 0) >= _STRONG_EDGE**2)[None]
-        kernel = fit_kernel(edges * strong, photo_edges, everywhere, _RIDGE)
-        return without_faint_parts(kernel, _LEAST_ENTRY, _LEAST_ISLAND), None
-
-    return lax.scan(refit, kernel, length=_REFITS)[0]
 
 
 def next_sparsity(sparsity: jax.Array) -> jax.Array:

@@ -1,5 +1,6 @@
 """The first kernels: several starts give candidates, and the photo chooses one of them."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -12,13 +13,14 @@ from dem_jax.model.windows import patch_centres
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, prior_weight
 from dem_jax.start.camera_path import path_kernels, turned_motion
-from dem_jax.start.kernel_estimation import coarse_to_fine, from_strong_edges
+from dem_jax.start.choice import entropy, normalized_sparsity
+from dem_jax.start.find import find, refined
 from dem_jax.start.motion_spectrum import agrees, line_ends, straight_motion
+from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth, of edges only
-_EDGE_KERNEL_WEIGHT = 0.33  # part of a single kernel that strong edges give: docs/accuracy.md
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
 _SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
@@ -37,45 +39,45 @@ class Candidates(NamedTuple):
     penalty: jax.Array  # [A] added to their scores
 
 
-# (luma of the photo [H, W], config, size) -> Candidates
-Start = Callable[[jax.Array, DeblurConfig, jax.Array | None], Candidates]
+# (luma of the photo and what of it may vote, config) -> Candidates
+Start = Callable[[View, DeblurConfig], Candidates]
 
 
-def named_starts(config: DeblurConfig) -> tuple[Start, ...]:
-    """The starts that suit the grid: of one kernel, or of a kernel for every patch."""
-    return (one_kernel,) if config.patch_grid == (1, 1) else (along_paths,)
+def named_starts(config: DeblurConfig, *, overview: jax.Array | None = None) -> tuple[Start, ...]:
+    """The starts that suit the grid: of one kernel, or of a kernel for every patch.
+
+    `overview` [w, w] is what `find.overview` has found before; None: the start finds it.
+    """
+    if config.patch_grid == (1, 1):
+        return (functools.partial(one_kernel, overview=overview),)
+    return (along_paths,)
 
 
 def warm_start(
-    photo: jax.Array,
+    photo: View,
     noise_std: jax.Array,
     config: DeblurConfig,
     *,
     blur: BlurOperator,
     starts: Sequence[Start],
-    size: jax.Array | None = None,
 ) -> jax.Array:
     """The first kernels [P, k, k]: of all that the starts give, those that the photo prefers.
 
     Args:
-      photo: g, [H, W, C] in [0, 1].
+      photo: luma of g, [H, W] in [0, 1]; what follows its `size` continues its edge, and enters
+        neither the fit of the kernel, nor the data that f must explain, nor the scores.
       noise_std: [] of its luma, image units.
       config: kernel_size, patch_grid and start are used.
       blur: A, by which what the kernels make of the photo is judged.
       starts: each gives candidates.
-      size: [2] rows and columns of the photo where what follows them continues its edge: that
-        enters neither the fit of the kernel, nor the data that f must explain, nor the scores.
     """
-    plane = luma(photo)
-    found = [start(plane, config, size) for start in starts]
+    found = [start(photo, config) for start in starts]
     kernels = jnp.concatenate([one.kernels for one in found])
+    if len(kernels) == 1:
+        return kernels[0]
     penalty = jnp.concatenate([one.penalty for one in found])
     weight = prior_weight(noise_std, _JUDGED_ERROR, smoothness=_JUDGED_SMOOTHNESS)
-    chosen = choose(plane, kernels, penalty, weight, blur=blur, size=size)
-    if config.patch_grid == (1, 1):
-        other = from_strong_edges(plane, chosen[0], weight, size=size)
-        chosen += _EDGE_KERNEL_WEIGHT * (other[None] - chosen)
-    return chosen
+    return choose(photo.plane, kernels, penalty, weight, blur=blur, size=photo.size)
 
 
 def choose(
@@ -89,8 +91,8 @@ def choose(
 ) -> jax.Array:
     """The kernels [P, k, k] of the least score among candidates [A, P, k, k].
 
-    The score is the `normalized_sparsity` of what the kernels make of the photo, their `entropy`,
-    and their penalty [A].
+    The score is the `normalized_sparsity` of what the kernels make of the photo, its mean `excess`
+    beyond [0, 1], the kernels' `entropy`, and their penalty [A].
 
     Args:
       plane: luma of the photo, [H, W].
@@ -98,39 +100,39 @@ def choose(
       penalty: [A].
       weight: [] of the deconvolution's prior.
       blur: A.
-      size: as of `warm_start`.
+      size: [2] rows and columns of the photo where what follows them is padding; None is all.
     """
     latent_size = None if size is None else size + kernels.shape[-1] - 1
 
     def score(kernels: jax.Array) -> jax.Array:
         latent = deconvolve(plane[..., None], kernels, weight, blur=blur, size=size)[..., 0]
-        return normalized_sparsity(latent, size=latent_size) + _ENTROPY_WEIGHT * entropy(kernels)
+        sparsity = normalized_sparsity(latent, size=latent_size)
+        ringing = _EXCESS_WEIGHT * excess(latent, size=latent_size)
+        return sparsity + ringing + _ENTROPY_WEIGHT * entropy(kernels)
 
     one_by_one = kernels.shape[1] > 1  # the patches of a grid are many already
     scores = lax.map(score, kernels) if one_by_one else jax.vmap(score)(kernels)
     return kernels[jnp.argmin(scores + penalty)]
 
 
-def one_kernel(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> Candidates:
-    """One kernel for the photo, by every pair of sparsity and support_fraction."""
-
-    def kernels(sparsity: jax.Array, support_fraction: jax.Array) -> jax.Array:
-        return coarse_to_fine(
-            plane, sparsity, support_fraction, kernel_size=config.kernel_size, size=size
-        )[None]
-
-    pairs = jnp.asarray(config.start.sparsity), jnp.asarray(config.start.support_fraction)
-    found = jax.vmap(kernels)(*pairs)
-    return Candidates(found, jnp.zeros(len(found), plane.dtype))
+def one_kernel(
+    photo: View, config: DeblurConfig, *, overview: jax.Array | None = None
+) -> Candidates:
+    """One kernel for the photo, see `find`; from that of an `overview` [w, w], if it is given."""
+    if overview is None:
+        kernel, _ = find(photo, kernel_size=config.kernel_size)
+    else:
+        kernel = refined(photo, overview, kernel_size=config.kernel_size)
+    return Candidates(kernel[None, None], jnp.zeros(1, kernel.dtype))
 
 
-def along_paths(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) -> Candidates:
+def along_paths(photo: View, config: DeblurConfig) -> Candidates:
     """A kernel for every patch along a camera's path; their penalty is their `shortness`.
 
     By every path_sparsity from coarse to fine, and by every line_sparsity from the straight motion
     that the photo's spectrum shows, as it is and turned.
     """
-    k, start = config.kernel_size, config.start
+    k, start, (plane, size, _) = config.kernel_size, config.start, photo
     motion = straight_motion(plane, kernel_size=k, size=size)
     turned = turned_motion(plane, motion, kernel_size=k, size=size)
     agreed = agrees(plane, motion, turned, kernel_size=k, size=size)
@@ -154,37 +156,13 @@ def along_paths(plane: jax.Array, config: DeblurConfig, size: jax.Array | None) 
     return Candidates(found, _SHORTNESS_WEIGHT * short)
 
 
-def normalized_sparsity(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
-    """How far a plane [H, W] is from a sharp photo; a number near one half.
+def excess(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
+    """[] mean distance of a plane [H, W] from [0, 1]; only its first `size` [2] pixels count.
 
-    The L1 norm of the gradient over its L2 norm and the root of its size: small where few edges
-    hold the contrast. Unlike a sparse prior's energy it does not favour the blurred photo itself.
-    A wrong kernel makes edges ring, which looks sharp; so the mean excess beyond [0, 1] counts too.
-
-    Only the first `size` [2] rows and columns count, where it is given.
-
-    Source: Krishnan, Tay, Fergus: Blind deconvolution using a normalized sparsity measure, 2011.
+    A wrong kernel makes edges ring, which looks sharp.
     """
     mask = fourier.inside(latent.shape if size is None else size, latent.shape)
-    rows = (latent[1:] - latent[:-1]) * mask[1:]
-    cols = (latent[:, 1:] - latent[:, :-1]) * mask[:, 1:]
-    count = jnp.sum(mask[1:]) + jnp.sum(mask[:, 1:])
-    l1 = jnp.sum(jnp.abs(rows)) + jnp.sum(jnp.abs(cols))
-    l2 = jnp.sqrt(jnp.sum(rows**2) + jnp.sum(cols**2) + 1e-12)
-    excess = jnp.sum(mask * jnp.abs(latent - jnp.clip(latent, 0, 1))) / jnp.sum(mask)
-    return l1 / l2 / jnp.sqrt(count) + _EXCESS_WEIGHT * excess
-
-
-def entropy(kernels: jax.Array) -> jax.Array:
-    """Mean entropy of kernels [P, k, k] of sum one, in nats: log of how many pixels they cover.
-
-        -(1/P) sum_p sum_x k_p(x) log k_p(x)
-
-    A kernel with a faint floor everywhere explains texture, and the image that it leaves looks
-    sharp. `normalized_sparsity` does not see that; the more pixels a kernel may use, the more often
-    it happens.
-    """
-    return jnp.mean(jnp.sum(jax.scipy.special.entr(kernels), (1, 2)))
+    return jnp.sum(mask * jnp.abs(latent - jnp.clip(latent, 0, 1))) / jnp.sum(mask)
 
 
 def shortness(kernels: jax.Array, moves: jax.Array) -> jax.Array:

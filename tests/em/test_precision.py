@@ -50,6 +50,7 @@ def results():
         noise_std=jnp.float32(CONFIG.noise_std),
         start_misfit=jnp.float32(1.0),
         detail=detail_prior.NONE,
+        gain=jnp.float32(1.0),
     )
 
     def score(image):

@@ -25,5 +25,5 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 
 def sharp_start():
-    """start_misfit and detail of a `Problem` whose photo is sharp to the pixel."""
-    return jnp.float32(1), detail_prior.choose("sharp", jnp.float32(1))
+    """start_misfit, detail and gain of a `Problem` whose photo is sharp to the pixel."""
+    return jnp.float32(1), detail_prior.choose("sharp", jnp.float32(1)), jnp.float32(1)

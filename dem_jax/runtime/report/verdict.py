@@ -13,11 +13,14 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model.likelihood import CLIPPED
 from dem_jax.types import Problem
 
-# In pixels. Of a sharp photo the estimator makes a kernel of extent 0.9 to 1.0, because pixels of
-# real cameras are themselves a little blurred: so much is found where nothing is. A straight blur
-# of 5 pixels has extent 1.0 by itself, and 1.4 with this.
-MIN_EXTENT = 1.0  # narrower kernels are not told from none: the photo is kept
-ENOUGH_EXTENT = 1.4  # wider kernels are believed
+FOUND, DOUBTFUL, LITTLE_BLUR = "found", "doubtful", "little blur"
+# In pixels: narrower kernels than the first number are not told from none, and the photo is kept;
+# wider ones than the second are believed.
+_ONE_KERNEL = (0.6, 1.0)
+# Of a sharp photo the estimator of grids makes kernels of extent 0.9 to 1.0, because pixels of real
+# cameras are themselves a little blurred. A straight blur of 5 pixels has 1.4 with this.
+_GRID = (1.0, 1.4)
+_AGREED = 0.9  # confidence from which on candidates say the same
 _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
 _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
@@ -32,11 +35,12 @@ class Evidence(NamedTuple):
     kernel_border_mass: float  # share of the largest
     clipped_share: float  # of the photo's pixels
     clipped_reach: float  # of the photo's pixels, as far as blur carries what is saturated
-    residual_std: float | None  # image units, after the last EM iteration
-    photo_noise_std: float  # image units, seen in the photo's finest differences
-    excess: float  # mean distance of the deconvolved image from [0, 1], image units
+    residual_std: float | None  # after the last EM iteration; relative to the brightest value
+    photo_noise_std: float  # seen in the photo's finest differences; relative as well
+    excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
     start_misfit: float  # of one kernel's start, in photo_noise_std: 1.2 and more for soft photos
+    kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 
 def kernel_extent(kernels: np.ndarray) -> np.ndarray:
@@ -88,8 +92,12 @@ def weigh(
     problem: Problem,
     kernels: np.ndarray,
     history: Sequence[Mapping[str, Any]],
+    confidence: float | None = None,
 ) -> Evidence:
-    """The evidence on a photo [H, W, C], from its kernels [P, k, k] and EM's history."""
+    """The evidence on a photo [H, W, C], from its kernels [P, k, k] and EM's history.
+
+    `confidence` is the agreement of the start's candidates, where there were several.
+    """
     start = np.asarray(problem.start_latent)
     last = history[-1] if history else {}
     changes = [row["kernel_change"] for row in history if row.get("kernel_change")]
@@ -103,7 +111,15 @@ def weigh(
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
         kernel_change=changes[-1] if changes else None,  # the last iteration has no M-step
         start_misfit=round(float(problem.start_misfit), 4),
+        kernel_confidence=None if confidence is None else round(confidence, 4),
     )
+
+
+def finding(evidence: Evidence) -> str:
+    """What is to be said of the kernel in a word or two."""
+    if trust(evidence) == 0:
+        return LITTLE_BLUR
+    return DOUBTFUL if _in_doubt(evidence) else FOUND
 
 
 def decide(
@@ -113,26 +129,41 @@ def decide(
 
     What cannot be trusted is replaced by the photo, unless the user has fixed the kernels.
     """
-    share = 1.0 if config.kernels == "fixed" else trust(evidence.kernel_extent)
+    share = 1.0 if config.kernels == "fixed" else trust(evidence)
     if share < 1:
         latent = (share * latent + (1 - share) * photo).astype(latent.dtype)
     return latent, warnings(evidence, config)
 
 
-def trust(extent: float) -> float:
+def trust(evidence: Evidence) -> float:
     """How much of the result to take, the rest being the photo: 0 for no blur, 1 for enough.
 
     The estimate of a kernel that is a point up to a pixel tells more of the estimator than of the
-    photo, and the sharpening it asks for is mostly noise.
+    photo, and the sharpening it asks for is mostly noise. But where candidates do not agree, a
+    small kernel is no evidence of a sharp photo.
     """
-    return float(np.clip((extent - MIN_EXTENT) / (ENOUGH_EXTENT - MIN_EXTENT), 0, 1))
+    if _in_doubt(evidence):
+        return 1.0
+    least, enough = _GRID if evidence.kernel_confidence is None else _ONE_KERNEL
+    return float(np.clip((evidence.kernel_extent - least) / (enough - least), 0, 1))
+
+
+def _in_doubt(evidence: Evidence) -> bool:
+    return evidence.kernel_confidence is not None and evidence.kernel_confidence < _AGREED
 
 
 def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
     """Sentences for a person, the most important first; [] where nothing is to be said."""
     found = []
     kernel_size, fixed = config.kernel_size, config.kernels == "fixed"
-    share = trust(evidence.kernel_extent)
+    share = trust(evidence)
+    if _in_doubt(evidence) and not fixed:
+        found.append(
+            f"The blur found is doubtful: independent estimates of it agree to "
+            f"{evidence.kernel_confidence:.0%} only. Look at kernels.png, and where it shows no "
+            "plausible path of a camera, try --crop, with a part of clear edges, another "
+            "--kernel_size, or --blur=nonuniform."
+        )
     if share < 1 and not fixed:
         kept = "the photo was kept as it is" if share == 0 else "most of the photo was kept"
         found.append(

@@ -27,7 +27,8 @@ from dem_jax.solver import Solver
 
 def batched_solver(solver: Solver, mesh: Mesh | None = None) -> Solver:
     """The solver's functions for batches of photos, over the mesh's axis "photos" if given."""
-    return Solver(*[sharded.over_photos(function, mesh) for function in solver])
+    given = {name: f for name, f in solver._asdict().items() if f is not None}
+    return Solver(**{name: sharded.over_photos(f, mesh) for name, f in given.items()})
 
 
 def even_parts(items: Sequence[Any], most: int, multiple: int = 1) -> tuple[int, list[list[Any]]]:
@@ -124,6 +125,10 @@ class Seat:
         with self._waiting():
             shapes = self._programs.begin(*self._abstract((key, photo, config)), resumed=resumed)
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), shapes)
+
+    def has(self, name: str) -> bool:
+        """As of `Programs`."""
+        return self._programs.has(name)
 
     def is_compiled(self, name: str, *args: Any) -> bool:
         """As of `Programs`."""

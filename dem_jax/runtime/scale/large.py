@@ -245,18 +245,20 @@ class InTiles:
     def _restore(self, config: DeblurConfig) -> np.ndarray:
         """The whole photo [H, W, C], tile by tile."""
         desk, light, kernels = self._desk, self._light, self._kernels
-        noise_std = float(self._problem.noise_std)
-        weight = np.float32(prior_weight(noise_std, kernel_error(len(kernels), after_em=True)))
+        noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
+        error = kernel_error(len(kernels), after_em=True)
+        weight = np.float32(prior_weight(noise_std, error))
         of_tile = _for_crop(config)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 
         def restore(pixels: np.ndarray, tile: tiles.Tile) -> np.ndarray:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
-            given = pixels, kernel[None], weight, of_tile
+            given = np.float32(gain) * pixels, kernel[None], weight, of_tile
             desk.compile("restore", *given)
             desk.progress.stage(f"restoring tile {next(done)} of {len(cut)}")
-            return np.asarray(desk.in_thread(lambda: desk.programs("restore", *given)))
+            found = desk.in_thread(lambda: desk.programs("restore", *given))
+            return np.asarray(found) / np.float32(gain)
 
         return np.clip(tiles.blend(light, cut, restore), 0, 1)
 

@@ -8,7 +8,7 @@ import pytest
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime.report import verdict
 
-FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0)
+FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0, None)
 CONFIG = DeblurConfig(kernel_size=31)
 
 
@@ -81,6 +81,8 @@ def test_nothing_to_say_of_a_fine_result():
         ({"residual_std": 0.05}, "misfit 5 times the noise"),
         ({"excess": 0.1}, "rings beside edges"),
         ({"kernel_change": 0.9}, "--em_iterations"),
+        ({"kernel_confidence": 0.72}, "agree to 72% only"),
+        ({"kernel_confidence": 0.72, "kernel_extent": 0.1}, "doubtful"),
     ],
 )
 def test_each_number_has_its_sentence(change, said):
@@ -106,3 +108,22 @@ def test_kernels_that_the_user_fixed_are_believed():
     image, said = verdict.decide(FINE._replace(kernel_extent=0.1), photo, latent, config)
     np.testing.assert_array_equal(image, latent)
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("extent", "confidence", "said", "share"),
+    [
+        (0.4, 0.95, verdict.LITTLE_BLUR, 0),
+        (0.8, 0.95, verdict.FOUND, 0.5),
+        (1.2, 0.95, verdict.FOUND, 1),
+        (0.4, 0.7, verdict.DOUBTFUL, 1),  # nobody knows: it may be blurred
+        (0.4, None, verdict.LITTLE_BLUR, 0),
+        (3.0, None, verdict.FOUND, 1),
+    ],
+)
+def test_a_photo_is_kept_only_where_candidates_agree_on_little_blur(
+    extent, confidence, said, share
+):
+    evidence = FINE._replace(kernel_extent=extent, kernel_confidence=confidence)
+    assert verdict.finding(evidence) == said
+    assert verdict.trust(evidence) == pytest.approx(share)

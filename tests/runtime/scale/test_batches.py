@@ -23,7 +23,7 @@ from dem_jax.types import EMInfo, Given, Problem, Result
 
 
 def prepare(key, photo, config):
-    photo, size, _ = photo if isinstance(photo, Given) else Given(photo)
+    photo, size, *_ = photo if isinstance(photo, Given) else Given(photo)
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     kernels = jnp.zeros((1, 9, 9)).at[0, margin].set(1 / 9)

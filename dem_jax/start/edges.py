@@ -1,0 +1,68 @@
+"""Which parts of a photo tell about its blur: long edges do, structures narrower than it mislead.
+
+Source: Xu and Jia: Two-phase kernel estimation for robust motion deblurring, ECCV 2010.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+_FLAT = 0.5  # image units: where the gradients of a window sum up to less, there is nothing to see
+
+
+def usefulness(edges: jax.Array, window: int) -> jax.Array:
+    """R = |sum grad g| / (sum |grad g| + 0.5) over windows of the kernel's size, in [0, 1).
+
+    Near one at a long edge, near zero where the gradients of fine structures cancel each other.
+
+    Args:
+      edges: [2, H, W] differences of a photo whose values have range one.
+      window: pixels, odd.
+
+    Returns:
+      [H, W].
+    """
+    add = lambda plane: lax.reduce_window(  # noqa: E731
+        plane, 0.0, lax.add, (window, 1), (1, 1), "SAME"
+    )
+    total = lambda plane: add(add(plane).T).T  # noqa: E731
+    sums = jnp.sqrt(total(edges[0]) ** 2 + total(edges[1]) ** 2)
+    return sums / (total(jnp.sqrt(jnp.sum(edges**2, 0))) + _FLAT)
+
+
+def strongest(edges: jax.Array, where: jax.Array, fraction: jax.Array | float) -> jax.Array:
+    """Keeps the strongest gradients, sets the others to zero.
+
+    Args:
+      edges: [2, H, W] differences.
+      where: [H, W], 1 where a gradient may be kept, 0 elsewhere.
+      fraction: of all pixels of the plane, to be kept.
+
+    Returns:
+      [2, H, W].
+    """
+    strength = where * jnp.sum(edges**2, 0)
+    least = jnp.quantile(strength, 1 - fraction)
+    return edges * ((strength >= least) & (strength > 0))[None]
+
+
+def far_from(untrusted: jax.Array, useful: jax.Array, edges: jax.Array, window: int) -> jax.Array:
+    """The useful gradients no nearer than half a window to an untrusted pixel, if those suffice.
+
+    A gradient explains the photo within half a kernel around it; near clipped pixels it cannot.
+    Where less than half of the gradients' power would be left, all stay.
+
+    Args:
+      untrusted: [H, W], 1 where a pixel is clipped.
+      useful: [H, W], 1 where a gradient may be used.
+      edges: [2, H, W] differences.
+      window: pixels, odd.
+
+    Returns:
+      [H, W].
+    """
+    reach = lax.reduce_window(untrusted, 0.0, lax.max, (window + 2, 1), (1, 1), "SAME")
+    reach = lax.reduce_window(reach, 0.0, lax.max, (1, window + 2), (1, 1), "SAME")
+    kept, power = useful * (1 - reach), jnp.sum(edges**2, 0)
+    enough = jnp.sum(kept * power) >= 0.5 * jnp.sum(useful * power)
+    return jnp.where(enough, kept, useful)

@@ -1,0 +1,128 @@
+"""One kernel for a photo, from the photo alone, in two stages: an overview, then finer views.
+
+`overview` looks for the kernel in few pixels, whatever the photo's size, by several candidates
+of which the photo chooses one. `refined` goes on from there in views twice as fine each, until
+the photo's own pixels. `find` is both; who can look at the overview's kernel between the two may
+give the second stage a kernel size that fits (see `extent`).
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dem_jax.solve import fourier
+from dem_jax.start import edges, views
+from dem_jax.start.choice import Choice, choose
+from dem_jax.start.one_kernel import (
+    CANDIDATES,
+    FINER,
+    LAST,
+    Setting,
+    alternate,
+    coarse_to_fine,
+    polish,
+    stretched,
+)
+from dem_jax.start.views import View
+
+_LARGEST_WINDOW = 43  # overview pixels
+_LEAST_WINDOW = 5  # pixels, of every view
+_LAST_ALTERNATIONS = 2  # at full size
+
+
+def find(photo: View, *, kernel_size: int) -> tuple[jax.Array, jax.Array]:
+    """The kernel [k, k] of a photo [H, W], and the candidates' agreement [] on it, 0 to 1.
+
+    Args:
+      photo: in any units; exposure does not matter.
+      kernel_size: k, odd: no larger kernel is found.
+    """
+    choice = overview(photo, kernel_size=kernel_size)
+    return refined(photo, choice.kernel, kernel_size=kernel_size), choice.agreement
+
+
+def overview(photo: View, *, kernel_size: int) -> Choice:
+    """The best of several candidates [w, w] in overview pixels.
+
+    The overview's `views.overview_scale` tells their size; w is that of `kernel_size` there.
+    """
+    photo = _stretched(photo)
+    shape = photo.plane.shape
+    scale = views.overview_scale(shape)
+    seen = views.view(photo, views.overview_shape(shape), scale)
+    window = overview_window(shape, kernel_size)
+    settings = Setting(*[jnp.asarray(field) for field in CANDIDATES])
+    kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(settings)
+    return choose(seen, kernels)
+
+
+def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
+    """The kernel [k, k] in a photo's own pixels, from one [w, w] in overview pixels.
+
+    Views of large photos show the part that has the most useful edges.
+    """
+    photo = _stretched(photo)
+    shape = photo.plane.shape
+    worth = _worth(photo, kernel.shape[0])
+    scale = first = views.overview_scale(shape)
+
+    def at(scale: float) -> View:
+        part = views.finer_shape(shape, scale)
+        if part == tuple(round(n * scale) for n in shape):
+            return views.view(photo, part, scale)
+        seen = tuple(
+            min(math.ceil(n * first / scale), m) for n, m in zip(part, worth.shape, strict=True)
+        )
+        return views.view(photo, part, scale, views.richest_corner(worth, seen) * scale / first)
+
+    while scale < 1:
+        before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
+        kernel = views.zoom_kernel(kernel, _window(kernel_size, scale), scale / before)
+        if scale < 1:
+            kernel, _ = alternate(at(scale), kernel, FINER)
+    kernel = views.zoom_kernel(kernel, kernel_size, 1.0)
+    kernel, _ = alternate(at(1.0), kernel, LAST, times=_LAST_ALTERNATIONS)
+    return polish(at(1.0), kernel)
+
+
+def overview_window(shape: views.Shape, kernel_size: int) -> int:
+    """Pixels of kernels in the overview of a photo [H, W] whose kernels have `kernel_size`.
+
+    >>> overview_window((680, 1024), 151), overview_window((255, 255), 31)
+    (43, 31)
+    """
+    return min(_window(kernel_size, views.overview_scale(shape)), _LARGEST_WINDOW)
+
+
+def extent(kernel: np.ndarray, *, least: float = 0.05) -> int:
+    """Pixels, odd, of the square around the middle that holds a kernel [k, k].
+
+    Entries below `least` of the largest do not count.
+
+    >>> extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
+    3
+    """
+    places = np.argwhere(kernel > least * kernel.max()) - kernel.shape[0] // 2
+    return 2 * int(np.abs(places).max()) + 1
+
+
+def _window(kernel_size: int, scale: float) -> int:
+    """An odd number of pixels that holds a kernel at `scale`."""
+    return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
+
+
+def _stretched(photo: View) -> View:
+    return photo._replace(plane=stretched(photo.plane, photo.size))
+
+
+def _worth(photo: View, window: int) -> jax.Array:
+    """[h, w] what the edges of a photo's overview tell about its kernel."""
+    shape, scale = photo.plane.shape, views.overview_scale(photo.plane.shape)
+    seen = views.view(photo, tuple(round(n * scale) for n in shape), scale)
+    rows, cols = seen.plane.shape if seen.size is None else seen.size
+    known = fourier.inside((rows - 1, cols - 1), seen.plane.shape)
+    found = fourier.differences(seen.plane) * known[None]
+    power = edges.usefulness(found, window) * jnp.sum(found**2, 0)
+    return power if seen.trusted is None else power * seen.trusted

@@ -1,0 +1,180 @@
+"""One kernel for a photo, its size unknown: candidates in an overview, then finer and finer views.
+
+At every level, alternately,
+
+    f = argmin |k * f - g|^2 + lambda |grad f|_0              (half-quadratic splitting, FFT)
+    k = argmin |k * e - grad g|^2 + ridge |k|^2, k >= 0       e: strong, useful edges of grad f
+
+and at last, at full size, with the hyper-Laplacian prior |grad f|^0.8 in place of the L0 one.
+
+Planes of views are [H, W], of range one (see `stretched`); kernels [k, k] of sum one. All shapes
+are fixed by the photo and the windows, so that everything works under jit and vmap.
+
+Sources: Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013;
+Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014; for
+the choice of edges see `edges`.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dem_jax.model.likelihood import estimate_noise_std
+from dem_jax.solve import fourier
+from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.start import edges, views
+from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_latent
+from dem_jax.start.views import View
+
+_ALTERNATIONS = 5  # of image and kernel at every level
+_DECAY = 1 / 1.1  # of lambda, from one alternation to the next
+_LEAST_SPARSITY = 1e-4  # squared image units
+_RIDGE = 2e-3  # on the kernel, relative to the power of the edges
+_COARSEST = 5  # pixels: the window at the coarsest level
+_LEAST_SIDE = 16  # pixels of the coarsest picture
+# Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
+# little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
+_LAST_FRACTION = 0.2
+_LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
+
+
+class Setting(NamedTuple):
+    """What a candidate believes; numbers, or N of them each."""
+
+    sparsity: Any  # lambda at the coarsest level, squared image units
+    fraction: Any  # of the gradients, the strongest, that enter the kernel's fit
+    useless: Any  # part of the photo, the least useful, whose gradients do not
+    least_entry: Any  # smaller kernel entries, relative to the largest, are dropped
+    least_island: Any  # smaller separate parts of the kernel, by mass, are dropped
+
+
+CANDIDATES = Setting(
+    sparsity=(3.2e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2, 1.6e-2, 8e-3, 1.6e-2),
+    fraction=(0.05, 0.05, 0.1, 0.1, 0.15, 0.1, 0.1, 0.1),
+    useless=(0.5, 0.5, 0.2, 0.1, 0.2, 0.3, 0.2, 0.2),
+    least_entry=(0.1, 0.02, 0.05, 0.02, 0.05, 0.05, 0.05, 0.12),
+    least_island=(0.05, 0.05, 0.15, 0.1, 0.15, 0.1, 0.1, 0.03),
+)
+FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
+LAST = FINER._replace(sparsity=1e-3)
+
+
+def stretched(plane: jax.Array, size: jax.Array | None = None) -> jax.Array:
+    """A plane [H, W] of contrast one: exposure does not matter to what follows.
+
+    The first `size` [2] rows and columns count, where it is given.
+    """
+    known = fourier.inside(plane.shape if size is None else size, plane.shape) > 0
+    values = jnp.where(known, plane, jnp.nan)[::2, ::2]
+    low, high = jnp.nanquantile(values, jnp.asarray([0.005, 0.995]))
+    return (plane - low) / jnp.maximum(high - low, 1e-6)
+
+
+def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
+    """One candidate: a kernel [window, window] for a view, from no more than the view."""
+    sizes = window_sizes(window)
+    middle = sizes[0] // 2
+    kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
+    sparsity = setting.sparsity
+    for size in sizes:
+        shape = [max(round(n * size / window), min(n, _LEAST_SIDE)) for n in view.plane.shape]
+        level = views.smaller(view, tuple(shape)) if size < window else view
+        kernel = views.zoom_kernel(kernel, size, size / kernel.shape[0])
+        kernel, sparsity = alternate(level, kernel, setting._replace(sparsity=sparsity))
+    return kernel
+
+
+def window_sizes(window: int) -> list[int]:
+    """Odd window sizes from the coarsest level to the finest, by steps of about sqrt(1/2).
+
+    >>> window_sizes(43)
+    [5, 7, 11, 15, 21, 31, 43]
+    """
+    sizes, size = [window], float(window)
+    while sizes[-1] > _COARSEST:
+        size *= 0.5**0.5
+        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
+    return sizes[::-1]
+
+
+def alternate(
+    view: View, kernel: jax.Array, setting: Setting, *, times: int = _ALTERNATIONS
+) -> tuple[jax.Array, jax.Array]:
+    """Image and kernel in turn, at one level; the kernel, and lambda as it is then."""
+    canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
+    share = _share(view)
+    useful = mask * most_useful(view, photo_edges, setting.useless, kernel.shape[0])
+    useful = _trusted(view, useful, photo_edges, kernel.shape[0])
+
+    def once(carry, _):
+        kernel, sparsity = carry
+        latent = l0_latent(canvas, kernel, sparsity, SPLITTINGS)
+        found = edges.strongest(fourier.differences(latent), useful, share * setting.fraction)
+        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        kernel = clean(kernel, setting.least_entry, setting.least_island)
+        return (kernel, jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)), None
+
+    start = (kernel, jnp.asarray(setting.sparsity, view.plane.dtype))
+    return lax.scan(once, start, length=times)[0]
+
+
+def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
+    """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
+    (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
+    weight = judging_weight(view)
+    canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
+    where = _trusted(view, mask, photo_edges, kernel.shape[0])
+    fraction = _LAST_FRACTION * _share(view)
+
+    def once(kernel, _):
+        latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
+        latent = latent[half : half + rows, half : half + cols]
+        latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
+        found = edges.strongest(fourier.differences(latent), where, fraction)
+        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
+
+    return lax.scan(once, kernel, length=times)[0]
+
+
+def most_useful(
+    view: View, photo_edges: jax.Array, useless: jax.Array | float, window: int
+) -> jax.Array:
+    """1 but in the `useless` part of the view, where edges tell least; of `photo_edges`' shape."""
+    rows, cols = view.plane.shape
+    worth = edges.usefulness(photo_edges, window)
+    known = fourier.inside(view.plane.shape if view.size is None else view.size, worth.shape)
+    values = jnp.where(known > 0, worth, -1.0)[:rows, :cols]  # padding is the least useful
+    return worth >= jnp.quantile(values, 1 - _share(view) * (1 - useless))
+
+
+def judging_weight(view: View) -> jax.Array:
+    """The prior weight of images to be judged: smooth ones, of edges only."""
+    return 8.0 * (estimate_noise_std(view.plane[..., None], size=view.size) ** 2 + 0.003**2)
+
+
+def _trusted(view: View, useful: jax.Array, photo_edges: jax.Array, window: int) -> jax.Array:
+    """What of the useful edges has no clipped pixel near."""
+    if view.trusted is None:
+        return useful
+    gap = [(0, n - m) for n, m in zip(useful.shape, view.plane.shape, strict=True)]
+    untrusted = jnp.pad(1 - view.trusted.astype(useful.dtype), gap)
+    return edges.far_from(untrusted, useful, photo_edges, window)
+
+
+def _share(view: View) -> jax.Array | float:
+    """The part of a view that is no padding."""
+    if view.size is None:
+        return 1.0
+    return jnp.prod(view.size.astype(float)) / view.plane.size
+
+
+def _canvas(view: View, window: int) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """The extended plane, its differences [2, ...] and where they are known [...]."""
+    shape = fourier.canvas_shape(view.plane.shape, window)
+    rows, cols = view.plane.shape if view.size is None else view.size
+    mask = fourier.inside((rows - 1, cols - 1), shape)
+    canvas = fourier.extend(view.plane, shape, view.size)
+    return canvas, fourier.differences(canvas) * mask[None], mask

@@ -1,0 +1,139 @@
+"""Pictures of one photo at several scales, and kernels that go from one scale to the next.
+
+A view shows a photo, or a part of it, in a fixed number of pixels, so that photos of all sizes
+share their compiled programs. Planes are [H, W], kernels [k, k] of sum one.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Shape = tuple[int, ...]  # rows and columns
+
+# Pixels, short and long side of the view in which kernels are looked for: that of 4:3 and wider
+# photos, and that of photos that are nearly square.
+OVERVIEW, SQUARE = (192, 256), (224, 224)
+_NEARLY_SQUARE = 1.15  # long side over short side, at most
+LARGEST = (768, 1024)  # pixels, short and long side of a view in which they are refined
+_WHOLLY = 0.99  # of a pixel of a view: what must be trusted for the pixel to be so
+
+
+class View(NamedTuple):
+    """A plane, and what of it may vote on a kernel."""
+
+    plane: jax.Array  # [H, W]
+    size: jax.Array | None = None  # [2] rows and columns that are no padding; None: all
+    trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
+
+
+def overview_shape(photo: Shape) -> Shape:
+    """Rows and columns of a photo's `overview`; of all of it where it is small.
+
+    >>> overview_shape((680, 1024)), overview_shape((1024, 680)), overview_shape((255, 255))
+    ((192, 256), (256, 192), (255, 255))
+    """
+    if max(photo) <= OVERVIEW[1]:
+        return photo[0], photo[1]
+    square = max(photo) <= _NEARLY_SQUARE * min(photo)
+    return _within(photo, SQUARE if square else OVERVIEW)
+
+
+def finer_shape(photo: Shape, scale: float) -> Shape:
+    """Rows and columns of a view at `scale`: all of the photo, or as much as `LARGEST` holds.
+
+    >>> finer_shape((680, 1024), 1.0), finer_shape((3000, 4000), 0.5)
+    ((680, 1024), (768, 1024))
+    """
+    return _within(tuple(round(n * scale) for n in photo), LARGEST)
+
+
+def overview_scale(photo: Shape) -> float:
+    """Pixels of the overview per pixel of a photo [H, W], at most 1.
+
+    >>> overview_scale((384, 512)), overview_scale((255, 255))
+    (0.5, 1.0)
+    """
+    shape = overview_shape(photo)
+    return max(shape[0] / photo[0], shape[1] / photo[1])
+
+
+def view(whole: View, shape: Shape, scale: float, corner: jax.Array | None = None) -> View:
+    """A part of a plane as `shape` [h, w] pixels of 1 / `scale` of its own pixels each.
+
+    Args:
+      whole: [H, W].
+      shape: h, w.
+      scale: at most 1.
+      corner: [2] row and column of the part's first pixel, in its own pixels; None: the part is
+        the middle.
+    """
+    full = jnp.asarray(whole.plane.shape, whole.plane.dtype) * scale
+    most = full - jnp.asarray(shape)
+    corner = most / 2 if corner is None else jnp.clip(corner, 0, jnp.maximum(most, 0))
+    if scale == 1:
+        corner = jnp.floor(corner)
+
+    def cut(plane: jax.Array) -> jax.Array:
+        if scale == 1:
+            row, col = corner.astype(int)
+            return lax.dynamic_slice(plane, (row, col), shape)
+        return _zoom(plane, shape, scale, -corner, "linear")
+
+    size, trusted = whole.size, whole.trusted
+    if size is not None:
+        size = jnp.clip(jnp.floor(size * scale - corner), 1, jnp.asarray(shape)).astype(int)
+    if trusted is not None:
+        trusted = cut(trusted) > _WHOLLY
+    return View(cut(whole.plane), size, trusted)
+
+
+def smaller(whole: View, shape: Shape) -> View:
+    """All of a plane in `shape` [h, w] pixels."""
+    size, trusted = whole.size, whole.trusted
+    if size is not None:
+        size = size * jnp.asarray(shape) // jnp.asarray(whole.plane.shape)
+    if trusted is not None:
+        trusted = jax.image.resize(trusted.astype(float), shape, "linear") > _WHOLLY
+    return View(jax.image.resize(whole.plane, shape, "linear"), size, trusted)
+
+
+def richest_corner(worth: jax.Array, shape: Shape) -> jax.Array:
+    """[2] first row and column of the part of `shape` [h, w] in which `worth` [H, W] sums up most.
+
+    >>> richest_corner(jnp.eye(5).at[3, 1].set(9.0), (2, 2)).tolist()
+    [2, 1]
+    """
+    sums = jnp.pad(jnp.cumsum(jnp.cumsum(worth, 0), 1), ((1, 0), (1, 0)))
+    rows, cols = shape
+    parts = sums[rows:, cols:] - sums[:-rows, cols:] - sums[rows:, :-cols] + sums[:-rows, :-cols]
+    return jnp.stack(jnp.unravel_index(jnp.argmax(parts), parts.shape))
+
+
+def zoom_kernel(kernel: jax.Array, size: int, scale: float) -> jax.Array:
+    """A kernel [k, k] made larger or smaller by `scale`, on `size` x `size` pixels, of sum one."""
+    middle = jnp.full(2, (size - scale * kernel.shape[0]) / 2, kernel.dtype)
+    return normalised(jnp.maximum(_zoom(kernel, (size, size), scale, middle, "cubic"), 0))
+
+
+def normalised(kernel: jax.Array) -> jax.Array:
+    """A kernel of sum one; where nothing is left, the kernel that does not blur."""
+    size = kernel.shape[0]
+    point = jnp.zeros_like(kernel).at[size // 2, size // 2].set(1.0)
+    total = jnp.sum(kernel)
+    return jnp.where(total > 1e-8, kernel / jnp.maximum(total, 1e-8), point)
+
+
+def _within(shape: Shape, most: Shape) -> Shape:
+    """`shape`, cut to `most`: its short and long side."""
+    most = most[::-1] if shape[0] > shape[1] else most
+    return min(shape[0], most[0]), min(shape[1], most[1])
+
+
+def _zoom(
+    plane: jax.Array, shape: Shape, scale: float, translation: jax.Array, method: str
+) -> jax.Array:
+    factor = jnp.full(2, scale, plane.dtype)
+    plane = plane.astype(factor.dtype)
+    return jax.image.scale_and_translate(plane, shape, (0, 1), factor, translation, method)

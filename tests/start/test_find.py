@@ -1,0 +1,103 @@
+"""One kernel, from photos whose blur is known."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dem_jax.config import DeblurConfig
+from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.model import blur
+from dem_jax.runtime import sizes
+from dem_jax.start import find, views
+from dem_jax.start.views import View
+
+SIZE, BOUND, SIDE = 9, 13, 112
+
+
+@pytest.fixture(scope="module")
+def shaken():
+    """A true kernel and a corner of a picture blurred by it."""
+    from skimage import data
+
+    side = SIDE + SIZE - 1
+    sharp = jnp.asarray(data.camera()[60 : 60 + side, 150 : 150 + side] / 255, jnp.float32)
+    keys = jax.random.split(jax.random.key(1))
+    kernel = camera_shake.random_kernel(keys[0], SIZE, extent=SIZE - 2)
+    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+    return kernel, np.asarray(camera_shake.gaussian_noise(keys[1], photo, 0.003))
+
+
+@pytest.fixture(scope="module")
+def found():
+    """find() for a photo of any size up to SIDE, padded."""
+    run = jax.jit(lambda g, size: find.find(View(g, size), kernel_size=BOUND))
+
+    def of(plane):
+        padded = np.zeros((SIDE, SIDE), np.float32)
+        padded[: plane.shape[0], : plane.shape[1]] = plane
+        return run(padded, jnp.array(plane.shape))
+
+    return of
+
+
+def correlation(a, b):
+    return float(metrics.kernel_correlation(np.asarray(a), np.asarray(b)))
+
+
+def test_a_shake_is_found_though_its_size_is_not_known(shaken, found):
+    kernel, photo = shaken
+    estimate, agreement = found(photo)
+    assert estimate.shape == (BOUND, BOUND)
+    assert (estimate >= 0).all()
+    np.testing.assert_allclose(estimate.sum(), 1, rtol=1e-5)
+    assert correlation(estimate, kernel) > 0.8
+    assert 0 <= agreement <= 1
+
+
+@pytest.mark.parametrize("divisor", [4, 16])
+def test_exposure_does_not_matter(shaken, found, divisor):
+    """Of a darker photo, to rounding; and of one of 16 bit, whose rounding this small one feels."""
+    _, photo = shaken
+    estimate, _ = found(photo)
+    np.testing.assert_allclose(found(photo / divisor)[0], estimate, atol=1e-3)
+    rounded = np.round(photo / divisor * 65535) / 65535
+    assert correlation(found(rounded)[0], estimate) > 0.9
+
+
+def test_padding_does_not_vote(shaken, found):
+    kernel, photo = shaken
+    estimate, _ = found(photo[:96, :104])
+    assert correlation(estimate, kernel) > 0.8
+
+
+def test_a_kernel_size_that_fits_is_taken_from_the_overview():
+    fitted = functools.partial(sizes.fitted, DeblurConfig(kernel_size=75))
+    line = np.zeros((43, 43), np.float32)
+    line[21, 16:27] = 1  # 11 pixels
+    assert fitted(line, (192, 256)).kernel_size == 19
+    assert fitted(line, (384, 512)).kernel_size == 27
+    assert fitted(line, (1536, 2048)).kernel_size == 75  # the bound
+
+
+def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
+    """With small views: nothing but the textured corner tells the kernel."""
+    monkeypatch.setattr(views, "OVERVIEW", (48, 64))
+    monkeypatch.setattr(views, "LARGEST", (48, 64))
+    seen = []
+    monkeypatch.setattr(
+        find, "alternate", lambda view, kernel, *_, **__: seen.append(view) or (kernel, 0)
+    )
+    monkeypatch.setattr(find, "polish", lambda view, kernel, **_: kernel)
+    photo = np.zeros((192, 256), np.float32)
+    photo[140:180, 200:240] = np.kron(
+        np.random.default_rng(0).uniform(size=(5, 5)), np.ones((8, 8))
+    )
+    kernel = jnp.zeros((5, 5)).at[2, 1:4].set(1 / 3)
+    find.refined(View(jnp.asarray(photo)), kernel, kernel_size=13)
+    half, full = seen
+    assert half.plane.shape == full.plane.shape == (48, 64)
+    inner = find.stretched(jnp.asarray(photo))[140:180, 200:240]
+    assert np.sum(full.plane**2) > 0.95 * np.sum(inner**2)
