@@ -113,8 +113,8 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "kernel_size",
         "auto",
-        "Odd number of pixels, a little more than the longest smear in the photo; or auto; or a "
-        "file with a photo's name and its size on each line.",
+        "Odd number of pixels, with uniform blur the most that the kernel may have; auto finds "
+        "it; or a file with a photo's name and its size on each line.",
         **own,
     )
     flags.DEFINE_string(

@@ -111,7 +111,7 @@ def test_e_step_of_a_batch_equals_one_by_one(problems):
     for i, problem in enumerate(problems):
         one = run(problem, KEY, config)
         for a, b in zip(one, found, strict=True):
-            np.testing.assert_allclose(a, b[i], atol=1e-4)
+            np.testing.assert_allclose(a, b[i], atol=3e-3)
 
 
 def test_scores_of_padded_pictures_are_those_of_the_pictures():

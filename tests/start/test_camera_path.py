@@ -106,7 +106,8 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
     def psnr(grid):
         config = DeblurConfig(kernel_size=21, patch_grid=grid)
         prepare = jax.jit(lambda g: solver.prepare(jax.random.key(0), g, config))
-        latent = prepare(photo).start_latent
+        problem = prepare(photo)
+        latent = problem.start_latent / problem.gain
         registered = metrics.register_shift(
             np.asarray(latent)[10:-10, 10:-10, 0], np.asarray(sharp)[..., 0], max_shift=10
         )

@@ -23,7 +23,8 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     def psnr(size):
         config = DeblurConfig(kernel_size=size)
         prepare = jax.jit(lambda g: solver.prepare(jax.random.key(0), g, config))
-        latent = prepare(jnp.asarray(photo)).start_latent
+        problem = prepare(jnp.asarray(photo))
+        latent = problem.start_latent / problem.gain
         inner = slice(size // 2, -(size // 2))
         result = np.clip(np.asarray(latent)[inner, inner], 0, 1)
         return protocols.levin_score(result, truth)["psnr"]
