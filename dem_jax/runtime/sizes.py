@@ -14,23 +14,8 @@ from dem_jax.start import find, views
 
 UNIFORM, NONUNIFORM = "uniform", "nonuniform"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
-KERNEL_SIZES = (
-    7,
-    9,
-    13,
-    19,
-    27,
-    31,
-    37,
-    45,
-    53,
-    63,
-    75,
-    89,
-    107,
-    127,
-    151,
-)  # few, so that photos share programs
+# Few, so that photos share programs; steps of about a fifth above the smallest ones.
+KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
 _ROOM = 1.1  # around a kernel of the overview: it is seen to a few of the photo's pixels
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
