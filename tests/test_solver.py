@@ -15,6 +15,7 @@ from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve import deconvolution
+from dem_jax.types import Given
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (56, 60)
 POINT = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)  # the kernel that does not blur
@@ -167,6 +168,14 @@ def test_the_result_has_the_photos_own_exposure(finished):
     np.testing.assert_allclose(4 * dark.std, result.std, rtol=1e-6)
     known = result.latent < 1
     np.testing.assert_allclose(4 * dark.latent[known], result.latent[known], rtol=1e-6)
+
+
+def test_pixels_that_are_not_known_do_not_count():
+    photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
+    known = jnp.ones((24, 28)).at[3:6, 20:].set(0.0).at[10, 4].set(0.5)
+    config = change(warm_start=False)
+    problem = solver.prepare(jax.random.key(0), Given(photo, weight=known), config)
+    np.testing.assert_array_equal(problem.weight, known)
 
 
 @pytest.mark.parametrize("divisor", [4, 16])

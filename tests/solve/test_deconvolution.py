@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.model import blur
+from dem_jax.model import blur, likelihood
 from dem_jax.solve import deconvolution
 
 SIZE, HALF = 7, 3
@@ -161,3 +161,13 @@ def test_lamps_are_bounded_from_below_only(case):
     assert 1.2 * error(latent, jnp.clip(lit, 0, 1)) < plain
     assert latent.max() > 3
     assert latent.min() > -0.15  # plain: -1.7
+
+
+def test_what_is_saturated_in_a_darker_copy_can_be_told(case):
+    sharp, kernel, _ = case
+    lit = (0.6 * sharp).at[20:22, 20:22].set(30.0)
+    dark = 0.5 * jnp.clip(blur.uniform(kernel, lit[..., None])[..., 0], 0, 1)
+    everywhere = jnp.ones(dark.shape)
+    taken_as_it_is = robust(dark, kernel, WEIGHT, everywhere)
+    told = robust(dark, kernel, WEIGHT, everywhere, white=0.5 * likelihood.CLIPPED)
+    assert told.max() > 1.1 * taken_as_it_is.max()
