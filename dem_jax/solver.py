@@ -74,6 +74,17 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     return find.overview(_view(photo), kernel_size=config.kernel_size)
 
 
+def refine(photo: jax.Array | Given, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+    """The kernel [k, k] of a photo [H, W, C] in its own pixels, from one in overview pixels.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((17, 17)) / 289
+    >>> config = DeblurConfig(kernel_size=31)
+    >>> jax.eval_shape(lambda g, k: refine(g, k, config), photo, kernel).shape
+    (31, 31)
+    """
+    return find.refined(_view(_given(photo)), kernel, kernel_size=config.kernel_size)
+
+
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own."""
 
@@ -83,8 +94,9 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = restore
-    # (photo, config) -> Choice, before `prepare`; None: `prepare` needs no overview
-    overview: Callable[..., Any] | None = None
+    # Before `prepare`, which does both itself where it is given no kernel; None: there is no such.
+    overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
+    refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
 
 
 def make_solver(
@@ -103,7 +115,7 @@ def make_solver(
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
     >>> make_solver()._fields
-    ('prepare', 'init', 'step', 'finish', 'restore', 'overview')
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'refine')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
@@ -143,8 +155,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    look = overview if kernels is None and starts is None else None
-    return Solver(ready, init, step, done, tile, look)
+    found = (overview, refine) if kernels is None and starts is None else (None, None)
+    return Solver(ready, init, step, done, tile, *found)
 
 
 def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
@@ -307,6 +319,8 @@ def prepare(
     misfit = jnp.zeros((), photo.dtype)
     latent = padded
     if config.warm_start:
+        if kernels is None and given.kernel is not None:
+            kernels = given.kernel[None]
         if kernels is None:
             plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
             if config.noise_std and photo.shape[-1] > 1:
@@ -316,7 +330,7 @@ def prepare(
                 plain,
                 config,
                 blur=operator,
-                starts=starts or named_starts(config, overview=given.overview),
+                starts=starts or named_starts(config),
             )
         else:
             kernels = blur.unit_sums(kernels)

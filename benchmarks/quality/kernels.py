@@ -38,8 +38,7 @@ from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
-from dem_jax.start import find
-from dem_jax.start.views import View
+from dem_jax.start import views
 from dem_jax.start.warm_start import luma
 
 NOISE = 0.003  # of the set `sharp`, image units
@@ -125,11 +124,6 @@ def overview(photo, config):
     return solver.overview(photo, config)
 
 
-def refined(photo, kernel, kernel_size):
-    view = View(luma(photo), None, likelihood.unclipped(photo))
-    return find.refined(view, kernel, kernel_size=kernel_size)
-
-
 def restored_psnr(case, kernel):
     """dB of the luma of the photo's deconvolution with a kernel."""
     plane = luma(jnp.asarray(case.photo))[..., None]
@@ -162,9 +156,12 @@ def measure(data, set_name, name, bound, kept):
     largest = sizes.largest_kernel_size(min(photo.shape[:2]))
     config = DeblurConfig(kernel_size=min(bound or largest, largest))
     choice, first = timed(overview, (photo,), config)
-    config = sizes.fitted(config, np.asarray(choice.kernel), photo.shape)
-    found, second = timed(refined, (photo, choice.kernel), config.kernel_size)
+    scale = views.overview_scale(photo.shape[:2])
+    config = sizes.fitted(config, np.asarray(choice.kernel), scale)
+    found, second = timed(solver.refine, (photo, choice.kernel), config)
     found, memory = np.asarray(found), peak_memory()
+    config = sizes.fitted(config, found, 1.0)
+    found = sizes.cropped(found, config.kernel_size)
     both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
     best, true = max(both, key=lambda pair: pair[0])
     row = {

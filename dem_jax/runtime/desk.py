@@ -21,11 +21,13 @@ from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
+from dem_jax.start import views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
 _STAGES = {
     "overview": "first look",
+    "refine": "kernel",
     "prepare": "warm start",
     "init": "first networks",
     "step": EM,
@@ -77,6 +79,7 @@ class Desk:
         self.options, self.programs, self.progress, self.interrupt, self.profiler = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
+        self._kernel: np.ndarray | None = None  # [k, k] that was found before the start
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -123,7 +126,7 @@ class Desk:
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
     def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
-        """`config`, its kernel size fitted to what the photo's overview shows, and `choice`.
+        """`config` with a kernel size that fits to the photo's kernel, which is looked for here.
 
         Where the kernels are given, or a grid of them is wanted, nothing is looked for.
         """
@@ -132,13 +135,18 @@ class Desk:
             return config
         given = self._in_bucket(photo)
         self.choice = self.call("overview", given, config)
-        return sizes.fitted(config, np.asarray(self.choice.kernel), given.pixels.shape)
+        scale = views.overview_scale(given.pixels.shape[:2])
+        config = sizes.fitted(config, np.asarray(self.choice.kernel), scale)
+        kernel = np.asarray(self.call("refine", given, self.choice.kernel, config))
+        config = sizes.fitted(config, kernel, 1.0)
+        self._kernel = sizes.cropped(kernel, config.kernel_size)
+        return config
 
     def given(self, photo: images.Photo) -> Any:
         """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
         given = self._in_bucket(photo)
-        if self.choice is not None:
-            return given._replace(overview=self.choice.kernel)
+        if self._kernel is not None:
+            return given._replace(kernel=self._kernel)
         return given.pixels if given.size is None and given.weight is None else given
 
     def _in_bucket(self, photo: images.Photo) -> Given:

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.start import find, views
+from dem_jax.start import find
 
 UNIFORM, NONUNIFORM = "uniform", "nonuniform"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
-_ROOM = 1.1  # around a kernel of the overview: it is seen to a few of the photo's pixels
+_ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 
@@ -67,18 +67,25 @@ def largest_kernel_size(short_side: int) -> int:
     return min((short_side // 3) | 1, KERNEL_SIZES[-1])
 
 
-def fitted(config: DeblurConfig, kernel: np.ndarray, shape: tuple[int, ...]) -> DeblurConfig:
-    """`config` with a kernel size, at most its own, that fits to a kernel of the overview.
+def fitted(config: DeblurConfig, kernel: np.ndarray, scale: float) -> DeblurConfig:
+    """`config` with a kernel size, at most its own, that fits to a kernel.
 
     Args:
-      config: its kernel size is the bound that the overview had.
-      kernel: [w, w] in overview pixels.
-      shape: of the photo, with its padding.
+      config: its kernel size is the bound that there was.
+      kernel: [w, w] in pixels of a view.
+      scale: pixels of the view per pixel of the photo.
     """
-    wanted = _ROOM * find.extent(kernel) / views.overview_scale(tuple(shape[:2])) + 1
+    wanted = _ROOM * find.extent(kernel) / scale + 1
     enough = [size for size in KERNEL_SIZES if size >= wanted]
     size = min([*enough[:1], config.kernel_size])
     return dataclasses.replace(config, kernel_size=size)
+
+
+def cropped(kernel: np.ndarray, size: int) -> np.ndarray:
+    """The middle `size` x `size` pixels of a kernel [k, k], of sum one."""
+    margin = (kernel.shape[0] - size) // 2
+    middle = kernel[margin : margin + size, margin : margin + size]
+    return middle / middle.sum()
 
 
 def auto_kernel_size(short_side: int) -> int:

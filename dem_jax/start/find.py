@@ -11,6 +11,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import ndimage
 
 from dem_jax.solve import fourier
 from dem_jax.start import edges, views
@@ -30,6 +31,7 @@ from dem_jax.start.views import View
 _LARGEST_WINDOW = 43  # overview pixels
 _LEAST_WINDOW = 5  # pixels, of every view
 _LAST_ALTERNATIONS = 2  # at full size
+_FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 
 
 def find(photo: View, *, kernel_size: int) -> tuple[jax.Array, jax.Array]:
@@ -96,15 +98,19 @@ def overview_window(shape: views.Shape, kernel_size: int) -> int:
     return min(_window(kernel_size, views.overview_scale(shape)), _LARGEST_WINDOW)
 
 
-def extent(kernel: np.ndarray, *, least: float = 0.05) -> int:
+def extent(kernel: np.ndarray) -> int:
     """Pixels, odd, of the square around the middle that holds a kernel [k, k].
 
-    Entries below `least` of the largest do not count.
+    Neither entries below 5 % of the largest count, nor separate parts with less than 10 % of the
+    mass: what is left of the first mistakes lies far out.
 
     >>> extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
     3
     """
-    places = np.argwhere(kernel > least * kernel.max()) - kernel.shape[0] // 2
+    parts, count = ndimage.label(kernel > 0, np.ones((3, 3)))
+    mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
+    main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
+    places = np.argwhere(main) - kernel.shape[0] // 2
     return 2 * int(np.abs(places).max()) + 1
 
 

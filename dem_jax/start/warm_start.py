@@ -1,6 +1,5 @@
 """The first kernels: several starts give candidates, and the photo chooses one of them."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,7 +13,7 @@ from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, prior_weight
 from dem_jax.start.camera_path import path_kernels, turned_motion
 from dem_jax.start.choice import entropy, normalized_sparsity
-from dem_jax.start.find import find, refined
+from dem_jax.start.find import find
 from dem_jax.start.motion_spectrum import agrees, line_ends, straight_motion
 from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
@@ -43,14 +42,9 @@ class Candidates(NamedTuple):
 Start = Callable[[View, DeblurConfig], Candidates]
 
 
-def named_starts(config: DeblurConfig, *, overview: jax.Array | None = None) -> tuple[Start, ...]:
-    """The starts that suit the grid: of one kernel, or of a kernel for every patch.
-
-    `overview` [w, w] is what `find.overview` has found before; None: the start finds it.
-    """
-    if config.patch_grid == (1, 1):
-        return (functools.partial(one_kernel, overview=overview),)
-    return (along_paths,)
+def named_starts(config: DeblurConfig) -> tuple[Start, ...]:
+    """The starts that suit the grid: of one kernel, or of a kernel for every patch."""
+    return (one_kernel if config.patch_grid == (1, 1) else along_paths,)
 
 
 def warm_start(
@@ -115,14 +109,9 @@ def choose(
     return kernels[jnp.argmin(scores + penalty)]
 
 
-def one_kernel(
-    photo: View, config: DeblurConfig, *, overview: jax.Array | None = None
-) -> Candidates:
-    """One kernel for the photo, see `find`; from that of an `overview` [w, w], if it is given."""
-    if overview is None:
-        kernel, _ = find(photo, kernel_size=config.kernel_size)
-    else:
-        kernel = refined(photo, overview, kernel_size=config.kernel_size)
+def one_kernel(photo: View, config: DeblurConfig) -> Candidates:
+    """One kernel for the photo, see `find`."""
+    kernel, _ = find(photo, kernel_size=config.kernel_size)
     return Candidates(kernel[None, None], jnp.zeros(1, kernel.dtype))
 
 

@@ -77,9 +77,11 @@ def test_a_kernel_size_that_fits_is_taken_from_the_overview():
     fitted = functools.partial(sizes.fitted, DeblurConfig(kernel_size=75))
     line = np.zeros((43, 43), np.float32)
     line[21, 16:27] = 1  # 11 pixels
-    assert fitted(line, (192, 256)).kernel_size == 19
-    assert fitted(line, (384, 512)).kernel_size == 27
-    assert fitted(line, (1536, 2048)).kernel_size == 75  # the bound
+    assert fitted(line, 1.0).kernel_size == 19
+    assert fitted(line, 0.5).kernel_size == 27
+    assert fitted(line, 0.125).kernel_size == 75  # the bound
+    line[2, 2] = 0.5  # a separate part of little mass
+    assert fitted(line, 1.0).kernel_size == 19
 
 
 def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
