@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, and that the collecting script does not stop at a failure."""
 
+import importlib
 import pathlib
 import subprocess
 import sys
@@ -13,25 +14,19 @@ import scipy.ndimage
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import image_network
 
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
 def benchmark_module(monkeypatch):
-    """Imports a benchmark by its name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def load(name):
-        module = __import__(name)
-        monkeypatch.delitem(sys.modules, name)
-        return module
-
-    return load
+    """Imports a benchmark by its name, such as quality.levin."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 def test_roofline_counts_the_networks_convolutions(benchmark_module):
     """Counted in the program that JAX traces, where every convolution stands with its shapes."""
-    roofline = benchmark_module("roofline")
+    roofline = benchmark_module("speed.roofline")
     size, channels, levels, inputs = 48, 6, 3, 5
     config = ImageNetworkConfig(channels=channels, levels=levels)
     z = jax.ShapeDtypeStruct((size, size, inputs), jnp.float32)
@@ -59,7 +54,7 @@ def multiplications(jaxpr):
 
 
 def test_bars_are_collected_and_failures_said(tmp_path, monkeypatch, benchmark_module):
-    run_all, common = benchmark_module("run_all"), benchmark_module("common")
+    run_all, common = benchmark_module("speed.run_all"), benchmark_module("common")
     (tmp_path / "good.py").write_text(
         f'"""What is good?"""\nprint("| a |")\nprint({common.bar("it", 2.0, 1.0, "s")!r})\n'
     )
@@ -77,38 +72,41 @@ def test_bars_are_collected_and_failures_said(tmp_path, monkeypatch, benchmark_m
 
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path):
-    script, output = FOLDER / "run_all.py", tmp_path / "all.md"
-    command = [sys.executable, str(script), "--tiny", f"--output={output}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.speed.run_all", "--tiny"]
+    command += [f"--output={tmp_path / 'all.md'}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_runs():
-    command = [sys.executable, str(FOLDER / "gpu.py"), "--tiny"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.speed.gpu", "--tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Where a gradient step's time goes" in done.stdout
 
 
-def test_kept_rows_go_on_where_a_run_stopped(tmp_path, benchmark_module):
+def test_kept_rows_go_on_where_a_run_stopped(tmp_path, benchmark_module, monkeypatch):
     common, file = benchmark_module("common"), tmp_path / "rows.json"
+    monkeypatch.setattr(common, "commit", lambda: "a1")
 
     def stop():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         common.kept_rows(file, {"first": lambda: {"psnr": 30.0}, "second": stop})
+    monkeypatch.setattr(common, "commit", lambda: "b2")
     rows = common.kept_rows(file, {"first": stop, "second": lambda: {"psnr": 20.0}})
-    assert rows == {"first": {"psnr": 30.0}, "second": {"psnr": 20.0}}
+    first, second = {"commit": "a1", "psnr": 30.0}, {"commit": "b2", "psnr": 20.0}
+    assert rows == {"first": first, "second": second}
 
 
 def test_ceiling_tells_the_part_of_the_gap_that_is_closed(benchmark_module):
-    ceiling = benchmark_module("ceiling")
+    ceiling = benchmark_module("quality.ceiling")
     rows = {}
     for seed, em in enumerate((32.0, 34.0)):
-        rows[f"blind/im1_kernel1/{seed}"] = {"blurred": 22.0, "warm_start": 30.0, "em": em}
-        rows[f"ceiling/im1_kernel1/{seed}"] = {"psnr": 35.0}
+        rows[f"blind/im1_kernel1/{seed}"] = {"blurred": 22.0, "start": 30.0, "result": em}
+        rows[f"ceiling/im1_kernel1/{seed}"] = {"result": 35.0}
     line = ceiling.table(rows).splitlines()[2]  # 3 of 5 dB are won; seeds are 2 dB apart
     cells = [float(cell) for cell in line.split("|")[2:-1]]
     assert cells == [22.0, 30.0, 33.0, 35.0, 2.0, 60.0, 2.0]
@@ -117,7 +115,7 @@ def test_ceiling_tells_the_part_of_the_gap_that_is_closed(benchmark_module):
 def test_true_kernel_is_turned_as_the_blur_was(tmp_path, benchmark_module):
     from PIL import Image
 
-    ceiling = benchmark_module("ceiling")
+    ceiling = benchmark_module("quality.ceiling")
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 256, (48, 48), np.uint8)
     kernel = np.zeros((5, 5), np.uint8)

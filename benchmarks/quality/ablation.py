@@ -1,6 +1,6 @@
 """What does every part contribute? Four of Levin's photos, one line a variant.
 
-    python benchmarks/ablation.py --data=LEVIN --rows=docs/ablation.json --table=docs/ablation.md \\
+    python -m benchmarks.quality.ablation --data=LEVIN --rows=benchmarks/results/ablation.json \\
         [--variants=baseline,sgld] [--photos=im1_kernel4] [-- FLAGS]
 
 FLAGS come before those of the variant; `baseline` is levin without its refinement, so that EM's own
@@ -13,16 +13,16 @@ import functools
 import math
 import pathlib
 
-import common
-import levin
 import numpy as np
 
+from benchmarks import common
+from benchmarks.quality import levin
 from dem_jax.evaluation import tables
 from dem_jax.runtime.programs import Programs
 from dem_jax.solver import make_solver
 
 PHOTOS = "im1_kernel1,im1_kernel4,im2_kernel3,im2_kernel7"
-LEVIN = common.REPOSITORY / "benchmarks" / "levin.flags"
+LEVIN = common.REPOSITORY / "benchmarks" / "quality" / "levin.flags"
 VARIANTS = {
     "baseline": "",
     "no_detail": "--detail=none",
@@ -35,7 +35,7 @@ VARIANTS = {
     "refinement": "--refinement=0.5",  # levin as it is: half of the result from a deconvolution
     "t_k": "--kernels=network",  # the paper's prior on kernels, where levin has free ones
 }
-COLUMNS = {"warm start": "warm_start", "EM": "em", "SSIM": "ssim", "kernel": "kernel_em"}
+COLUMNS = {"start": "start", "EM": "result", "SSIM": "ssim", "kernel": "kernel"}
 COLUMNS |= {"seconds": "seconds"}
 
 
@@ -55,8 +55,8 @@ def line(rows, variant, photos):
     """Mean over the photos, and EM's PSNR on each."""
     own = [rows[f"{variant}/{photo}"] for photo in photos]
     means = [float(np.mean([row[column] for row in own])) for column in COLUMNS.values()]
-    baseline = float(np.mean([rows[f"baseline/{photo}"]["em"] for photo in photos]))
-    cells = [*means, means[1] - baseline, *(row["em"] for row in own)]
+    baseline = float(np.mean([rows[f"baseline/{photo}"]["result"] for photo in photos]))
+    cells = [*means, means[1] - baseline, *(row["result"] for row in own)]
     cells = [f"{x:.3f}" if math.isfinite(x) else "diverged" for x in cells]
     return [variant, f"`{VARIANTS[variant]}`" if VARIANTS[variant] else "", *cells]
 
@@ -66,7 +66,7 @@ def run(arguments, flags):
     names, photos = arguments.variants.split(","), arguments.photos.split(",")
     for variant in ["baseline", *(name for name in names if name != "baseline")]:
         own = (
-            f"--flagfile={common.REPOSITORY / 'benchmarks' / 'levin.flags'}",
+            f"--flagfile={LEVIN}",
             "--refinement=0",
             *flags,
             *VARIANTS[variant].split(),
@@ -76,14 +76,14 @@ def run(arguments, flags):
     rows = common.kept_rows(arguments.rows, tasks)
     header = ["variant", "flags", *COLUMNS, "against baseline", *photos]
     table = tables.markdown(header, [line(rows, name, photos) for name in names])
-    command = f"python benchmarks/ablation.py --data=LEVIN --rows=FILE -- {' '.join(flags)}"
+    command = f"python -m benchmarks.quality.ablation --data=LEVIN --rows=FILE -- {' '.join(flags)}"
     about = (
         f"Made by `{command}`; PSNR in dB after the best shift, seconds without compilation. "
         "All rows but `refinement` are without the last deconvolution."
     )
-    common.report(arguments.table, "What every part contributes", about, table)
+    common.report("What every part contributes", about, table)
 
 
 if __name__ == "__main__":
-    defaults = {"table": "", "variants": ",".join(VARIANTS), "photos": PHOTOS}
+    defaults = {"variants": ",".join(VARIANTS), "photos": PHOTOS}
     run(*common.arguments_and_flags(__doc__, data=None, rows=None, **defaults))

@@ -1,6 +1,6 @@
 """Is the posterior's standard deviation right, and its mean better than its best sample?
 
-    python benchmarks/calibration.py --rows=docs/calibration.json --table=docs/calibration.md \\
+    python -m benchmarks.quality.calibration --rows=benchmarks/results/calibration.json \\
         [--pictures=camera,coffee] [--noises=0.05] [--seeds=0] -- --flagfile=quickstart
 
 Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
@@ -14,17 +14,15 @@ Finished rows are kept in the file.
 import dataclasses
 import functools
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
 
+from benchmarks import common, simulated
 from dem_jax import solver
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
-from dem_jax.runtime.files import samples
 
 CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
 COLUMNS = {
@@ -43,14 +41,10 @@ COLUMNS = {
 
 def simulate(name, noise, seed, side):
     """(sharp, photo), both [side, side, 1] with values of 8 bits."""
-    with Image.open(samples.sample_path(name)) as picture:
-        picture = ImageOps.fit(picture.convert("L"), (side, side), Image.Resampling.LANCZOS)
-        sharp = np.asarray(picture, np.float32)[..., None] / 255
+    sharp = simulated.sample(name, side)
     kernel_key, noise_key = jax.random.split(jax.random.key(seed))
     kernel = camera_shake.random_kernel(kernel_key, KERNEL)
-    photo = camera_shake.blur_uniform(jnp.asarray(sharp), kernel)
-    photo = camera_shake.gaussian_noise(noise_key, photo, noise)
-    return sharp, np.asarray(camera_shake.expose(photo, bits=8))
+    return sharp, simulated.shaken(noise_key, sharp, kernel, noise)
 
 
 @functools.partial(jax.jit, static_argnums=2)
@@ -118,11 +112,11 @@ def run(arguments, flags):
     lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
     means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
     table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
-    command = f"python benchmarks/calibration.py --rows=FILE -- {' '.join(flags)}"
+    command = f"python -m benchmarks.quality.calibration --rows=FILE -- {' '.join(flags)}"
     about = f"Made by `{command}`; PSNR in dB; {arguments.side} pixels a side, grey."
-    common.report(arguments.table, "Calibration on simulated photos", about, table)
+    common.report("Calibration on simulated photos", about, table)
 
 
 if __name__ == "__main__":
     defaults = {"pictures": "camera,astronaut,coffee", "noises": "0.003,0.01,0.03", "seeds": "0"}
-    run(*common.arguments_and_flags(__doc__, rows=None, table="", side="256", **defaults))
+    run(*common.arguments_and_flags(__doc__, rows=None, side="256", **defaults))

@@ -1,10 +1,11 @@
 """How near does blind deblurring of Levin's photos come to that with the true kernels?
 
-    python benchmarks/ceiling.py --data=LEVIN --rows=docs/ceiling.json --table=docs/ceiling.md \\
-        [--blind=docs/levin.json] [--only='im1_kernel1*'] [--seeds=0,1,2] -- --flagfile=quickstart
+    python -m benchmarks.quality.ceiling --data=LEVIN --rows=benchmarks/results/ceiling.json \\
+        [--blind=benchmarks/results/levin.json] [--only='im1_kernel1*'] \\
+        [--seeds=0,1,2] -- --flagfile=quickstart
 
 The ceiling: the same sampling of T_f from the same key, with --kernels=fixed at the true kernel.
-The gap is what the ceiling has over the warm start; EM closes part of it. Scores follow Levin's
+The gap is what the ceiling has over the start; EM closes part of it. Scores follow Levin's
 protocol. --blind names rows of levin.py, made with the same flags, to take for seed 0 instead of
 running them again. Every finished row is kept in the file, and a run goes on where it stopped.
 """
@@ -14,12 +15,12 @@ import functools
 import json
 import pathlib
 
-import common
 import jax
 import jax.numpy as jnp
-import levin
 import numpy as np
 
+from benchmarks import common
+from benchmarks.quality import levin
 from dem_jax import solver
 from dem_jax.evaluation import camera_shake, protocols, tables
 from dem_jax.runtime import sizes
@@ -28,7 +29,7 @@ from dem_jax.runtime.programs import Programs
 from dem_jax.solver import make_solver
 
 DEBLUR = jax.jit(solver.deblur, static_argnums=2)
-HEADER = "photo|blurred|warm start|blind EM|ceiling|below ceiling|gap closed [%]|spread"
+HEADER = "photo|blurred|start|result|ceiling|below ceiling|gap closed [%]|spread"
 
 
 def true_kernel(folder, name, photo):
@@ -51,19 +52,20 @@ def ceiling(folder, name, photo, config, seed):
     key, kernels = jax.random.key(seed), jnp.asarray(kernel)
     result = DEBLUR(key, jnp.asarray(photo), config, kernels=kernels)
     sharp = images.read_photo(folder / "sharp" / f"{name.split('_')[0]}.png").pixels
-    return {k: protocols.levin_score(np.asarray(result.latent), sharp)[k] for k in ("psnr", "ssim")}
+    score = protocols.levin_score(np.asarray(result.latent), sharp)
+    return {"result": score["psnr"], "ssim": score["ssim"]}
 
 
 def table(rows):
-    """A line a photo, the means over its seeds; spread: of blind EM, highest less lowest."""
+    """A line a photo, the means over its seeds; spread: of blind EM, max - min."""
     photos, lines = sorted({name.split("/")[1] for name in rows}), []
     for photo in photos:
         blinds = [row for name, row in rows.items() if name.startswith(f"blind/{photo}/")]
         ceilings = [row for name, row in rows.items() if name.startswith(f"ceiling/{photo}/")]
-        means = [np.mean([row[c] for row in blinds]) for c in ("blurred", "warm_start", "em")]
-        finals = [row["em"] for row in blinds]
+        means = [np.mean([row[c] for row in blinds]) for c in ("blurred", "start", "result")]
+        finals = [row["result"] for row in blinds]
         spread = max(finals) - min(finals) if len(finals) > 1 else None
-        lines.append([photo, *means, np.mean([row["psnr"] for row in ceilings]), spread])
+        lines.append([photo, *means, np.mean([row["result"] for row in ceilings]), spread])
     spreads = [line[-1] for line in lines if line[-1] is not None]
     mean = [float(np.mean([line[i] for line in lines])) for i in range(1, 5)]
     lines.append(["**mean**", *mean, float(np.mean(spreads)) if spreads else None])
@@ -73,7 +75,7 @@ def table(rows):
 def _with_gap(line):
     name, blurred, start, em, best, spread = line
     gap, won = best - start, em - start
-    # Where the warm start is at the ceiling already, a part of the gap means nothing.
+    # Where the start is at the ceiling already, a part of the gap means nothing.
     part = 100 * won / gap if gap > 0.1 else None
     numbers = (blurred, start, em, best, best - em, part, spread)
     return [name, *(None if x is None else float(x) for x in numbers)]
@@ -94,14 +96,14 @@ def run(arguments, flags):
             task = functools.partial(ceiling, folder, name, photo, config, seed)
             tasks[f"ceiling/{name}/{seed}"] = task
     rows = common.kept_rows(arguments.rows, tasks)
-    command = f"python benchmarks/ceiling.py --data=LEVIN --rows=FILE -- {' '.join(flags)}"
+    command = f"python -m benchmarks.quality.ceiling --data=LEVIN --rows=FILE -- {' '.join(flags)}"
     about = f"Made by `{command}`, seeds {arguments.seeds}; PSNR in dB after the best shift."
-    common.report(arguments.table, "The ceiling of Levin's photos", about, table(rows))
+    common.report("The ceiling of Levin's photos", about, table(rows))
 
 
 if __name__ == "__main__":
     run(
         *common.arguments_and_flags(
-            __doc__, data=None, rows=None, table="", blind="", only="*.png", seeds="0"
+            __doc__, data=None, rows=None, blind="", only="*.png", seeds="0"
         )
     )

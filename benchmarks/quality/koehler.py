@@ -1,30 +1,30 @@
 """How good is a flagfile on real shaken photos, and does EM help there?
 
-    python benchmarks/koehler.py --data=KOEHLER --folder=out/koehler --rows=docs/koehler.json \\
-        --table=docs/koehler.md -- --flagfile=quickstart
+    python -m benchmarks.quality.koehler --data=KOEHLER --folder=out/koehler \\
+        --rows=benchmarks/results/koehler.json -- --flagfile=quickstart
 
 The middle 320 x 320 pixels of photos of Koehler's set, which a robot replayed recorded shakes for,
 in colour, by the program itself in a process of its own. The set's sharp frames are not at hand,
 only a web page's JPEG of one frame an image (KOEHLER/sharp_jpeg), so that the numbers compare our
 own results with each other and with nothing published. PSNR in dB of brightness after the best
 shift. `misfit` is what the start leaves over, in deviations of the noise. Finished rows are kept in
-the file. docs/koehler.md is a typical output.
+the file.
 """
 
 import functools
 import pathlib
 
-import common
 import numpy as np
 from PIL import Image
 
+from benchmarks import common
 from dem_jax.evaluation import tables
 
 SIDE = 320  # pixels
 PHOTOS = "1_1,1_2,1_3,1_4,2_1,2_2,2_3,2_4"
 COLUMNS = {
     "blurred": "blurred",
-    "start": "warm start",
+    "start": "start",
     "result": "result",
     "gain": "gain",
     "misfit": "misfit",
@@ -67,14 +67,14 @@ def run(arguments, flags):
     lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
     means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
     table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
-    command = "python benchmarks/koehler.py --data=KOEHLER --folder=OUT --rows=FILE"
+    command = "python -m benchmarks.quality.koehler --data=KOEHLER --folder=OUT --rows=FILE"
     about = (
         f"Made by `{command} -- {' '.join(flags)}`; PSNR in dB after the best shift, against a "
         "JPEG of one frame: for comparisons of our own results only."
     )
-    common.report(arguments.table, "Koehler's photos, the middle of each", about, table)
+    common.report("Koehler's photos, the middle of each", about, table)
 
 
 if __name__ == "__main__":
-    defaults = {"table": "", "photos": PHOTOS}
+    defaults = {"photos": PHOTOS}
     run(*common.arguments_and_flags(__doc__, data=None, folder=None, rows=None, **defaults))

@@ -1,7 +1,7 @@
 """What do uniform and non-uniform deblurring gain on photos shaken as Lai's are?
 
-    python benchmarks/lai_nonuniform.py --data=LAI --folder=out/lai \\
-        --rows=docs/lai_nonuniform.json --table=docs/lai_nonuniform.md [--only=text] [-- FLAGS]
+    python -m benchmarks.quality.lai_nonuniform --data=LAI --folder=out/lai \\
+        --rows=benchmarks/results/lai_nonuniform.json [--only=text] [-- FLAGS]
 
 LAI holds sharp/ and gyro/poses_gyro_0N.txt. Photos are made anew by the recipe of Lai et al.
 (CVPR 2016): sharp pictures reduced to 256 pixels on their longest side, in colour, averaged along
@@ -19,12 +19,12 @@ import functools
 import pathlib
 import zlib
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from benchmarks import common, simulated
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, protocols, tables
@@ -64,20 +64,17 @@ def make(data, folder, name, log, extent, side):
     """Writes sharp and shaken picture; returns their paths."""
     label = f"{name}_gyro_{log:02d}"
     paths = folder / "sharp" / f"{label}.png", folder / f"{label}.png"
-    paths[0].parent.mkdir(parents=True, exist_ok=True)
     with Image.open(data / "sharp" / f"{name}.png") as picture:
         sharp = picture.convert("RGB")
     scale = side / max(sharp.size)
     size = tuple(round(scale * s) for s in sharp.size)
     sharp = sharp.resize(size, Image.Resampling.LANCZOS)
-    sharp.save(paths[0])
     pixels = jnp.asarray(np.asarray(sharp, np.float32) / 255)
     path = camera_path(data, pixels.shape, log, extent)
     key = jax.random.key(zlib.crc32(label.encode()))
     photo = camera_shake.uniform_noise(key, camera_shake.blur_along_path(pixels, path))
-    levels = np.asarray(255 * camera_shake.expose(photo, bits=8)).round().astype(np.uint8)
-    Image.fromarray(levels).save(paths[1])
-    return paths
+    pictures = pixels, camera_shake.expose(photo, bits=8)
+    return [simulated.save(path, each) for path, each in zip(paths, pictures, strict=True)]
 
 
 def measure(data, folder, case, mode, side, flags):
@@ -95,9 +92,9 @@ def measure(data, folder, case, mode, side, flags):
     (picture,) = results.glob("*/deblurred.png")
     return {
         **scores(images.read_photo(picture).pixels, truth),
-        "warm_start": record["psnr"]["warm_start"],
+        "start": record["psnr"]["warm_start"],
         "seconds": record["timings_seconds"]["total"],
-        "memory_mb": float(record["peak_memory_mb"]),
+        "memory": float(record["peak_memory_mb"]),
     }
 
 
@@ -132,7 +129,7 @@ def line(rows, label, extent):
         gains = found - blurred, found - uniform
         cells += [blurred, uniform, found, *gains, known[f"true_{name}"]]
     seconds = (f"{row['seconds']:.0f}" for row in (one, many))
-    return [*cells, *seconds, f"{many['memory_mb']:.0f}"]
+    return [*cells, *seconds, f"{many['memory']:.0f}"]
 
 
 def run(arguments, flags):
@@ -149,14 +146,14 @@ def run(arguments, flags):
     lines = [line(rows, labels[case], CASES[case]) for case in cases]
     means = [float(np.mean([row[i] for row in lines])) for i in range(2, 14)]
     lines.append(["**mean**", None, *means, None, None, None])
-    command = "python benchmarks/lai_nonuniform.py --data=LAI --folder=OUT --rows=FILE"
+    command = "python -m benchmarks.quality.lai_nonuniform --data=LAI --folder=OUT --rows=FILE"
     command += f" -- {' '.join(flags)}" if flags else ""
     about = f"Made by `{command}`; PSNR in dB after the best shift, and (h) after the best "
     about += "homography; seconds as in run.json, compilation included."
     table = tables.markdown(HEADER.split("|"), lines)
-    common.report(arguments.table, "Lai's shakes, made anew at 256 pixels", about, table)
+    common.report("Lai's shakes, made anew at 256 pixels", about, table)
 
 
 if __name__ == "__main__":
-    options = {"table": "", "only": "", "side": "256"}
+    options = {"only": "", "side": "256"}
     run(*common.arguments_and_flags(__doc__, data=None, folder=None, rows=None, **options))

@@ -1,36 +1,41 @@
-"""How good is a flagfile on Levin's photos, and what does EM add to the warm start?
+"""How good is a flagfile on Levin's photos, and what does EM add to its start?
 
-    python benchmarks/levin.py --data=LEVIN --rows=docs/levin.json --table=docs/levin.md \\
+    python -m benchmarks.quality.levin --data=LEVIN --rows=benchmarks/results/levin.json \\
         -- --flagfile=quickstart
 
 LEVIN holds blurry/, sharp/ and kernels/. Scores follow Levin's protocol
 (dem_jax.evaluation.protocols). Every finished photo is a row in the JSON file, and a run goes on
 where it stopped: delete the file to start again. Flags behind `--` are those of dem_jax.main;
---compilation_cache_dir= (empty) times compilation too. docs/levin.md is a typical output.
+--compilation_cache_dir= (empty) times compilation too.
 """
 
-import argparse
 import dataclasses
 import functools
-import json
 import pathlib
 import time
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import common
 from dem_jax import solver
 from dem_jax.config import WarmStartConfig
-from dem_jax.evaluation import metrics, protocols
+from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
 from dem_jax.runtime.programs import Programs
-from dem_jax.runtime.scale import devices
 from dem_jax.solver import make_solver
 
-COLUMNS = ("blurred", "warm_start", "em", "ssim", "kernel_start", "kernel_em", "seconds")
+COLUMNS = {
+    "blurred": "blurred",
+    "start": "start",
+    "result": "result",
+    "ssim": "SSIM",
+    "kernel_start": "kernel at start",
+    "kernel": "kernel",
+    "seconds": "seconds",
+}
 
 
 def restore(programs, photo, config, seed):
@@ -76,60 +81,38 @@ def score(folder, name, photo, start, start_kernel, result):
     def match(kernel):
         return max(metrics.kernel_correlation(np.asarray(kernel), t) for t in truths)
 
-    em = protocols.levin_score(np.asarray(result.latent), sharp)
+    found = protocols.levin_score(np.asarray(result.latent), sharp)
     return {
         "blurred": protocols.levin_score(photo, sharp)["psnr"],
-        "warm_start": protocols.levin_score(start, sharp)["psnr"],
-        "em": em["psnr"],
-        "ssim": em["ssim"],
+        "start": protocols.levin_score(start, sharp)["psnr"],
+        "result": found["psnr"],
+        "ssim": found["ssim"],
         "kernel_start": match(start_kernel),
-        "kernel_em": match(result.kernels[0]),
+        "kernel": match(result.kernels[0]),
     }
 
 
-def table(rows, command, device):
-    lines = [
-        f"Made by `{command}` on {device}.",
-        "PSNR in dB after the best shift (Levin's protocol); kernel: normalised cross-correlation",
-        "with the true kernel at the best shift; seconds without compilation.",
-        "",
-        "| photo | blurred | warm start | EM | gain | SSIM | kernel at start | kernel | seconds |",
-        "|---|" + "---:|" * 8,
-    ]
-    means = {name: float(np.mean([row[name] for row in rows.values()])) for name in COLUMNS}
-    for name, row in [*rows.items(), ("**mean**", means)]:
-        cells = [f"{row[c]:.2f}" for c in ("blurred", "warm_start", "em")]
-        cells += [f"{row['em'] - row['warm_start']:+.2f}"]
-        cells += [f"{row[c]:.3f}" for c in ("ssim", "kernel_start", "kernel_em")]
-        lines.append(" | ".join([f"| {name}", *cells, f"{row['seconds']:.0f} |"]))
-    return "\n".join(lines) + "\n"
-
-
-def run(arguments, rest):
-    options = tuned(common.options(rest))
-    folder, rows_file = pathlib.Path(arguments.data), pathlib.Path(arguments.rows)
-    rows = json.loads(rows_file.read_text()) if rows_file.exists() else {}
-    programs = Programs(make_solver())
-    for path in sorted((folder / "blurry").glob(arguments.only)):
-        name = path.stem.removesuffix("_img")
-        if name in rows:
-            continue
-        rows[name] = measure(programs, folder, path, options, options.seed)
-        print(name, {k: round(v, 3) for k, v in rows[name].items()}, flush=True)
-        rows_file.write_text(json.dumps(rows, indent=1) + "\n")
-    device = devices.device()
-    command = f"python benchmarks/levin.py --data=LEVIN --rows=FILE -- {' '.join(rest)}"
-    text = table(rows, command, f"{device['count']} x {device['kind']}, seed {options.seed}")
-    print(text)
-    if arguments.table:
-        pathlib.Path(arguments.table).write_text(f"# Levin's photos\n\n{text}")
+def run(arguments, flags):
+    options = tuned(common.options(flags))
+    folder, programs = pathlib.Path(arguments.data), Programs(make_solver())
+    tasks = {
+        path.stem.removesuffix("_img"): functools.partial(
+            measure, programs, folder, path, options, options.seed
+        )
+        for path in sorted((folder / "blurry").glob(arguments.only))
+    }
+    rows = common.kept_rows(arguments.rows, tasks)
+    lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
+    means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
+    table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
+    command = "python -m benchmarks.quality.levin --data=LEVIN --rows=FILE"
+    about = (
+        f"Made by `{command} -- {' '.join(flags)}`, seed {options.seed}; PSNR in dB after the best "
+        "shift (Levin's protocol); kernel: normalised cross-correlation with the true kernel at "
+        "the best shift; seconds without compilation."
+    )
+    common.report("Levin's photos", about, table)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--rows", required=True)
-    parser.add_argument("--table")
-    parser.add_argument("--only", default="*.png")
-    known, rest = parser.parse_known_args()
-    run(known, [a for a in rest if a != "--"])
+    run(*common.arguments_and_flags(__doc__, data=None, rows=None, only="*.png"))

@@ -1,6 +1,6 @@
 """Which was blurred in photos of a real shake: the numbers in the file, or the light behind them?
 
-    python benchmarks/light_of_photos.py --data=KOEHLER [--photos=1_1,1_3,2_1,2_3]
+    python -m benchmarks.quality.light_of_photos --data=KOEHLER [--photos=1_1,1_3,2_1,2_3]
 
 KOEHLER holds blurry/ and sharp_jpeg/. In three places of a photo a kernel of 31 x 31 pixels and a
 constant are fitted by least squares to the sharp picture, on 100 rows of 150, and predict the other
@@ -14,9 +14,9 @@ dB, and in this order at every place. So the set's files hold amounts of light, 
 
 import pathlib
 
-import common
 import numpy as np
 
+from benchmarks import common
 from dem_jax.evaluation import tables
 from dem_jax.runtime.files import colour, images
 

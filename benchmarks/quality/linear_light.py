@@ -1,6 +1,6 @@
 """What does it cost to deblur a photo's values where its light was blurred, and the reverse?
 
-    python benchmarks/linear_light.py --rows=out/linear_light.json \\
+    python -m benchmarks.quality.linear_light --rows=out/linear_light.json \\
         [--pictures=camera,astronaut] [--seeds=0] [--side=160] [-- FLAGS]
 
 Simulated photos: scikit-image's pictures, grey, blurred along a random path of 15 pixels. The shake
@@ -24,16 +24,15 @@ Typical output, 2 cores of an AMD EPYC, seed 0, means of the two pictures:
 import dataclasses
 import functools
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
 
+from benchmarks import common, simulated
 from dem_jax import solver
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
-from dem_jax.runtime.files import colour, given_kernels, samples
+from dem_jax.runtime.files import colour, given_kernels
 
 FLAGS = ["--flagfile=quickstart"]
 EXTENT, NOISE, MAX_SHIFT = 15, 0.003, 10
@@ -48,9 +47,7 @@ def tone(values):
 
 def simulate(name, seed, side, shake):
     """(sharp, photo, kernel): [side, side, 1] twice, gamma-encoded values of 8 bits, and [k, k]."""
-    with Image.open(samples.sample_path(name)) as picture:
-        picture = ImageOps.fit(picture.convert("L"), (side, side), Image.Resampling.LANCZOS)
-        sharp = np.asarray(picture, np.float32)[..., None] / 255
+    sharp = simulated.sample(name, side)
     kernel_key, noise_key = jax.random.split(jax.random.key(seed))
     kernel = camera_shake.random_kernel(kernel_key, EXTENT + 2, extent=EXTENT)
     shaken = sharp if shake == "curve" else colour.to_light(sharp)
@@ -58,8 +55,7 @@ def simulate(name, seed, side, shake):
     photo = photo if shake == "curve" else colour.from_light(photo)
     if shake == "toned":
         sharp, photo = tone(sharp), tone(photo)
-    photo = camera_shake.gaussian_noise(noise_key, jnp.asarray(photo), NOISE)
-    return sharp, np.asarray(camera_shake.expose(photo, bits=8)), np.asarray(kernel)
+    return sharp, simulated.exposed(noise_key, photo, NOISE), np.asarray(kernel)
 
 
 def measure(options, name, seed, side, shake, fixed):
@@ -105,11 +101,11 @@ def run(arguments, flags):
                 task = functools.partial(measure, options, name, seed, side, shake, fixed)
                 tasks[f"{name}/{seed}/{shake}/{'true' if fixed else 'found'}"] = task
     rows = common.kept_rows(arguments.rows, tasks)
-    command = f"python benchmarks/linear_light.py --rows=FILE -- {' '.join(flags)}"
+    command = f"python -m benchmarks.quality.linear_light --rows=FILE -- {' '.join(flags)}"
     about = f"Made by `{command}`; PSNR in dB; {side} pixels a side, grey."
-    common.report(arguments.table, "Light or its curve", about, table(rows))
+    common.report("Light or its curve", about, table(rows))
 
 
 if __name__ == "__main__":
     defaults = {"pictures": "camera,astronaut", "seeds": "0", "side": "160"}
-    run(*common.arguments_and_flags(__doc__, rows=None, table="", **defaults))
+    run(*common.arguments_and_flags(__doc__, rows=None, **defaults))

@@ -1,12 +1,12 @@
 """What does a kernel for every patch gain over one kernel, where the camera also turned?
 
-    python benchmarks/nonuniform.py --folder=/tmp/nonuniform --seeds 31 32
+    python -m benchmarks.quality.nonuniform --folder=/tmp/nonuniform --seeds 31 32
 
 Shakes scikit-image's camera picture (grey, 256 x 256) along random paths: rotation about a point
 off the centre plus translation, kernels up to 20 pixels, Gaussian noise of 0.003. Then runs
 dem_jax.main with the flagfiles quickstart and nonuniform and prints the PSNR in dB of
 the blurred photo and of both warm starts and results after the best shift, and seconds.
-docs/accuracy.md has a typical output.
+benchmarks/NOTEBOOK.md has a typical output.
 """
 
 import argparse
@@ -15,12 +15,10 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from PIL import Image
 
+from benchmarks import simulated
 from dem_jax import main
 from dem_jax.evaluation import camera_shake
-from dem_jax.runtime.files import samples
 
 COMMON = ("--kernel_size=21", "--overwrite")
 MODES = {"uniform": "quickstart", "nonuniform": "nonuniform"}
@@ -28,18 +26,14 @@ MODES = {"uniform": "quickstart", "nonuniform": "nonuniform"}
 
 def make(folder, seed):
     """Writes the sharp and the shaken picture of a seed."""
-    with Image.open(samples.sample_path("camera")) as picture:
-        sharp = picture.convert("L").resize((256, 256), Image.Resampling.LANCZOS)
-    (folder / "sharp").mkdir(parents=True, exist_ok=True)
-    sharp.save(folder / "sharp" / f"camera_{seed}.png")
-    pixels = jnp.asarray(np.asarray(sharp, np.float32) / 255)[..., None]
+    pixels = jnp.asarray(simulated.sample("camera", 256))
+    simulated.save(folder / "sharp" / f"camera_{seed}.png", pixels)
     path_key, noise_key = jax.random.split(jax.random.key(seed))
     path = camera_shake.random_rotation_path(path_key, pixels.shape, extent=19.0, translation=1.2)
     homographies = camera_shake.homographies(path, pixels.shape)
     shaken = camera_shake.blur_along_path(pixels, homographies)
-    photo = np.asarray(camera_shake.gaussian_noise(noise_key, shaken, 0.003))
-    levels = (np.clip(photo[..., 0], 0, 1) * 255).round().astype(np.uint8)
-    Image.fromarray(levels).save(folder / f"camera_{seed}.png")
+    photo = simulated.exposed(noise_key, shaken, 0.003)
+    simulated.save(folder / f"camera_{seed}.png", photo)
 
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -1,15 +1,15 @@
 """How good is a flagfile on pictures that are sharp to the pixel, and does EM help there?
 
-    python benchmarks/sharp_photos.py --data=LAI --kernels=LEVIN/kernels \\
-        --rows=docs/sharp_photos.json --table=docs/sharp_photos.md [--only='people*'] \\
-        [--jpeg=85] -- --flagfile=quickstart
+    python -m benchmarks.quality.sharp_photos --data=LAI --kernels=LEVIN/kernels \\
+        --rows=benchmarks/results/sharp_photos.json [--only='people*'] [--jpeg=85] \\
+        -- --flagfile=quickstart
 
 Levin's sharp photos are soft, others are not. Here the sharp pictures of Lai's set (LAI/sharp),
 grey and reduced to 256 x 256 pixels, are blurred with the true kernels of Levin's, one each in
 turn, with Gaussian noise of 0.003 and 8 bits, and stored as JPEG of that quality if one is given.
 Reported, in dB after the best shift: the photo, the warm start, the result, and the deconvolution
-with the true kernel; and the kernels' correlation with the true one. Finished rows
-are kept in the file. docs/sharp_photos.md is a typical output.
+with the true kernel; and the kernels' correlation with the true one. Finished rows are kept in the
+file.
 """
 
 import fnmatch
@@ -18,17 +18,17 @@ import io
 import pathlib
 import time
 
-import common
 import jax
 import jax.numpy as jnp
-import levin
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from benchmarks import common, simulated
+from benchmarks.quality import levin
 from dem_jax import solver
-from dem_jax.evaluation import camera_shake, metrics, tables
+from dem_jax.evaluation import metrics, tables
 from dem_jax.runtime import sizes
-from dem_jax.runtime.files import given_kernels, images
+from dem_jax.runtime.files import given_kernels
 from dem_jax.runtime.programs import Programs
 from dem_jax.solve import deconvolution
 from dem_jax.solver import make_solver
@@ -36,7 +36,7 @@ from dem_jax.solver import make_solver
 SIDE, NOISE, MAX_SHIFT, CROP = 256, 0.003, 10, 15  # pixels, image units, pixels, pixels
 COLUMNS = {
     "blurred": "blurred",
-    "start": "warm start",
+    "start": "start",
     "result": "result",
     "true": "true kernel",
     "kernel_start": "kernel at start",
@@ -48,14 +48,8 @@ RESTORE = jax.jit(solver.restore, static_argnums=3)
 
 def simulate(picture, kernel_file, seed):
     """(sharp, photo), both [256, 256, 1] with values of 8 bits, and the kernel."""
-    with Image.open(picture) as opened:
-        grey = ImageOps.fit(opened.convert("L"), (SIDE, SIDE), Image.Resampling.LANCZOS)
-    sharp = np.asarray(grey, np.float32)[..., None] / 255
-    kernel = images.read_photo(kernel_file).pixels[..., 0]
-    kernel = kernel / kernel.sum()
-    photo = camera_shake.blur_uniform(jnp.asarray(sharp), jnp.asarray(kernel))
-    photo = camera_shake.gaussian_noise(jax.random.key(seed), photo, NOISE)
-    return sharp, np.asarray(camera_shake.expose(photo, bits=8)), kernel
+    sharp, kernel = simulated.picture(picture, (SIDE, SIDE)), simulated.true_kernel(kernel_file)
+    return sharp, simulated.shaken(jax.random.key(seed), sharp, kernel, NOISE), kernel
 
 
 def as_jpeg(photo, quality):
@@ -113,12 +107,14 @@ def run(arguments, flags):
     lines = [[name, *(row[column] for column in COLUMNS)] for name, row in rows.items()]
     means = [float(np.mean([row[column] for row in rows.values()])) for column in COLUMNS]
     table = tables.markdown(["photo", *COLUMNS.values()], [*lines, ["**mean**", *means]])
-    command = "python benchmarks/sharp_photos.py --data=LAI --kernels=LEVIN/kernels --rows=FILE"
+    command = (
+        "python -m benchmarks.quality.sharp_photos --data=LAI --kernels=LEVIN/kernels --rows=FILE"
+    )
     command += f" --jpeg={arguments.jpeg}" if arguments.jpeg else ""
     about = f"Made by `{command} -- {' '.join(flags)}`; PSNR in dB after the best shift."
-    common.report(arguments.table, "Pictures that are sharp to the pixel", about, table)
+    common.report("Pictures that are sharp to the pixel", about, table)
 
 
 if __name__ == "__main__":
-    defaults = {"table": "", "only": "*", "jpeg": ""}
+    defaults = {"only": "*", "jpeg": ""}
     run(*common.arguments_and_flags(__doc__, data=None, kernels=None, rows=None, **defaults))

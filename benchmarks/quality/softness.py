@@ -1,28 +1,28 @@
 """Does a photo tell whether it is soft even where nothing moved?
 
-    python benchmarks/softness.py --data=DATA --rows=docs/softness.json --table=docs/softness.md \\
+    python -m benchmarks.quality.softness --data=DATA --rows=benchmarks/results/softness.json \\
         -- --flagfile=quickstart
 
 DATA holds levin/, lai/ and koehler's kohler/. For every photo: what the start's deconvolution
-leaves over, in deviations of the noise (`Problem.start_misfit`), which decides between the settings
-of `DeblurConfig` and those of `SoftConfig`. Sharp to the pixel are the pictures of sharp_photos.py
-and calibration.py; soft are Levin's photos, Koehler's and Lai's real ones, the latter two as the
-grey middle 320 x 320 pixels. Only the start is run, some seconds a photo.
-Finished rows are kept in the file. docs/softness.md is a typical output.
+leaves over, in deviations of the noise (`Problem.start_misfit`). By it the prior SHARP or SOFT of
+dem_jax.model.detail_prior is chosen. Sharp to the pixel are the pictures of sharp_photos.py and
+calibration.py. Soft are Levin's photos, Koehler's and Lai's real ones, the latter two as the grey
+middle 320 x 320 pixels. Only the start is run, some seconds a photo.
+Finished rows are kept in the file.
 """
 
 import functools
 import pathlib
 
-import calibration
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
-import sharp_photos
 
+from benchmarks import common
+from benchmarks.quality import calibration, sharp_photos
 from dem_jax import solver
 from dem_jax.evaluation import metrics, tables
+from dem_jax.model import detail_prior
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
 
@@ -75,14 +75,14 @@ def run(arguments, flags):
     lines = []
     for group in dict.fromkeys(group for group, _ in found):
         own = [rows[f"{group}/{name}"]["misfit"] for g, name in found if g == group]
-        soft = sum(misfit >= options.config.soft.least_misfit for misfit in own)
+        soft = sum(misfit >= detail_prior.MIN_MISFIT for misfit in own)
         numbers = (float(f(own)) for f in (np.min, np.median, np.max))
         lines.append([group, len(own), *numbers, soft])
-    header = ["photos", "number", "least misfit", "median", "largest", "taken to be soft"]
-    command = "python benchmarks/softness.py --data=DATA --rows=FILE"
+    header = ["photos", "number", "min misfit", "median", "max", "taken to be soft"]
+    command = "python -m benchmarks.quality.softness --data=DATA --rows=FILE"
     about = f"Made by `{command} -- {' '.join(flags)}`; in deviations of the noise."
-    common.report(arguments.table, "Which photos are soft", about, tables.markdown(header, lines))
+    common.report("Which photos are soft", about, tables.markdown(header, lines))
 
 
 if __name__ == "__main__":
-    run(*common.arguments_and_flags(__doc__, data=None, rows=None, table=""))
+    run(*common.arguments_and_flags(__doc__, data=None, rows=None))

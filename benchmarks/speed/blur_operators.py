@@ -1,23 +1,23 @@
 """What do the blur operators cost, by photo, kernel and grid, and what does the FFT save?
 
-    python benchmarks/blur_operators.py [--sizes=256,512] [--kernels=15,31,61] [--direct]
+    python -m benchmarks.speed.blur_operators [--sizes=256,512] [--kernels=15,31,61] [--direct]
 
 Grey photos. "blur" is one jitted call. "with gradients" is one step of gradient descent on a sum of
 squares in both arguments, inside a lax.scan, as the M-step runs it. Ratios are to uniform blur with
 the same photo and kernel; memory is what XLA sets aside for the scan beyond arguments and results.
 Medians over interleaved repeats. --step adds T_f's gradient step (64 channels) at the last size, of
-which a uniform blur with gradients is to be a small part. The measured table is in
-docs/performance.md; on a busy machine whole patches (one transform of two hops plus kernel each)
+which a uniform blur with gradients is to be a small part. benchmarks/NOTEBOOK.md has a
+measured table; on a busy machine whole patches (one transform of two hops plus kernel each)
 instead of quarters took 1.1 to 1.4 times as long.
 """
 
 import sys
 
-import common
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks import common
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import blur
 

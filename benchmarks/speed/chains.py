@@ -1,19 +1,19 @@
 """What does an E-step cost by number of chains, one after the other or side by side (vmap)?
 
-    python benchmarks/chains.py [--size=256] [--channels=64] [--counts=1,2,4] [--steps=4]
+    python -m benchmarks.speed.chains [--size=256] [--channels=64] [--counts=1,2,4] [--steps=4]
 
 Langevin steps of T_f (psgld, as EM runs them, blur of a kernel of 31 pixels included), `--steps` of
 them in lax.scan, for 1, 2 and 4 chains by lax.map and by jax.vmap. Under vmap the convolutions of
 networks with different weights become grouped convolutions, which XLA:CPU computes slowly: that is
-why `chain_axis` is "map" by default. The measured table is in docs/performance.md.
+why `chain_axis` is "map" by default. benchmarks/NOTEBOOK.md has a measured table.
 """
 
 import sys
 
-import common
 import jax
 import jax.numpy as jnp
 
+from benchmarks import common
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 from dem_jax.em import mcem
 from dem_jax.model import detail_prior

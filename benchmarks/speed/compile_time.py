@@ -1,6 +1,6 @@
 """How long does a first photo take, with an empty and with a filled compile cache?
 
-    python benchmarks/compile_time.py --data=LEVIN [--flagfile=quickstart] [--options]
+    python -m benchmarks.speed.compile_time --data=LEVIN [--flagfile=quickstart] [--options]
 
 Runs dem_jax.main on Levin's im1_kernel1 (LEVIN holds blurry/ and sharp/; without --data on a shaken
 picture of 255 x 255 pixels) in processes of their own, first with an empty cache, then with what
@@ -17,10 +17,10 @@ import sys
 import tempfile
 import time
 
-import common
 import jax
 import jax.numpy as jnp
 
+from benchmarks import common
 from dem_jax.runtime import programs
 from dem_jax.runtime.scale import plan
 from dem_jax.solver import make_solver

@@ -1,8 +1,8 @@
 """How fast is dem_jax on a GPU, and where does the time go?
 
-    python benchmarks/gpu.py --pack=gpu_data.tar.gz --data=LEVIN     (where the photos are)
-    python benchmarks/gpu.py --archive=gpu_data.tar.gz > gpu.md      (where the GPU is)
-    python benchmarks/gpu.py --tiny                                  (anywhere: whether it runs)
+    python -m benchmarks.speed.gpu --pack=gpu_data.tar.gz --data=LEVIN   (where the photos are)
+    python -m benchmarks.speed.gpu --archive=gpu_data.tar.gz > gpu.md    (where the GPU is)
+    python -m benchmarks.speed.gpu --tiny                                (anywhere: whether it runs)
 
 The archive holds one of Levin's photos with its truth and a shaken colour picture of 1024x768
 pixels, and stays outside the repository. Without one both photos are made from scikit-image's. In
@@ -23,11 +23,10 @@ import time
 import types
 from unittest import mock
 
-import blur_operators
-import chains
-import common
 import jax
 
+from benchmarks import common
+from benchmarks.speed import blur_operators, chains
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import layers
 from dem_jax.runtime.scale import devices

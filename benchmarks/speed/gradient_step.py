@@ -1,6 +1,6 @@
 """What does one gradient step of T_f cost, against PyTorch, and inside lax.scan?
 
-    python benchmarks/gradient_step.py --torch_python=/path/to/python/with/torch
+    python -m benchmarks.speed.gradient_step --torch_python=/path/to/python/with/torch
 
 Value, gradient and Adam update of the image network (5 levels x 64 channels, 256x256 by default);
 the same network in PyTorch (torch_unet.py, channels_last) in a process of its own. The contestants
@@ -9,7 +9,7 @@ the rounds' ratios. Processor time is that of all threads: it depends less on th
 Without --torch_python PyTorch is left out.
 
 Outside the scan every step pays page faults for its buffers, which XLA:CPU takes from the system
-anew; a chain is a scan and does not. The measured table is in docs/performance.md.
+anew; a chain is a scan and does not. benchmarks/NOTEBOOK.md has a measured table.
 """
 
 import subprocess
@@ -17,8 +17,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import common
-
+from benchmarks import common
 from dem_jax.config import ImageNetworkConfig
 
 SCAN_LENGTH = 4

@@ -1,19 +1,18 @@
 """What does a photo cost in time and memory, by its size?
 
-    python benchmarks/photo_size.py [--sizes=128,256,512,1024] [--wide] [--channels=64]
+    python -m benchmarks.speed.photo_size [--sizes=128,256,512,1024] [--wide] [--channels=64]
 
 T_f's gradient step in lax.scan, per pixel; then whole grey photos with uniform blur through
 dem_jax.main, each in a process of its own: a tenth of quickstart's steps and two EM iterations, of
 which the second is timed, and the process's peak memory. --wide adds a colour photo of 1280x720
-pixels with non-uniform blur. The measured table is in docs/performance.md.
+pixels with non-uniform blur. benchmarks/NOTEBOOK.md has a measured table.
 """
 
 import pathlib
 import sys
 import tempfile
 
-import common
-
+from benchmarks import common
 from dem_jax.config import ImageNetworkConfig
 
 FEW_STEPS = (

@@ -1,6 +1,6 @@
 """What do tf32 and bfloat16 cost in dB, and gain in seconds?
 
-    python benchmarks/precision.py [--size=128] [--channels=32]
+    python -m benchmarks.speed.precision [--size=128] [--channels=32]
 
 T_f's gradient step in lax.scan under each precision, and a shaken picture whose shake is known:
 quickstart through dem_jax.main with --precision. Parameters, moments, noise and the likelihood stay
@@ -13,9 +13,9 @@ import pathlib
 import sys
 import tempfile
 
-import common
 import jax
 
+from benchmarks import common
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.runtime.scale import devices
 

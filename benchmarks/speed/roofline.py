@@ -1,6 +1,6 @@
 """How near is T_f's gradient step, and an EM step, to what this machine can do at best?
 
-    python benchmarks/roofline.py [--size=256] [--channels=64]
+    python -m benchmarks.speed.roofline [--size=256] [--channels=64]
 
 Counts FLOPs and bytes from the network's shapes and measures the machine: the rate of a 1024x1024
 matrix product, and the rate of adding to an array larger than the caches. A step's floor is the
@@ -11,10 +11,10 @@ uses one.
 
 import sys
 
-import common
 import jax
 import jax.numpy as jnp
 
+from benchmarks import common
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 
 BYTES = 4

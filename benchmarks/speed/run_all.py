@@ -9,12 +9,13 @@ others go on.
 """
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
 import time
 
-import common
+from benchmarks import common
 
 HERE = pathlib.Path(__file__).resolve().parent
 TINY = "--size=32 --channels=4 --levels=2 --rounds=1"
@@ -60,11 +61,14 @@ def main():
     about, bars, sections, failed = common.machine(), [], [], []
     for name in args.only.split(",") if args.only else PLAN:
         flags = PLAN[name][column].format(**words).split()
-        command = " ".join(["python", f"benchmarks/{name}.py", *flags])
+        command = " ".join(["python", "-m", f"benchmarks.speed.{name}", *flags])
         print(f"\n$ {command}", flush=True)
         began, lines = time.monotonic(), []
         script = [sys.executable, str(HERE / f"{name}.py"), *flags]
-        with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as process:
+        environment = {**os.environ, "PYTHONPATH": str(common.REPOSITORY)}
+        with subprocess.Popen(
+            script, stdout=subprocess.PIPE, text=True, env=environment
+        ) as process:
             for line in process.stdout:
                 print(line, end="", flush=True)
                 lines.append(line.rstrip("\n"))

@@ -1,10 +1,10 @@
 """How many seconds and how much memory does a photo take, by its side and the number of chains?
 
-    python benchmarks/sizing.py --sides=256,512,1024 --chains=1,4
+    python -m benchmarks.speed.sizing --sides=256,512,1024 --chains=1,4
 
 Every row is a run of its own, so that its peak memory is its own: the picture of a camera man from
 scikit-image, enlarged and blurred by 9 pixels, two EM iterations with the flags given after `--`
-(default: those of quickstart). Prints the table of docs/operations.md, and on what it was made.
+(default: those of quickstart). Prints a table, and on what it was made.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How good is the result after how many seconds, for quickstart, uniform and paper?
 
-    python benchmarks/time_to_quality.py --data=LEVIN [--flagfiles=quickstart,uniform,paper]
+    python -m benchmarks.speed.time_to_quality --data=LEVIN [--flagfiles=quickstart,uniform,paper]
         [--iterations=N]
 
 Runs dem_jax.main on Levin's im1_kernel1 with its truth (LEVIN holds blurry/ and sharp/; without
@@ -13,7 +13,7 @@ import pathlib
 import sys
 import tempfile
 
-import common
+from benchmarks import common
 
 LEVELS = (30.0, 31.0, 32.0, 33.0, 34.0)
 
