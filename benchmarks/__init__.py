@@ -1,4 +1,4 @@
-"""Measurements, run from the repository's root: `python -m benchmarks.quality.levin --data=...`.
+"""Measurements, run from the repository's root: `python -m benchmarks.speed.chains`.
 
 quality/: how good are the results; speed/: what do they cost; figures/: pictures and tables of the
 documents; results/: the rows measured; NOTEBOOK.md: dated trials, with numbers now superseded.

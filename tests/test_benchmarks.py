@@ -1,7 +1,9 @@
 """The benchmarks' own arithmetic, and that the collecting script does not stop at a failure."""
 
 import importlib
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -128,3 +130,28 @@ def test_true_kernel_is_turned_as_the_blur_was(tmp_path, benchmark_module):
         photo = scipy.ndimage.convolve(sharp / 255, blurring, mode="nearest")[..., None]
         found = ceiling.true_kernel(tmp_path, "im1_kernel1", photo)
         np.testing.assert_allclose(found[0], blurring, atol=1e-6)
+
+
+def test_the_results_are_made_from_the_rows(benchmark_module):
+    results = benchmark_module("figures.results_page")
+    assert (ROOT / "docs" / "results.md").read_text() == results.page()
+    front = (ROOT / "README.md").read_text()
+    assert front == results.readme(front)
+    assert sum(any(map(str.isalnum, word)) for word in results.page().split()) < 600
+
+
+def test_new_rows_of_kernels_get_a_table(tmp_path, monkeypatch, benchmark_module):
+    results = benchmark_module("figures.results_page")
+    shutil.copytree(results.RESULTS, tmp_path / "results")
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    row = {"blurred": 20.0, "ours": 30.0, "true": 34.0, "seconds": 9.0, "memory": 900.0}
+    row |= {"correlation": 0.9, "agreement": 0.8, "kernel_size": 31}
+    failed = row | {"correlation": 0.6, "ours": 22.0, "commit": "a1b2c3d"}
+    rows = {"one": row | {"peer, correlation": 0.7, "peer": 28.0}, "two": failed}
+    (tmp_path / "results" / "kernels_new.json").write_text(json.dumps(rows))
+    text = results.page()
+    assert "| ours | 2 | 0.750 | 20.00 | 26.00 | 34.00 | 9 | 900 |" in text
+    assert "| peer (ours there: 30.00) | 1 | 0.700 | 20.00 | 28.00 | 34.00 | - | - |" in text
+    assert "1 of 2 fail" in text
+    assert "Commits a1b2c3d, not recorded." in text
+    assert "| 20.00 | 26.00 | 28.00 (peer) | 34.00 | 9 |" in results.headline()

@@ -120,8 +120,9 @@ def parse_script(monkeypatch):
         monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop_strictly)
         monkeypatch.setattr(sys, "argv", [script, *words])
+        path = ROOT / f"{script.replace('.', '/')}.py"
         with pytest.raises(Parsed) as parsed:
-            runpy.run_module(script, run_name="__main__")
+            runpy.run_path(str(path), run_name="__main__")
         return parsed.value.args
 
     return run
@@ -182,7 +183,7 @@ def test_commands_are_found():
     assert {f"dem_jax.{name}" for name in ("main", "evaluate", "shake")} <= programs
     written = {path.stem for path in (ROOT / "benchmarks").rglob("*.py")}
     called = {name.rpartition(".")[2] for name in programs if name.startswith("benchmarks")}
-    assert written - called == {"__init__", "simulated", "run_all", "torch_unet"}
+    assert written - called == {"__init__", "common", "simulated", "run_all", "torch_unet"}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Puts photos beside what dem_jax made of them: the picture of the README.
 
-    bin/demo && python -m benchmarks.figures.before_after --output=docs/before_after.png \\
+    bin/demo && python -m benchmarks.figures.before_after --output=docs/images/before_after.png \\
         out/demo/astronaut.png out/demo/astronaut/deblurred.png
 """
 

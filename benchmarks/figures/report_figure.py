@@ -1,7 +1,7 @@
 """A picture of the upper part of a report.html, as a browser shows it: that of the README.
 
     bin/browser && bin/demo
-    python -m benchmarks.figures.report_figure --output=docs/report.png \\
+    python -m benchmarks.figures.report_figure --output=docs/images/report.png \\
         out/demo/astronaut/report.html
 """
 
