@@ -187,7 +187,9 @@ def kernels(path):
         f"{FAILED_CORRELATION}, or {FAILED_LOSS:.0f} dB below the true kernel."
     )
     best = max(names, key=lambda n: mean(rows.values(), n), default=None)
-    peer = f"{mean(rows.values(), best):.2f} ({best})" if best else None
+    there = sum(best in row for row in rows.values())
+    name = best if there == len(rows) else f"{best}, {there} photos"
+    peer = f"{mean(rows.values(), best):.2f} ({name})" if best else None
     title = f"Kernels: {KERNEL_SETS.get(label, label)}"
     headline = [own[1], own[2], peer, own[3], whole(own[4])]
     return Section(title, tables.markdown(header, lines), commits(rows.values()), limits, headline)
