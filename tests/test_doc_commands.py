@@ -84,6 +84,7 @@ def _command(path, found, inline):
     rest = re.split(r"\s+(?:>|2>|&&|\||#|\() ?", found["rest"])[0]
     rest = re.sub(r"\[-- FLAGS\]|[\[\]]|\.\.\.| FLAGS\b", " ", rest)  # optional parts are given
     rest = re.sub(r"=N\b", "=2", rest)
+    rest = re.sub(r"(=\w+)(?:\|\w+)+", r"\1", rest)  # the first of several choices
     with contextlib.suppress(ValueError):  # half a command of a script, in shell's own language
         words = shlex.split(rest)
         if "$" not in rest:

@@ -53,7 +53,7 @@ class Section(NamedTuple):
     table: str
     commits: list[str]
     limits: str
-    headline: list[str | float | None]  # blurred, ours, peers, true kernel, seconds
+    headline: list[str | float | None]  # name, blurred, ours, best peer, true kernel, seconds
 
 
 def read(name):
@@ -92,7 +92,14 @@ def plain(name, title, limits, *, rows=None, peers=None):
     """The section of a file with one row a photo."""
     rows = rows or read(name)
     means = {key: mean(rows.values(), key) for key in NAMES}
-    headline = [means["blurred"], means["result"], peers, means["true"], whole(means["seconds"])]
+    headline = [
+        title,
+        means["blurred"],
+        means["result"],
+        peers,
+        means["true"],
+        whole(means["seconds"]),
+    ]
     return Section(title, summary(rows), commits(rows.values()), limits, headline)
 
 
@@ -134,8 +141,9 @@ def lai_nonuniform():
         f"A photo does not tell from which pose of the camera to show the scene. A photo takes "
         f"{seconds} seconds, compiling included, and at most {memory:.0f} MB."
     )
-    headline = [lines[1][1], lines[1][3], None, lines[1][4], seconds]
     title = "Lai's camera shakes, 6 small photos"
+    name = f"{title}, rotation aligned"
+    headline = [name, lines[1][1], lines[1][3], None, lines[1][4], seconds]
     return Section(title, tables.markdown(header, lines), commits(rows.values()), limits, headline)
 
 
@@ -191,7 +199,7 @@ def kernels(path):
     name = best if there == len(rows) else f"{best}, {there} photos"
     peer = f"{mean(rows.values(), best):.2f} ({name})" if best else None
     title = f"Kernels: {KERNEL_SETS.get(label, label)}"
-    headline = [own[1], own[2], peer, own[3], whole(own[4])]
+    headline = [title, own[1], own[2], peer, own[3], whole(own[4])]
     return Section(title, tables.markdown(header, lines), commits(rows.values()), limits, headline)
 
 
@@ -232,7 +240,7 @@ def headline():
     """The table of README.md."""
     header = "PSNR in dB, mean|blurred|**ours**|best peer|true kernel|seconds|commit".split("|")
     lines = [
-        [section.title, *section.headline, ", ".join(section.commits)]
+        [*section.headline, ", ".join(section.commits)]
         for section in sections()
         if section.headline
     ]
