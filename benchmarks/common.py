@@ -1,6 +1,6 @@
 """What the benchmarks share: clock, tables, kept rows, the machine, T_f's step, whole runs.
 
-python benchmarks/common.py        prints the machine, the versions and the seed
+python -m benchmarks.common        prints the machine, the versions and the seed
 """
 
 import argparse
@@ -17,14 +17,15 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
+from benchmarks import simulated
 from dem_jax import main
 from dem_jax.config import ImageNetworkConfig
+from dem_jax.evaluation import camera_shake
 from dem_jax.model import image_network
 from dem_jax.runtime import driver
-from dem_jax.runtime.files import atomic
+from dem_jax.runtime.files import atomic, samples
 from dem_jax.runtime.scale import devices
 
 SEED = 0
@@ -176,13 +177,14 @@ def kept_rows(
 ) -> dict[str, Any]:
     """The tasks' rows, by name, from a JSON file; a task whose row is missing runs and is stored.
 
-    So a run goes on where it stopped. Rows of the file that no task has stay there.
+    So a run goes on where it stopped. Rows of the file that no task has stay there. Each row names
+    the commit that it was measured at.
     """
     path = pathlib.Path(file)
     rows = json.loads(path.read_text()) if path.exists() else {}
     for name, task in tasks.items():
         if name not in rows:
-            rows[name] = task()
+            rows[name] = {"commit": commit(), **task()}
             shown = {k: round(v, 3) for k, v in rows[name].items() if isinstance(v, float)}
             print(name, shown, file=sys.stderr, flush=True)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -190,12 +192,19 @@ def kept_rows(
     return {name: rows[name] for name in tasks}
 
 
-def report(file: str, title: str, about: str, table: str) -> None:
-    """Prints a table, how it was made and on what; also as a page, unless `file` is empty."""
-    text = f"{about}\n\n{machine()}\n\n{table}"
-    print(text)
-    if file:
-        pathlib.Path(file).write_text(f"# {title}\n\n{text}\n")
+def commit() -> str:
+    """The checkout's commit, with "-dirty" where files differ from it; "unknown" outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
+    try:
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def report(title: str, about: str, table: str) -> None:
+    """Prints a table, how it was made and on what."""
+    print(f"# {title}\n\n{about}\n\n{machine()}\n\n{table}")
 
 
 def numbers(text: str) -> list[int]:
@@ -249,25 +258,12 @@ def shaken_picture(
     folder: pathlib.Path, shape: tuple[int, int], *, colour: bool = False
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """A sharp picture that scikit-image brings, resized, and its blurred photo: two files."""
-    from PIL import Image
-
-    from dem_jax.evaluation import camera_shake
-    from dem_jax.runtime.files import samples
-
-    name, mode = ("astronaut", "RGB") if colour else ("camera", "L")
-    with Image.open(samples.sample_path(name)) as picture:
-        sharp = picture.convert(mode).resize(shape[::-1], Image.Resampling.LANCZOS)
+    name = "astronaut" if colour else "camera"
+    sharp = simulated.picture(samples.sample_path(name), shape, colour=colour)
     kernel_key, noise_key = jax.random.split(jax.random.key(SEED))
     kernel = camera_shake.random_kernel(kernel_key, 21)
-    pixels = jnp.asarray(np.asarray(sharp, np.float32).reshape(*shape, -1) / 255)
-    photo = camera_shake.blur_uniform(pixels, kernel)
-    photo = np.asarray(camera_shake.gaussian_noise(noise_key, photo, 0.003))
-    levels = (np.clip(photo, 0, 1) * 255).round().astype(np.uint8)
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = folder / "sharp.png", folder / "shaken.png"
-    sharp.save(paths[0])
-    Image.fromarray(levels if colour else levels[..., 0]).save(paths[1])
-    return paths
+    photo = simulated.shaken(noise_key, sharp, kernel, 0.003)
+    return simulated.save(folder / "sharp.png", sharp), simulated.save(folder / "shaken.png", photo)
 
 
 def machine() -> str:

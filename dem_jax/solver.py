@@ -382,7 +382,7 @@ def finish(
 
     `config.refinement` is the part of the image that is a deconvolution with EM's kernels: T_f is
     smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
-    either (docs/accuracy.md). With `config.grain` the image gets that part of the residual
+    either (benchmarks/NOTEBOOK.md). With `config.grain` the image gets that part of the residual
     g - A(K) f back, which is the photo's own noise, unsharpened. The standard deviation is that of
     `uncertainty`.
     """

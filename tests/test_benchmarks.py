@@ -1,6 +1,9 @@
 """The benchmarks' own arithmetic, and that the collecting script does not stop at a failure."""
 
+import importlib
+import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -13,25 +16,19 @@ import scipy.ndimage
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.model import image_network
 
-FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
 def benchmark_module(monkeypatch):
-    """Imports a benchmark by its name."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-
-    def load(name):
-        module = __import__(name)
-        monkeypatch.delitem(sys.modules, name)
-        return module
-
-    return load
+    """Imports a benchmark by its name, such as quality.levin."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    return lambda name: importlib.import_module(f"benchmarks.{name}")
 
 
 def test_roofline_counts_the_networks_convolutions(benchmark_module):
     """Counted in the program that JAX traces, where every convolution stands with its shapes."""
-    roofline = benchmark_module("roofline")
+    roofline = benchmark_module("speed.roofline")
     size, channels, levels, inputs = 48, 6, 3, 5
     config = ImageNetworkConfig(channels=channels, levels=levels)
     z = jax.ShapeDtypeStruct((size, size, inputs), jnp.float32)
@@ -59,7 +56,7 @@ def multiplications(jaxpr):
 
 
 def test_bars_are_collected_and_failures_said(tmp_path, monkeypatch, benchmark_module):
-    run_all, common = benchmark_module("run_all"), benchmark_module("common")
+    run_all, common = benchmark_module("speed.run_all"), benchmark_module("common")
     (tmp_path / "good.py").write_text(
         f'"""What is good?"""\nprint("| a |")\nprint({common.bar("it", 2.0, 1.0, "s")!r})\n'
     )
@@ -77,38 +74,41 @@ def test_bars_are_collected_and_failures_said(tmp_path, monkeypatch, benchmark_m
 
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path):
-    script, output = FOLDER / "run_all.py", tmp_path / "all.md"
-    command = [sys.executable, str(script), "--tiny", f"--output={output}"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.speed.run_all", "--tiny"]
+    command += [f"--output={tmp_path / 'all.md'}"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 @pytest.mark.slow
 def test_the_gpu_benchmark_runs():
-    command = [sys.executable, str(FOLDER / "gpu.py"), "--tiny"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "benchmarks.speed.gpu", "--tiny"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "Where a gradient step's time goes" in done.stdout
 
 
-def test_kept_rows_go_on_where_a_run_stopped(tmp_path, benchmark_module):
+def test_kept_rows_go_on_where_a_run_stopped(tmp_path, benchmark_module, monkeypatch):
     common, file = benchmark_module("common"), tmp_path / "rows.json"
+    monkeypatch.setattr(common, "commit", lambda: "a1")
 
     def stop():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         common.kept_rows(file, {"first": lambda: {"psnr": 30.0}, "second": stop})
+    monkeypatch.setattr(common, "commit", lambda: "b2")
     rows = common.kept_rows(file, {"first": stop, "second": lambda: {"psnr": 20.0}})
-    assert rows == {"first": {"psnr": 30.0}, "second": {"psnr": 20.0}}
+    first, second = {"commit": "a1", "psnr": 30.0}, {"commit": "b2", "psnr": 20.0}
+    assert rows == {"first": first, "second": second}
 
 
 def test_ceiling_tells_the_part_of_the_gap_that_is_closed(benchmark_module):
-    ceiling = benchmark_module("ceiling")
+    ceiling = benchmark_module("quality.ceiling")
     rows = {}
     for seed, em in enumerate((32.0, 34.0)):
-        rows[f"blind/im1_kernel1/{seed}"] = {"blurred": 22.0, "warm_start": 30.0, "em": em}
-        rows[f"ceiling/im1_kernel1/{seed}"] = {"psnr": 35.0}
+        rows[f"blind/im1_kernel1/{seed}"] = {"blurred": 22.0, "start": 30.0, "result": em}
+        rows[f"ceiling/im1_kernel1/{seed}"] = {"result": 35.0}
     line = ceiling.table(rows).splitlines()[2]  # 3 of 5 dB are won; seeds are 2 dB apart
     cells = [float(cell) for cell in line.split("|")[2:-1]]
     assert cells == [22.0, 30.0, 33.0, 35.0, 2.0, 60.0, 2.0]
@@ -117,7 +117,7 @@ def test_ceiling_tells_the_part_of_the_gap_that_is_closed(benchmark_module):
 def test_true_kernel_is_turned_as_the_blur_was(tmp_path, benchmark_module):
     from PIL import Image
 
-    ceiling = benchmark_module("ceiling")
+    ceiling = benchmark_module("quality.ceiling")
     rng = np.random.default_rng(0)
     sharp = rng.integers(0, 256, (48, 48), np.uint8)
     kernel = np.zeros((5, 5), np.uint8)
@@ -130,3 +130,28 @@ def test_true_kernel_is_turned_as_the_blur_was(tmp_path, benchmark_module):
         photo = scipy.ndimage.convolve(sharp / 255, blurring, mode="nearest")[..., None]
         found = ceiling.true_kernel(tmp_path, "im1_kernel1", photo)
         np.testing.assert_allclose(found[0], blurring, atol=1e-6)
+
+
+def test_the_results_are_made_from_the_rows(benchmark_module):
+    results = benchmark_module("figures.results_page")
+    assert (ROOT / "docs" / "results.md").read_text() == results.page()
+    front = (ROOT / "README.md").read_text()
+    assert front == results.readme(front)
+    assert sum(any(map(str.isalnum, word)) for word in results.page().split()) < 600
+
+
+def test_new_rows_of_kernels_get_a_table(tmp_path, monkeypatch, benchmark_module):
+    results = benchmark_module("figures.results_page")
+    shutil.copytree(results.RESULTS, tmp_path / "results")
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    row = {"blurred": 20.0, "ours": 30.0, "true": 34.0, "seconds": 9.0, "memory": 900.0}
+    row |= {"correlation": 0.9, "agreement": 0.8, "kernel_size": 31}
+    failed = row | {"correlation": 0.6, "ours": 22.0, "commit": "a1b2c3d"}
+    rows = {"one": row | {"peer, correlation": 0.7, "peer": 28.0}, "two": failed}
+    (tmp_path / "results" / "kernels_new.json").write_text(json.dumps(rows))
+    text = results.page()
+    assert "| ours | 2 | 0.750 | 20.00 | 26.00 | 34.00 | 9 | 900 |" in text
+    assert "| peer (ours there: 30.00) | 1 | 0.700 | 20.00 | 28.00 | 34.00 | - | - |" in text
+    assert "1 of 2 fail" in text
+    assert "Commits a1b2c3d, not recorded." in text
+    assert "| 20.00 | 26.00 | 28.00 (peer, 1 photos) | 34.00 | 9 |" in results.headline()

@@ -38,15 +38,17 @@ SOURCES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(path for path in (ROOT / "bin").iterdir() if path.is_file()),
     *sorted((ROOT / "configs").glob("*.flags")),
-    *sorted((ROOT / "benchmarks").glob("*.py")),
-    *sorted((ROOT / "benchmarks").glob("*.flags")),
+    *sorted((ROOT / "benchmarks").rglob("*.py")),
+    *sorted((ROOT / "benchmarks").rglob("*.flags")),
+    ROOT / "benchmarks" / "NOTEBOOK.md",
     *(ROOT / "dem_jax" / f"{name}.py" for name in ("main", "evaluate", "shake")),
 ]
 PROGRAM = re.compile(
     r"""(?:"?\S*\bpython3?"?[ ]-m[ ]dem_jax\.(?P<module>main|evaluate|shake)
         |\S*bin/(?P<console>dem-jax)"?(?=[ ]--)|^(?P<plain>dem-jax)(?=[ ]--)
         |(?P<image>docker[ ]run.*?[ ]dem_jax:\w+)
-        |python[ ](?P<script>benchmarks/\w+\.py))(?P<rest>.*)""",
+        |python[ ](?:-m[ ](?P<script>benchmarks[.\w]+)|(?P<path>benchmarks/[\w/]+)\.py))
+        (?P<rest>.*)""",
     re.VERBOSE,
 )
 
@@ -82,10 +84,12 @@ def _command(path, found, inline):
     rest = re.split(r"\s+(?:>|2>|&&|\||#|\() ?", found["rest"])[0]
     rest = re.sub(r"\[-- FLAGS\]|[\[\]]|\.\.\.| FLAGS\b", " ", rest)  # optional parts are given
     rest = re.sub(r"=N\b", "=2", rest)
+    rest = re.sub(r"(=\w+)(?:\|\w+)+", r"\1", rest)  # the first of several choices
     with contextlib.suppress(ValueError):  # half a command of a script, in shell's own language
         words = shlex.split(rest)
         if "$" not in rest:
-            name = found["script"] or f"dem_jax.{found['module'] or 'main'}"
+            script = found["script"] or (found["path"] or "").replace("/", ".")
+            name = script or f"dem_jax.{found['module'] or 'main'}"
             yield Command(str(path.relative_to(ROOT)), name, words, inline)
 
 
@@ -113,12 +117,13 @@ def parse_script(monkeypatch):
         raise Parsed(known, rest)
 
     def run(script, words):
-        monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+        monkeypatch.syspath_prepend(str(ROOT))
         monkeypatch.setattr(argparse.ArgumentParser, "parse_known_args", stop)
         monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop_strictly)
         monkeypatch.setattr(sys, "argv", [script, *words])
+        path = ROOT / f"{script.replace('.', '/')}.py"
         with pytest.raises(Parsed) as parsed:
-            runpy.run_path(str(ROOT / script), run_name="__main__")
+            runpy.run_path(str(path), run_name="__main__")
         return parsed.value.args
 
     return run
@@ -177,9 +182,9 @@ def test_commands_are_found():
     assert {f"configs/{path.name}" for path in (ROOT / "configs").iterdir()} <= sources
     programs = {command.program for command in found}
     assert {f"dem_jax.{name}" for name in ("main", "evaluate", "shake")} <= programs
-    written = {path.name for path in (ROOT / "benchmarks").glob("*.py")}
-    called = {pathlib.Path(name).name for name in programs if name.startswith("benchmarks")}
-    assert written - called == {"common.py", "run_all.py", "torch_unet.py"}
+    written = {path.stem for path in (ROOT / "benchmarks").rglob("*.py")}
+    called = {name.rpartition(".")[2] for name in programs if name.startswith("benchmarks")}
+    assert written - called == {"__init__", "common", "simulated", "run_all", "torch_unet"}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,7 @@ def test_wrong_commands_are_found_out(words, tmp_path, monkeypatch):
 @pytest.mark.parametrize("words", [["--kernals=3"], ["--size=large"]])
 def test_wrong_arguments_of_scripts_are_found_out(words, parse_script):
     with pytest.raises((AssertionError, SystemExit)):
-        parse_script("benchmarks/chains.py", words)
+        parse_script("benchmarks.speed.chains", words)
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.suffix == ".md"], ids=lambda p: p.name)

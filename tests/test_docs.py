@@ -9,7 +9,9 @@ import pytest
 from dem_jax import main
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("**/*.md")])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "NOTEBOOK.md"]
+)
 SCRIPTS = sorted(
     path
     for path in [*(ROOT / "bin").iterdir(), ROOT / ".ci" / "run"]
@@ -20,9 +22,9 @@ SCRIPTS = sorted(
 def test_flags_of_the_readme_exist():
     rows = re.findall(r"^\| (`--.*?) \|", (ROOT / "README.md").read_text(), re.M)
     named = {name for row in rows for name in re.findall(r"`--(\w+)`", row)}
-    assert len(named) > 10
+    assert 0 < len(named) <= 8  # a reader has a minute; --help has them all
     known = set(main.define_flags())
-    assert named <= known
+    assert named - {"flagfile"} <= known
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -6,7 +6,7 @@ All samples of an E-step share its kernels, so their spread does not hold what i
 kernels are. A kernel that is a little wrong displaces what the image shows, here and there, by some
 part s of a pixel. Chains at a low temperature spread less than the photo's noise lets them, so that
 a times the noise is added. And the detail beside T_f expects texture everywhere, also where there
-is none, so that only a part c of the samples' deviation counts. docs/calibration.md has how well
+is none, so that only a part c of the samples' deviation counts. docs/results.md has how well
 this describes the errors.
 """
 

@@ -184,9 +184,8 @@ def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array,
         tolerance: mass that one kernel may lose at one edge, between 0 and 1.
 
     Returns:
-        kernels: [P, k, k], and
-        shift: [2] int32, (row, column) by which they moved; `translate(latent, -shift)` moves the
-            latent image so that the photo stays explained.
+        The kernels [P, k, k], and the shift [2] int32, (row, column), by which they moved:
+        `translate(latent, -shift)` moves the latent image so that the photo stays explained.
 
     >>> kernels, shift = recentre(jnp.zeros((1, 5, 5)).at[0, 3, 1].set(1.0))
     >>> shift.tolist(), float(kernels[0, 2, 2])

@@ -21,7 +21,7 @@ from dem_jax.types import BlurOperator
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth, of edges only
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
-_ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: docs/accuracy.md
+_ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: benchmarks/NOTEBOOK.md
 _SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
 _SHORT, _SLACK = 0.6, 0.5  # part of it, pixels: what kernels may lack without a penalty
 
