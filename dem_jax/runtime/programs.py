@@ -40,7 +40,7 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
-        if solver.overview is not None:
+        if solver.overview is not None and solver.refine is not None:
             self._jitted["overview"] = jax.jit(solver.overview, static_argnums=1)
             self._jitted["refine"] = jax.jit(solver.refine, static_argnums=2)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
