@@ -74,7 +74,8 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     return find.overview(_view(photo), kernel_size=config.kernel_size)
 
 
-def refine(photo: jax.Array | Given, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+@promotion.standard
+def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     """The kernel [k, k] of a photo [H, W, C] in its own pixels, from one in overview pixels.
 
     >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((17, 17)) / 289
