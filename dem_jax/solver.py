@@ -390,7 +390,7 @@ def finish(
     model = model or paper_model(config)
     mean = state.mean
     if config.refinement:
-        sharp = _deconvolved(state.kernels, problem, model)
+        sharp = _deconvolved(state.kernels, state.noise_std, problem, model)
         mean = mean + config.refinement * (sharp - mean)
     kernels, shift = blur.recentre(state.kernels)
 
@@ -417,13 +417,20 @@ def finish(
     )
 
 
-def _deconvolved(kernels: jax.Array, problem: Problem, model: Model) -> jax.Array:
-    """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter."""
+def _deconvolved(
+    kernels: jax.Array, residual_std: jax.Array, problem: Problem, model: Model
+) -> jax.Array:
+    """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter.
+
+    What EM's images leave over, `residual_std` [], is the photo's noise and all that the model
+    does not know, such as JPEG: the deconvolution must not explain it either.
+    """
     known = problem.weight > 0
     size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
     white = problem.gain * likelihood.CLIPPED
     trust = likelihood.without_saturation(problem.photo, problem.weight, white)
-    weight = prior_weight(problem.noise_std, kernel_error(len(kernels), after_em=True))
+    noise_std = jnp.maximum(problem.noise_std, residual_std)
+    weight = prior_weight(noise_std, kernel_error(len(kernels), after_em=True))
     return deconvolve(
         problem.photo, kernels, weight, blur=model.blur, trust=trust, white=white, size=size
     )
