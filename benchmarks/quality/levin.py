@@ -22,8 +22,10 @@ from dem_jax import solver
 from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
+from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import Programs
 from dem_jax.solver import make_solver
+from dem_jax.types import Given
 
 COLUMNS = {
     "blurred": "blurred",
@@ -38,8 +40,9 @@ COLUMNS = {
 
 def restore(programs, photo, config, seed):
     """(start's image, its kernel, result) of one photo, as the driver does it."""
-
-    key, photo = jax.random.key(seed), jnp.asarray(photo)
+    key, photo = jax.random.key(seed), Given(jnp.asarray(photo))
+    if config.patch_grid == (1, 1) and programs.has("overview"):
+        config, photo, _ = first_look(programs, photo, config)
     functions = solver.Solver(*[functools.partial(programs, n) for n in solver.Solver._fields])
     programs.begin(key, photo, config)
     state, problem = solver.begin(key, photo, config, solver=functions)

@@ -14,6 +14,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
+from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, in_thread
@@ -21,7 +22,6 @@ from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
-from dem_jax.start import views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
@@ -133,14 +133,9 @@ class Desk:
         wanted = config.warm_start and config.patch_grid == (1, 1)
         if not (wanted and self.programs.has("overview")):
             return config
-        given = self._in_bucket(photo)
-        self.choice = self.call("overview", given, config)
-        scale = views.overview_scale(given.pixels.shape[:2])
-        config = sizes.fitted(config, np.asarray(self.choice.kernel), scale)
-        kernel = np.asarray(self.call("refine", given, self.choice.kernel, config))
-        config = sizes.fitted(config, kernel, 1.0)
-        self._kernel = sizes.cropped(kernel, config.kernel_size)
-        return config
+        seen = first_look(self.call, self._in_bucket(photo), config)
+        self.choice, self._kernel = seen.choice, seen.given.kernel
+        return seen.config
 
     def given(self, photo: images.Photo) -> Any:
         """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
