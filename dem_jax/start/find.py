@@ -11,7 +11,6 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage
 
 from dem_jax.solve import fourier
 from dem_jax.start import edges, views
@@ -107,6 +106,8 @@ def extent(kernel: np.ndarray) -> int:
     >>> extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
     3
     """
+    from scipy import ndimage
+
     parts, count = ndimage.label(kernel > 0, np.ones((3, 3)))
     mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
     main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
