@@ -1,6 +1,6 @@
 """How good is the start's kernel alone, without EM, its size unknown?
 
-    python benchmarks/quality/kernels.py --data=DIR --set=lai|levin|sharp --rows=FILE \\
+    python -m benchmarks.quality.kernels --data=DIR --set=lai|levin|sharp --rows=FILE \\
         [--processes=2] [--only='text*'] [--bound=75] [--cache=DIR] [--kernels=DIR]
 
 DIR holds the folders lai (uniform, sharp, kernels, peer_kernels) and levin (blurry, sharp,
@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchmarks import common
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics, tables
@@ -165,6 +166,7 @@ def measure(data, set_name, name, bound, kept):
     both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
     best, true = max(both, key=lambda pair: pair[0])
     row = {
+        "commit": common.commit(),
         "correlation": float(metrics.kernel_correlation(found, true)),
         "agreement": float(choice.agreement),
         "kernel_size": config.kernel_size,
