@@ -106,7 +106,7 @@ def alternate(
     canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
     share = _share(view)
     useful = mask * most_useful(view, photo_edges, setting.useless, kernel.shape[0])
-    useful = _trusted(view, useful, photo_edges, kernel.shape[0])
+    useful, photo_edges = _trusted(view, useful, photo_edges, kernel.shape[0])
 
     def once(carry, _):
         kernel, sparsity = carry
@@ -125,7 +125,7 @@ def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
     weight = judging_weight(view)
     canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
-    where = _trusted(view, mask, photo_edges, kernel.shape[0])
+    where, photo_edges = _trusted(view, mask, photo_edges, kernel.shape[0])
     fraction = _LAST_FRACTION * _share(view)
 
     def once(kernel, _):
@@ -155,13 +155,16 @@ def judging_weight(view: View) -> jax.Array:
     return 8.0 * (estimate_noise_std(view.plane[..., None], size=view.size) ** 2 + 0.003**2)
 
 
-def _trusted(view: View, useful: jax.Array, photo_edges: jax.Array, window: int) -> jax.Array:
-    """What of the useful edges has no clipped pixel near."""
+def _trusted(
+    view: View, useful: jax.Array, photo_edges: jax.Array, window: int
+) -> tuple[jax.Array, jax.Array]:
+    """The useful places that have no clipped pixel near, the photo's edges that hold none."""
     if view.trusted is None:
-        return useful
+        return useful, photo_edges
     gap = [(0, n - m) for n, m in zip(useful.shape, view.plane.shape, strict=True)]
     untrusted = jnp.pad(1 - view.trusted.astype(useful.dtype), gap)
-    return edges.far_from(untrusted, useful, photo_edges, window)
+    clean_edges = photo_edges * (1 - edges.widened(untrusted, 3))[None]
+    return edges.far_from(untrusted, useful, window), clean_edges
 
 
 def _share(view: View) -> jax.Array | float:
