@@ -32,6 +32,7 @@ _ALTERNATIONS = 5  # of image and kernel at every level
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _LEAST_SPARSITY = 1e-4  # squared image units
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
+_FEW_CLIPPED = 0.05  # of the pixels of a view
 _COARSEST = 5  # pixels: the window at the coarsest level
 _LEAST_SIDE = 16  # pixels of the coarsest picture
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
@@ -158,13 +159,19 @@ def judging_weight(view: View) -> jax.Array:
 def _trusted(
     view: View, useful: jax.Array, photo_edges: jax.Array, window: int
 ) -> tuple[jax.Array, jax.Array]:
-    """The useful places that have no clipped pixel near, the photo's edges that hold none."""
+    """The useful places that have no clipped pixel near, the photo's edges that hold none.
+
+    Only where few are clipped: those are lamps and hot pixels, whose light is unknown. Many are
+    white paper or sky, whose edges tell the kernel as others do.
+    """
     if view.trusted is None:
         return useful, photo_edges
     gap = [(0, n - m) for n, m in zip(useful.shape, view.plane.shape, strict=True)]
     untrusted = jnp.pad(1 - view.trusted.astype(useful.dtype), gap)
+    few = jnp.sum(untrusted) < _FEW_CLIPPED * view.plane.size
     clean_edges = photo_edges * (1 - edges.widened(untrusted, 3))[None]
-    return edges.far_from(untrusted, useful, window), clean_edges
+    far = edges.far_from(untrusted, useful, window)
+    return jnp.where(few, far, useful), jnp.where(few, clean_edges, photo_edges)
 
 
 def _share(view: View) -> jax.Array | float:
