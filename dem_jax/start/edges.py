@@ -23,12 +23,14 @@ def usefulness(edges: jax.Array, window: int) -> jax.Array:
     Returns:
       [H, W].
     """
-    add = lambda plane: lax.reduce_window(  # noqa: E731
-        plane, 0.0, lax.add, (window, 1), (1, 1), "SAME"
-    )
-    total = lambda plane: add(add(plane).T).T  # noqa: E731
-    sums = jnp.sqrt(total(edges[0]) ** 2 + total(edges[1]) ** 2)
-    return sums / (total(jnp.sqrt(jnp.sum(edges**2, 0))) + _FLAT)
+    sums = jnp.sqrt(_sums(edges[0], window) ** 2 + _sums(edges[1], window) ** 2)
+    return sums / (_sums(jnp.sqrt(jnp.sum(edges**2, 0)), window) + _FLAT)
+
+
+def _sums(plane: jax.Array, width: int) -> jax.Array:
+    """[H, W] sums over squares of `width` pixels, odd, around each pixel."""
+    plane = lax.reduce_window(plane, 0.0, lax.add, (width, 1), (1, 1), "SAME")
+    return lax.reduce_window(plane, 0.0, lax.add, (1, width), (1, 1), "SAME")
 
 
 def strongest(edges: jax.Array, where: jax.Array, fraction: jax.Array | float) -> jax.Array:
