@@ -12,7 +12,7 @@ _ENOUGH = 0.25  # of the useful places: fewer do not tell the kernel
 
 
 def usefulness(edges: jax.Array, window: int) -> jax.Array:
-    """The ratio r = |sum grad g| / (sum |grad g| + 0.5) over windows of the kernel's size, in [0, 1).
+    """The ratio |sum grad g| / (sum |grad g| + 0.5) over windows of the kernel's size, below 1.
 
     Near one at a long edge, near zero where the gradients of fine structures cancel each other.
 

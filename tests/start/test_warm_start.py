@@ -9,8 +9,8 @@ from dem_jax import solver
 from dem_jax.config import DeblurConfig, WarmStartConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
-from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
+from dem_jax.runtime.first_look import first_look
 from dem_jax.start import warm_start as module
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import luma, named_starts, warm_start
@@ -22,14 +22,18 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     photo = images.read_photo(data_folder / "levin" / "blurry" / "im2_kernel7_img.png").pixels
     truth = images.read_photo(data_folder / "levin" / "sharp" / "im2.png").pixels
 
-    look = jax.jit(solver.overview, static_argnums=1)
+    programs = {
+        "overview": jax.jit(solver.overview, static_argnums=1),
+        "refine": jax.jit(solver.refine, static_argnums=2),
+    }
     prepare = jax.jit(solver.prepare, static_argnums=2)
 
     def psnr(bound):
-        config = DeblurConfig(kernel_size=bound)
-        kernel = look(photo, config).kernel
-        config = sizes.fitted(config, np.asarray(kernel), photo.shape)
-        problem = prepare(jax.random.key(0), Given(photo, overview=kernel), config)
+        bounded = DeblurConfig(kernel_size=bound)
+        config, given, _ = first_look(
+            lambda name, *args: programs[name](*args), Given(photo), bounded
+        )
+        problem = prepare(jax.random.key(0), given, config)
         half = config.kernel_size // 2
         latent = (problem.start_latent / problem.gain)[half:-half, half:-half]
         return protocols.levin_score(np.clip(np.asarray(latent), 0, 1), truth)["psnr"]
