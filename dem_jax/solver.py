@@ -70,8 +70,13 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     >>> first.kernel.shape, first.agreement.shape
     ((17, 17), ())
     """
-    photo = _given(photo)
-    return find.overview(_view(photo), kernel_size=config.kernel_size)
+    return find.overview(_view(_given(photo)), kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def closer_look(photo: Any, config: DeblurConfig) -> Choice:
+    """`overview` in four times the pixels, for photos whose candidates disagree there."""
+    return find.overview(_view(_given(photo)), kernel_size=config.kernel_size, closer=2)
 
 
 @promotion.standard
@@ -97,6 +102,7 @@ class Solver(NamedTuple):
     restore: Callable[..., Any] = restore
     # Before `prepare`, which does both itself where it is given no kernel; None: there is no such.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
+    closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
 
 
@@ -116,7 +122,7 @@ def make_solver(
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
     >>> make_solver()._fields
-    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'refine')
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
@@ -156,7 +162,7 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    found = (overview, refine) if kernels is None and starts is None else (None, None)
+    found = (overview, closer_look, refine) if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *found)
 
 

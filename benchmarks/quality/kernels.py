@@ -39,7 +39,7 @@ from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
-from dem_jax.start import views
+from dem_jax.start import find, views
 from dem_jax.start.warm_start import luma
 
 NOISE = 0.003  # of the set `sharp`, image units
@@ -121,10 +121,6 @@ def timed(function, args, *static):
     return result, time.monotonic() - began
 
 
-def overview(photo, config):
-    return solver.overview(photo, config)
-
-
 def restored_psnr(case, kernel):
     """dB of the luma of the photo's deconvolution with a kernel."""
     plane = luma(jnp.asarray(case.photo))[..., None]
@@ -156,7 +152,10 @@ def measure(data, set_name, name, bound, kept):
     photo = jnp.asarray(case.photo)
     largest = sizes.largest_kernel_size(min(photo.shape[:2]))
     config = DeblurConfig(kernel_size=min(bound or largest, largest))
-    choice, first = timed(overview, (photo,), config)
+    choice, first = timed(solver.overview, (photo,), config)
+    if find.is_doubtful(choice, photo.shape[:2]):
+        choice, more = timed(solver.closer_look, (photo,), config)
+        first += more
     scale = views.overview_scale(photo.shape[:2])
     config = sizes.fitted(config, np.asarray(choice.kernel), scale)
     found, second = timed(solver.refine, (photo, choice.kernel), config)

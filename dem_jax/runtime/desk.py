@@ -27,6 +27,7 @@ from dem_jax.types import Given
 
 _STAGES = {
     "overview": "first look",
+    "closer_look": "closer look",
     "refine": "kernel",
     "prepare": "warm start",
     "init": "first networks",

@@ -40,8 +40,9 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
-        if solver.overview is not None and solver.refine is not None:
+        if solver.overview is not None:
             self._jitted["overview"] = jax.jit(solver.overview, static_argnums=1)
+            self._jitted["closer_look"] = jax.jit(solver.closer_look, static_argnums=1)
             self._jitted["refine"] = jax.jit(solver.refine, static_argnums=2)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}

@@ -29,6 +29,7 @@ from dem_jax.start.views import View
 
 _LARGEST_WINDOW = 43  # overview pixels
 _LEAST_WINDOW = 5  # pixels, of every view
+_SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
 _LAST_ALTERNATIONS = 2  # at full size
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 
@@ -44,19 +45,30 @@ def find(photo: View, *, kernel_size: int) -> tuple[jax.Array, jax.Array]:
     return refined(photo, choice.kernel, kernel_size=kernel_size), choice.agreement
 
 
-def overview(photo: View, *, kernel_size: int) -> Choice:
+def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     """The best of several candidates [w, w] in overview pixels.
 
-    The overview's `views.overview_scale` tells their size; w is that of `kernel_size` there.
+    The overview's `views.overview_scale` tells their size; w is that of `kernel_size` there. Small
+    text that is smeared far is not to be seen there, and the candidates disagree; then a look that
+    is `closer` by 2 helps. What it finds is made smaller, to overview pixels.
     """
     photo = _stretched(photo)
     shape = photo.plane.shape
-    scale = views.overview_scale(shape)
-    seen = views.view(photo, views.overview_shape(shape), scale)
-    window = overview_window(shape, kernel_size)
+    scale = views.overview_scale(shape, closer)
+    seen = views.view(photo, views.overview_shape(shape, closer), scale)
+    window = overview_window(shape, kernel_size, closer)
     settings = Setting(*[jnp.asarray(field) for field in CANDIDATES])
     kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(settings)
-    return choose(seen, kernels)
+    choice = choose(seen, kernels)
+    if closer == 1:
+        return choice
+    smaller = overview_window(shape, kernel_size), views.overview_scale(shape) / scale
+    return choice._replace(kernel=views.zoom_kernel(choice.kernel, *smaller))
+
+
+def is_doubtful(choice: Choice, shape: views.Shape) -> bool:
+    """Whether a closer look at a photo of `shape` may help."""
+    return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE
 
 
 def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
@@ -88,13 +100,14 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     return polish(at(1.0), kernel)
 
 
-def overview_window(shape: views.Shape, kernel_size: int) -> int:
+def overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:
     """Pixels of kernels in the overview of a photo [H, W] whose kernels have `kernel_size`.
 
     >>> overview_window((680, 1024), 151), overview_window((255, 255), 31)
     (43, 31)
     """
-    return min(_window(kernel_size, views.overview_scale(shape)), _LARGEST_WINDOW)
+    largest = closer * (_LARGEST_WINDOW - 1) + 1
+    return min(_window(kernel_size, views.overview_scale(shape, closer)), largest)
 
 
 def extent(kernel: np.ndarray) -> int:

@@ -2,8 +2,8 @@
 
 At every level of a pyramid the starts alternate between the two,
 
-    f = argmin |k * f - g|^2 + lambda |grad f|_0         (half-quadratic splitting, FFT)
-    k = argmin |k * grad f - grad g|^2 + ridge |k|^2     (non-negative, on k x k pixels)
+    f = argmin |k * f - g|^2 + lambda |grad f|_0                         (half-quadratic, FFT)
+    k = argmin |k * grad f - grad g|^2 + ridge |k|^2 + smooth |grad k|^2    (k >= 0, k x k pixels)
 
 after Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013,
 and Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014.
@@ -22,6 +22,7 @@ ALTERNATIONS = 5  # of image and kernel at every level of the pyramid
 SPLITTINGS = 24  # half-quadratic steps for every image
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
+_FINEST_VALUES = 8.0  # the same for values (Pan et al.)
 _LEAST_SPARSITY = 1e-4  # squared image units
 _LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
 
@@ -53,9 +54,19 @@ def next_sparsity(sparsity: jax.Array) -> jax.Array:
 
 
 def l0_latent(
-    photo: jax.Array, kernel: jax.Array, sparsity: jax.Array, splittings: int
+    photo: jax.Array,
+    kernel: jax.Array,
+    sparsity: jax.Array,
+    splittings: int,
+    *,
+    plain: jax.Array | float = 0.0,
+    background: jax.Array | float = 1.0,
 ) -> jax.Array:
-    """The image of few edges that explains the photo; both on the canvas."""
+    """The image of few edges that explains the photo; both on the canvas.
+
+    With `plain` = 1 the image also has few values other than `background`, as text on paper has:
+    lambda |f - b|_0 is added. Where the expected background is not the photo's, little is lost.
+    """
     shape = photo.shape
     transfer = fourier.transfer_function(kernel, shape)
     gradient = fourier.difference_transfer(shape)
@@ -64,14 +75,19 @@ def l0_latent(
     first = 2 * sparsity
     penalties = first * (_FINEST_SPLITTING / first) ** jnp.linspace(0, 1, splittings)
 
-    def split(latent, penalty):
+    values = plain * first * (_FINEST_VALUES / first) ** jnp.linspace(0, 1, splittings)
+
+    def split(latent, pair):
+        penalty, value = pair
         edges = fourier.differences(latent)
         kept = jnp.sum(edges**2, 0) >= sparsity / penalty
         prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges * kept[None]), 0)
-        spectrum = (data + penalty * prior) / (power[0] + penalty * power[1])
+        other = value * (latent - background) ** 2 >= sparsity
+        flat = jnp.fft.rfft2(jnp.where(other, latent, background))
+        spectrum = (data + value * flat + penalty * prior) / (power[0] + value + penalty * power[1])
         return jnp.fft.irfft2(spectrum, s=shape), None
 
-    return lax.scan(split, photo, penalties)[0]
+    return lax.scan(split, photo, (penalties, values))[0]
 
 
 def fit_kernel(
@@ -80,19 +96,24 @@ def fit_kernel(
     support: jax.Array,
     ridge: float,
     *,
+    smoothness: float = 0.0,
     iterations: int = 80,
 ) -> jax.Array:
     """Non-negative least squares for the kernel between two sets of gradient planes.
 
-    min_{k >= 0} sum_d |k * e_d - h_d|^2 / |e|^2 + ridge |k|^2 depends on the planes only through
-    the autocorrelation of e and its correlation with h, so that an iteration (FISTA) costs one
-    small transform, whatever the photo's size.
+        min_{k >= 0} sum_d |k * e_d - h_d|^2 / |e|^2 + ridge |k|^2 + smoothness |w grad k|^2
+
+    w being the window's pixels along a side: what is smooth is so in units of the kernel, whatever
+    the photo's resolution. The sum depends on the planes only through the autocorrelation of e and
+    its correlation with h, so that an iteration (FISTA) costs one small transform, whatever the
+    photo's size.
 
     Args:
       latent_edges: e, [D, ...] canvas planes, zero outside the photo.
       photo_edges: h, the same shape.
       support: [k, k], 1 where the kernel may be positive.
       ridge: relative to the power of e.
+      smoothness: the same, of the kernel's differences.
       iterations: FISTA steps; few of them leave the ill-determined high frequencies smooth.
 
     Returns:
@@ -101,7 +122,9 @@ def fit_kernel(
     size = support.shape[0]
     auto, cross = correlations(latent_edges, photo_edges, size)
     energy = jnp.maximum(auto[size - 1, size - 1], 1e-12)
-    transfer = autocorrelation_transfer(auto / energy)
+    differences = (smoothness * size**2) * jnp.asarray([[0, -1, 0], [-1, 4, -1], [0, -1, 0]])
+    smoothed = (auto / energy).at[size - 2 : size + 1, size - 2 : size + 1].add(differences)
+    transfer = autocorrelation_transfer(smoothed)
     kernel = non_negative_least_squares(
         lambda kernel: convolve(kernel, transfer) + ridge * kernel,
         cross / energy,

@@ -2,7 +2,7 @@
 
 At every level, alternately,
 
-    f = argmin |k * f - g|^2 + lambda |grad f|_0              (half-quadratic splitting, FFT)
+    f = argmin |k * f - g|^2 + lambda |grad f|_0 (+ lambda |f - b|_0)     (half-quadratic, FFT)
     k = argmin |k * e - grad g|^2 + ridge |k|^2, k >= 0       e: strong, useful edges of grad f
 
 and at last, at full size, with the hyper-Laplacian prior |grad f|^0.8 in place of the L0 one.
@@ -39,6 +39,7 @@ _LEAST_SIDE = 16  # pixels of the coarsest picture
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
 _LAST_FRACTION = 0.2
 _LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
+_LAST_SMOOTHNESS = 6e-6  # of its kernel, relative to the power of the edges
 
 
 class Setting(NamedTuple):
@@ -49,14 +50,18 @@ class Setting(NamedTuple):
     useless: Any  # part of the photo, the least useful, whose gradients do not
     least_entry: Any  # smaller kernel entries, relative to the largest, are dropped
     least_island: Any  # smaller separate parts of the kernel, by mass, are dropped
+    plain: Any = 0.0  # 1: few values differ from the background's either, see `l0_latent`
+    background: Any = 1.0  # of the stretched photo: 1 is white, 0 is black
 
 
 CANDIDATES = Setting(
-    sparsity=(3.2e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2, 1.6e-2, 8e-3, 1.6e-2),
-    fraction=(0.05, 0.05, 0.1, 0.1, 0.15, 0.1, 0.1, 0.1),
-    useless=(0.5, 0.5, 0.2, 0.1, 0.2, 0.3, 0.2, 0.2),
-    least_entry=(0.1, 0.02, 0.05, 0.02, 0.05, 0.05, 0.05, 0.12),
-    least_island=(0.05, 0.05, 0.15, 0.1, 0.15, 0.1, 0.1, 0.03),
+    sparsity=(3.2e-2, 3.2e-2, 8e-3, 1.6e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2),
+    fraction=(0.05, 0.05, 0.1, 0.1, 0.05, 0.1, 0.15, 0.15),
+    useless=(0.5, 0.5, 0.2, 0.2, 0.5, 0.2, 0.2, 0.2),
+    least_entry=(0.1, 0.02, 0.05, 0.12, 0.02, 0.05, 0.05, 0.05),
+    least_island=(0.05, 0.05, 0.1, 0.03, 0.05, 0.15, 0.15, 0.15),
+    plain=(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0),
+    background=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0),
 )
 FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
 LAST = FINER._replace(sparsity=1e-3)
@@ -111,7 +116,14 @@ def alternate(
 
     def once(carry, _):
         kernel, sparsity = carry
-        latent = l0_latent(canvas, kernel, sparsity, SPLITTINGS)
+        latent = l0_latent(
+            canvas,
+            kernel,
+            sparsity,
+            SPLITTINGS,
+            plain=setting.plain,
+            background=setting.background,
+        )
         found = edges.strongest(fourier.differences(latent), useful, share * setting.fraction)
         kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
         kernel = clean(kernel, setting.least_entry, setting.least_island)
@@ -134,7 +146,9 @@ def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
         latent = latent[half : half + rows, half : half + cols]
         latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
         found = edges.strongest(fourier.differences(latent), where, fraction)
-        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        kernel = fit_kernel(
+            found, photo_edges, jnp.ones_like(kernel), _RIDGE, smoothness=_LAST_SMOOTHNESS
+        )
         return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
     return lax.scan(once, kernel, length=times)[0]

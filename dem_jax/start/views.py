@@ -28,16 +28,21 @@ class View(NamedTuple):
     trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
 
 
-def overview_shape(photo: Shape) -> Shape:
+def overview_shape(photo: Shape, closer: int = 1) -> Shape:
     """Rows and columns of a photo's `overview`; of all of it where it is small.
+
+    They are `closer` times as many for a closer look.
 
     >>> overview_shape((680, 1024)), overview_shape((1024, 680)), overview_shape((255, 255))
     ((192, 256), (256, 192), (255, 255))
+    >>> overview_shape((680, 1024), 2), overview_shape((300, 400), 2)
+    ((384, 512), (300, 400))
     """
-    if max(photo) <= OVERVIEW[1]:
+    if max(photo) <= closer * OVERVIEW[1]:
         return photo[0], photo[1]
     square = max(photo) <= _NEARLY_SQUARE * min(photo)
-    return _within(photo, SQUARE if square else OVERVIEW)
+    rows, cols = SQUARE if square else OVERVIEW
+    return _within(photo, (closer * rows, closer * cols))
 
 
 def finer_shape(photo: Shape, scale: float) -> Shape:
@@ -49,13 +54,13 @@ def finer_shape(photo: Shape, scale: float) -> Shape:
     return _within(tuple(round(n * scale) for n in photo), LARGEST)
 
 
-def overview_scale(photo: Shape) -> float:
+def overview_scale(photo: Shape, closer: int = 1) -> float:
     """Pixels of the overview per pixel of a photo [H, W], at most 1.
 
     >>> overview_scale((384, 512)), overview_scale((255, 255))
     (0.5, 1.0)
     """
-    shape = overview_shape(photo)
+    shape = overview_shape(photo, closer)
     return max(shape[0] / photo[0], shape[1] / photo[1])
 
 
