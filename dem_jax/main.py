@@ -17,7 +17,7 @@ from absl import flags
 from dem_jax import __version__
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import driver, programs, sizes, streams
-from dem_jax.runtime.files import colour, given_kernels, inputs, run_folder, samples
+from dem_jax.runtime.files import colour, given_kernels, inputs, places, run_folder, samples
 from dem_jax.runtime.report import history, truth
 from dem_jax.runtime.scale import devices, hosts, plan, tiles
 
@@ -37,21 +37,22 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     """The command line; returns the exit status."""
     values = define_flags()
     try:
-        extra = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
+        photos = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
         if values["help"].value:
             streams.put(sys.stdout, help_text(values) + "\n")
             return 0
-        if extra:
-            raise ValueError(
-                f"Unexpected argument {extra[0]}; photos are given as --input={extra[0]}."
-            )
+        photos = [*(values["input"].value or ()), *photos]
+        if not photos:
+            raise ValueError("No photo is given; try 'dem-jax photo.jpg', or 'dem-jax --help'.")
         options = make_options(values)
         wanted = hosts.parse(
             str(values["distributed"].value),
             values["process"].value,
         )
-        selection = inputs.select(values["input"].value or ())
+        selection = inputs.select(photos)
         sources = selection.sources
+        if not options.output_dir:
+            options = dataclasses.replace(options, folders=places.beside(sources))
         if text := values["ground_truth"].value:
             truths = truth.find_truths(text, sources)
             options = dataclasses.replace(options, truths=truths)
@@ -59,13 +60,17 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         options = dataclasses.replace(options, process=process)
         cache_dir = values["compilation_cache_dir"].value
         remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
-        _make_folder(options.output_dir)
+        if options.output_dir:
+            places.require_writable(options.output_dir, f"--output_dir={options.output_dir}")
+        else:
+            places.require_writable_beside(list(options.folders.values()))
     except (flags.Error, ValueError) as error:
         streams.put(sys.stderr, f"dem_jax: {' '.join(str(error).split())}\n")
         return 2
     for remark in [*remarks, *selection.remarks]:
         streams.put(sys.stderr, f"{remark}\n")
-    run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
+    if options.output_dir:
+        run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
     try:
         status = driver.run(options, sources, solver=solver)
         if status == driver.PREEMPTED:
@@ -104,7 +109,7 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output_dir", None, "Folder for the results; it is made.", **own)
     flags.DEFINE_enum(
         "blur",
-        sizes.NONUNIFORM,
+        sizes.UNIFORM,
         [sizes.UNIFORM, sizes.NONUNIFORM],
         "Give uniform where the camera moved sideways, one kernel for the photo, and nonuniform "
         "where it also turned, one for every patch.",
@@ -262,9 +267,6 @@ def make_options(values: flags.FlagValues) -> driver.Options:
       ValueError: for missing or contradictory flags and values that are not allowed.
     """
     given: dict[str, Any] = values.flag_values_dict()
-    for name in ("input", "output_dir"):
-        if not given[name]:
-            raise ValueError(f"--{name} is missing; --help says how to use it.")
     if given["tensorboard_dir"]:
         history.require_tensorboard()
     config = _replace(DeblurConfig(), given)
@@ -275,7 +277,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     patch_grid = sizes.parse_patch_grid(given["patch_grid"])
     blur = given["blur"]
     if blur == sizes.UNIFORM and patch_grid not in (None, (1, 1)):
-        raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
+        raise ValueError("--patch_grid needs --blur=nonuniform; add it, or drop --patch_grid.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
     kernels = None
@@ -283,7 +285,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
     return driver.Options(
-        output_dir=_path(given["output_dir"]) or pathlib.Path(),
+        output_dir=_path(given["output_dir"]),
         config=config,
         sizes=sizes.Sizes(blur, kernel_size, patch_grid),
         seed=given["seed"],
@@ -371,17 +373,6 @@ def _find_flagfiles(argv: Sequence[str]) -> list[str]:
 
 def _path(text: str | None) -> pathlib.Path | None:
     return pathlib.Path(os.path.expanduser(text)) if text else None
-
-
-def _make_folder(path: pathlib.Path) -> None:
-    """Makes sure that results can be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".{os.getpid()}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"--output_dir={path} cannot be written: {error.strerror}.") from error
 
 
 def main() -> None:

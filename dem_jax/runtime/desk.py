@@ -40,7 +40,7 @@ _STAGES = {
 class Options:
     """What the user asks for, besides the photos."""
 
-    output_dir: pathlib.Path
+    output_dir: pathlib.Path | None  # None: `folders` has a place for every photo
     config: DeblurConfig  # kernel size and patch grid are resolved per photo
     sizes: sizes.Sizes
     seed: int
@@ -50,7 +50,9 @@ class Options:
     tensorboard_dir: pathlib.Path | None = None
     profile_dir: pathlib.Path | None = None
     precision: str = "float32"
-    truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)  # by source name
+    # By the source's name.
+    folders: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     crop: colour.Crop | None = None
     linear_light: bool = False
     kernels: np.ndarray | None = None  # [P, k, k] to start from
@@ -59,6 +61,12 @@ class Options:
     shard: str = "auto"  # what lies along this process's devices: photos, chains, none or auto
     process: tuple[int, int] = (0, 1)  # this one of so many that share the photos
     tile_size: int | None = None  # pixels; None: tiles where the memory asks for them; 0: never
+
+    def folder(self, source: Source) -> run_folder.RunFolder:
+        """Where a photo's results go."""
+        if self.output_dir is None:
+            return run_folder.RunFolder(self.folders[source.name])
+        return run_folder.RunFolder(self.output_dir / source.name)
 
 
 class Session(NamedTuple):

@@ -1,6 +1,7 @@
 """What a person sees while a photo is deblurred: a bar on a terminal, plain lines elsewhere."""
 
 import os
+import pathlib
 import shutil
 import sys
 import time
@@ -8,6 +9,7 @@ import unicodedata
 from typing import TextIO
 
 from dem_jax.runtime import streams
+from dem_jax.runtime.files import names
 
 EM = "EM"  # the stage whose iterations are counted
 _BAR = 24  # characters, fewer on narrow terminals
@@ -79,6 +81,11 @@ class Progress:
         self._clear()
         self._put(text + "\n")
 
+    def deliver(self, picture: pathlib.Path) -> None:
+        """Where a finished picture is, on standard output, which holds nothing else."""
+        self._clear()
+        streams.put(sys.stdout, f"{names.printable(str(picture))}\n")
+
     def companion(self) -> "Progress":
         """For a photo that is deblurred beside this one: its lines, without a bar of its own."""
         return _Companion(self)
@@ -144,3 +151,6 @@ class _Companion(Progress):
 
     def say(self, text: str) -> None:
         self._shown.say(text)
+
+    def deliver(self, picture: pathlib.Path) -> None:
+        self._shown.deliver(picture)
