@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from dem_jax import __version__
-from dem_jax.config import DeblurConfig
+from dem_jax.config import EFFORTS, DeblurConfig
 from dem_jax.runtime import driver, programs, sizes, streams
 from dem_jax.runtime.files import colour, given_kernels, inputs, places, run_folder, samples
 from dem_jax.runtime.report import history, truth
@@ -104,6 +104,14 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         "input",
         None,
         f"Photo, folder or glob; may be given several times. Bundled: {bundled}",
+        **own,
+    )
+    flags.DEFINE_enum(
+        "effort",
+        "normal",
+        list(EFFORTS),
+        "How long it may take: quick finds the blur and removes it, normal also has small networks "
+        "improve both, best has large ones do so for ten times as long.",
         **own,
     )
     flags.DEFINE_string("output_dir", None, "Folder for the results; it is made.", **own)
@@ -269,7 +277,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     given: dict[str, Any] = values.flag_values_dict()
     if given["tensorboard_dir"]:
         history.require_tensorboard()
-    config = _replace(DeblurConfig(), given)
+    config = _replace(EFFORTS[given["effort"]], given)
     if given["precision"] == "bfloat16":
         network = dataclasses.replace(config.image_network, bfloat16=True)
         config = dataclasses.replace(config, image_network=network)

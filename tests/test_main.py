@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from dem_jax import main
-from dem_jax.config import DeblurConfig
+from dem_jax.config import EFFORTS, DeblurConfig
 from dem_jax.solver import Solver
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -34,7 +34,7 @@ def _keep_jax_config():
 
 def options_of(*argv):
     values = main.define_flags()
-    assert len(values(["dem_jax", *argv, "--input=x", "--output_dir=y"])) == 1
+    assert len(values(["dem_jax", *argv])) == 1
     return main.make_options(values)
 
 
@@ -45,6 +45,15 @@ def write_picture(path, shape=(40, 48, 3)):
 
 def test_defaults_are_those_of_the_configuration():
     assert options_of().config == DeblurConfig()
+
+
+def test_effort_is_a_configuration_and_single_flags_win():
+    for name, config in EFFORTS.items():
+        assert options_of(f"--effort={name}").config == config
+    for argv in (["--burn_in=7", "--effort=best"], ["--effort=best", "--burn_in=7"]):
+        assert options_of(*argv).config == dataclasses.replace(EFFORTS["best"], burn_in=7)
+    assert EFFORTS["normal"] == DeblurConfig()
+    assert EFFORTS["quick"].em_iterations == 0
 
 
 def settings_of(config):
