@@ -1,8 +1,9 @@
 """The settings: frozen, hashable, validated dataclasses. Their defaults live here and nowhere else.
 
 The defaults are the recommended settings of two CPU cores, and EFFORTS has those for less and for
-more time. A field's metadata say what it is for: `help` is one sentence or two, and `flag` tells whether the
-command line has a flag of that name. What nobody needs to set is a constant beside its use.
+more time. A field's metadata say what it is for: `help` is one sentence or two, and `flag` tells
+whether the command line has a flag of that name. What nobody needs to set is a constant beside its
+use.
 """
 
 import dataclasses
@@ -129,7 +130,8 @@ class DeblurConfig:
         "map", "map runs chains one after the other, vmap side by side: same numbers.", flag=False
     )
     m_steps: int = setting(
-        100, "Steps of Adam or of least squares in every M-step; 0 leaves the kernels as they start."
+        100,
+        "Steps of Adam or of least squares in every M-step; 0 leaves the kernels as they start.",
     )
     m_learning_rate: float = setting(1e-4, "Of Adam on theta_K; the poster's.", flag=False)
     m_domain: str = setting(

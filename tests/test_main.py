@@ -75,7 +75,7 @@ def test_settings_are_few_and_each_has_a_sentence():
 
 def test_flags_are_few_and_each_says_when_to_touch_it():
     values = main.define_flags()
-    names = set(values) - {"help", "h"}
+    names = set(values) - {"help", "h", "helpfull"}
     assert len(names) <= 40
     for name in names:
         assert len(values[name].help.split()) > 4, name
@@ -149,10 +149,20 @@ def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
 def test_help_tells_a_newcomer_how(capsys):
     assert main.run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "--flagfile=configs/quickstart.flags --input=photo.jpg" in text
-    for name in ("--input", "--blur", "--kernel_size", "--em_iterations"):
-        assert f"\n  {name}\n" in text
+    assert "\n  dem-jax photo.jpg " in text
+    assert re.findall(r"^  --(\w+)", text, re.M) == list(main.FIRST_FLAGS)
+    assert len(text.splitlines()) <= 40  # one screen
+    assert max(map(len, text.splitlines())) <= 100
     assert "default: 31" not in text  # kernel_size is auto
+
+
+def test_full_help_has_every_flag_once(capsys):
+    assert main.run(["--helpfull"]) == 0
+    text = capsys.readouterr().out
+    names = re.findall(r"^  --([\w.]+)", text, re.M)
+    assert sorted(names) == sorted(set(main.define_flags()) - {"help", "helpfull", "h"})
+    for path in CONFIGS.glob("*.flags"):
+        assert path.stem in text
 
 
 BAD_FLAGS = {

@@ -10,30 +10,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import sizes
+from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.interrupt import Interrupt
-from dem_jax.runtime.profiler import Profiler
+from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.programs import Programs, in_thread
-from dem_jax.runtime.progress import EM, Progress
+from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
-
-_STAGES = {
-    "overview": "first look",
-    "refine": "kernel",
-    "prepare": "warm start",
-    "init": "first networks",
-    "step": EM,
-    "finish": "writing",
-    "restore": "tiles",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +39,6 @@ class Options:
     resume: bool = True
     checkpoint_every: float = 30.0  # seconds
     tensorboard_dir: pathlib.Path | None = None
-    profile_dir: pathlib.Path | None = None
     precision: str = "float32"
     # By the source's name.
     folders: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
@@ -76,7 +66,6 @@ class Session(NamedTuple):
     programs: Programs | batches.Seat
     progress: Progress
     interrupt: Interrupt
-    profiler: Profiler
 
 
 class Desk:
@@ -84,7 +73,7 @@ class Desk:
 
     def __init__(self, source: Source, folder: run_folder.RunFolder, session: Session) -> None:
         self.source, self.folder = source, folder
-        self.options, self.programs, self.progress, self.interrupt, self.profiler = session
+        self.options, self.programs, self.progress, self.interrupt = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
         self._kernel: np.ndarray | None = None  # [k, k] that was found before the start
@@ -92,6 +81,7 @@ class Desk:
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
         self._size = (0, 0)  # rows and columns of the photo
+        self._expected: Mapping[str, float] = {}
         self._timings: dict[str, float] = {}
         self._began, self._compiled = time.monotonic(), self.programs.compile_seconds
 
@@ -100,13 +90,13 @@ class Desk:
     def call(self, name: str, *args: Any) -> Any:
         """Runs a program on `args`, compiled if it is not yet."""
         self.compile(name, *args)
-        self.progress.stage(_STAGES[name])
+        self.progress.stage(estimate.STAGES[name])
         return self.in_thread(lambda: self.programs(name, *args))
 
     def compile(self, name: str, *args: Any) -> None:
         """Waits until a program for `args` is compiled."""
         if not self.programs.is_compiled(name, *args):
-            self.progress.stage(f"compiling {_STAGES[name]}")
+            self.progress.stage(f"{COMPILING} {estimate.STAGES[name]}")
             self.in_thread(lambda: self.programs.wait(name, *args))
 
     def in_thread(self, function: Callable[[], Any]) -> Any:
@@ -118,6 +108,15 @@ class Desk:
 
         tick()  # once at least, however short it is
         return in_thread(function, tick)
+
+    def begin(self, key: Any, photo: Any, config: DeblurConfig) -> tuple[Any, Any]:
+        """(state, problem) that EM begins with; the state is None where no EM is wanted."""
+        self.progress.stage(COMPILING)
+        self.in_thread(lambda: self.programs.begin(key, photo, config))
+        chosen = self.solver
+        if not config.em_iterations:
+            chosen = chosen._replace(init=lambda key, problem, config: None)
+        return solver.begin(key, photo, config, solver=chosen)
 
     # --- the photo ---
 
@@ -133,13 +132,27 @@ class Desk:
         """[H, W, C] what is deblurred: the photo's own values, or light."""
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
+    def looks(self, config: DeblurConfig) -> bool:
+        """Whether the photo's kernel is looked for before the start."""
+        wanted = config.warm_start and config.patch_grid == (1, 1)
+        return wanted and self.programs.has("overview")
+
+    @property
+    def speed(self) -> estimate.Speed:
+        """This machine's."""
+        return estimate.measured(self.options.config.image_network.channels)
+
+    def expect(self, seconds: Mapping[str, float], em_iterations: int) -> None:
+        """Notes how long every stage will take."""
+        self._expected = seconds
+        self.progress.expect(seconds, em_iterations)
+
     def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
         """`config` with a kernel size that fits to the photo's kernel, which is looked for here.
 
         Where the kernels are given, or a grid of them is wanted, nothing is looked for.
         """
-        wanted = config.warm_start and config.patch_grid == (1, 1)
-        if not (wanted and self.programs.has("overview")):
+        if not self.looks(config):
             return config
         seen = first_look(self.call, self._in_bucket(photo), config)
         self.choice, self._kernel = seen.choice, seen.given.kernel
@@ -189,6 +202,7 @@ class Desk:
             "notes": list(photo.notes),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,
+            "estimated_seconds": {name: round(x, 1) for name, x in self._expected.items()},
             "precision": self.options.precision,
             "versions": devices.versions(),
             "device": devices.device(),

@@ -19,7 +19,6 @@ from dem_jax.runtime.files import checkpoints, given_kernels, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Outcome
-from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.scale import batches, devices, large, plan
@@ -51,7 +50,7 @@ def run(
     single, batched = _programs(options, solver, mesh)
     bad = []
     with Interrupt(progress.say) as interrupt:
-        session = Session(options, single, progress, interrupt, Profiler(options.profile_dir))
+        session = Session(options, single, progress, interrupt)
         for group in groups:
             outcomes = _together(group, session, batched)
             for source, outcome in zip(group.sources, outcomes, strict=True):

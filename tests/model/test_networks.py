@@ -151,9 +151,7 @@ def test_chains_are_independent_networks(axis):
 def test_eval_shape_needs_no_numbers():
     z = jax.ShapeDtypeStruct((100, 90, 10), jnp.float32)
     params = jax.eval_shape(lambda z: image_params(z, 3, POSTER), z)
-    latent = jax.eval_shape(
-        lambda p, z: image_network.apply(p, z, config=POSTER), params, z
-    )
+    latent = jax.eval_shape(lambda p, z: image_network.apply(p, z, config=POSTER), params, z)
     assert latent.shape == (100, 90, 3)
 
 

@@ -1,5 +1,6 @@
 """Large photos: tiles that leave no seam, crops that tell the blur, and the whole job."""
 
+import functools
 import io
 import json
 
@@ -14,7 +15,7 @@ from scipy import ndimage
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
-from dem_jax.runtime import driver, progress, sizes
+from dem_jax.runtime import driver, estimate, progress, sizes
 from dem_jax.runtime.files import inputs
 from dem_jax.runtime.scale import crops, large, memory, plan, tiles
 from dem_jax.solver import Solver
@@ -223,15 +224,14 @@ def test_without_tiles_what_does_not_fit_fails_before_it_begins(tmp_path, monkey
     assert "compiling" not in said
 
 
-def test_estimate_grows_with_the_work(monkeypatch):
-    # A busy machine moves the probes by themselves: here they take a second each.
-    monkeypatch.setattr(large, "_seconds", lambda function, *arguments: 1.0)
-    config = DeblurConfig(kernel_size=9)
+def test_estimate_grows_with_the_work():
+    config, speed = DeblurConfig(kernel_size=9), estimate.Speed(1e-7, 1e-9)
     taken = large.make_plan((1000, 1000, 1), config, 256)
-    small = large.estimate_seconds((1000, 1000, 1), config, taken)
-    assert small.em > 0
-    big = large.estimate_seconds((4000, 4000, 3), config, taken)
-    assert big.restoration > 10 * small.restoration
+    expected = functools.partial(large.expected_seconds, taken=taken, speed=speed, looks=True)
+    small, big = expected((1000, 1000, 1), config), expected((4000, 4000, 3), config)
+    assert list(small) == list(big)
+    assert small["EM"] > 0
+    assert big["restoring"] > 10 * small["restoring"]
 
 
 def test_plan_resolves_batches_by_the_photo_itself():
