@@ -33,6 +33,7 @@ _PROBE = 256  # pixels along each side of what the machine's speed is measured o
 _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
+_LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _PATHS = 60_000.0  # transforms of the view in which a camera's path is looked for
@@ -86,13 +87,14 @@ def deconvolution(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) ->
 def search(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[float, float]:
     """Seconds of the overview, and of the finer views after it."""
     overview = views.overview_shape(shape[:2])
-    scale, finer = views.overview_scale(shape[:2]), float(np.prod(overview))
-    while scale < 1:
-        scale = min(1.0, 2 * scale)
-        finer += float(np.prod(views.finer_shape(shape[:2], scale)))
+    scale, finer = 2 * views.overview_scale(shape[:2]), views.finer_shape(shape[:2], 1.0)
+    pixels = float(np.prod(finer))
+    while scale < _LAST_SCALE:
+        pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
+        scale *= 2
     return (
         float(np.prod(overview)) * _OVERVIEW * speed.transform,
-        finer * _REFINEMENT * speed.transform,
+        pixels * _REFINEMENT * speed.transform,
     )
 
 

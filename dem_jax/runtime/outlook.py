@@ -55,7 +55,7 @@ class Outlook:
         stages = list(self._expected)
         at = stages.index(self._stage) if self._stage in stages else -1
         ahead = [name for name in stages[at + 1 :] if name not in self._spent]
-        again = [name for name in self._spent if name != self._stage and self._is_begun(name)]
+        again = [name for name in self._spent if name != self._stage and self._has_more(name)]
         return sum(map(self._left, [self._stage, *ahead, *again]))
 
     @property
@@ -82,10 +82,10 @@ class Outlook:
         before, done, _ = self._parts.get(stage, (0, 0, 0))
         return done > before
 
-    def _is_begun(self, stage: str) -> bool:
-        """Whether some parts of a stage are done and some are not."""
-        before, done, total = self._parts.get(stage, (0, 0, 0))
-        return before < done < total
+    def _has_more(self, stage: str) -> bool:
+        """Whether parts of a stage are still to be done."""
+        _, done, total = self._parts.get(stage, (0, 0, 0))
+        return done < total
 
     def _pace(self, compiling: bool) -> float:
         """Seconds spent over seconds expected of the stages that are finished."""
@@ -94,6 +94,7 @@ class Outlook:
             for name in self._expected
             if name in self._spent
             and name != self._stage
+            and not self._has_more(name)
             and name.startswith(COMPILING) == compiling
         ]
         expected = sum(self._expected[name] for name in done)

@@ -40,13 +40,15 @@ class Progress:
     def begin(self, label: str, total: int) -> None:
         """A new photo with `total` EM iterations ahead."""
         self._label, self._total = label, total
-        self._stage = self._detail = self._count = ""
+        self._stage = self._detail = ""
+        self._counts: dict[str, str] = {}  # parts done, by stage
         self._before = 0  # EM iterations that an earlier run has done
         self._outlook = Outlook()
 
     def expect(self, seconds: Mapping[str, float], em_iterations: int) -> None:
         """How long the photo's stages will take, by their names and in their order."""
         self._outlook.expect(seconds)
+        self._outlook.parts(EM, 0, em_iterations)
         self._total = em_iterations
 
     def go_on(self, done: int) -> None:
@@ -61,21 +63,22 @@ class Progress:
             return
         self._outlook.enter(name)
         self._stage = name
-        self._count = f" {self._before}/{self._total}" if name == EM else ""
+        if name == EM:
+            self._counts.setdefault(EM, f" {self._before}/{self._total}")
         self._changed(name)
 
     def part(self, done: int, total: int) -> None:
         """`done` of `total` equal parts of the present stage are finished."""
         self._outlook.parts(self._stage, done, total)
-        self._count = f" {done}/{total}"
+        self._counts[self._stage] = f" {done}/{total}"
         self.tick()
 
     def iteration(self, done: int, negative_log_likelihood: float) -> None:
         """`done` EM iterations are finished."""
         self._outlook.parts(EM, done, self._total, before=self._before)
-        self._count = f" {done}/{self._total}"
+        self._counts[EM] = f" {done}/{self._total}"
         self._detail = f"-log p {negative_log_likelihood:.4f}"
-        self._changed(f"{EM}{self._count}")
+        self._changed(f"{EM}{self._counts[EM]}")
 
     def tick(self) -> None:
         """Redraws the bar; on anything but a terminal nothing happens."""
@@ -86,7 +89,7 @@ class Progress:
         full = int(size * self._outlook.fraction)
         bar = "#" * full + "." * (size - full)
         name = fitted(os.path.basename(self._label), min(_NAME, width // 3))
-        parts = [f"{name} [{bar}] {self._stage}{self._count}", self._left(), self._detail]
+        parts = [f"{name} [{bar}] {self._stage}{self._count()}", self._left(), self._detail]
         line = fitted("  ".join(part for part in parts if part), width)
         self._clear()
         self._put(line)
@@ -105,6 +108,9 @@ class Progress:
     def companion(self) -> "Progress":
         """For a photo that is deblurred beside this one: its lines, without a bar of its own."""
         return _Companion(self)
+
+    def _count(self) -> str:
+        return self._counts.get(self._stage, "")
 
     def _changed(self, what: str) -> None:
         """Shows that a stage or an iteration came to an end."""
@@ -157,7 +163,7 @@ class JsonLines(Progress):
         self._line(
             {
                 "photo": self._label,
-                "stage": f"{self._stage}{self._count}",
+                "stage": f"{self._stage}{self._count()}",
                 "fraction": round(self._outlook.fraction, 4),
                 "seconds_left": round(self._outlook.seconds_left, 1) if known else None,
             }

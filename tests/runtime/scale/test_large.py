@@ -166,8 +166,8 @@ def finish(state, problem, config):
 KNOWING = Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
 
 
-def run(tmp_path, blur_="uniform", grid=None, **changes):
-    config = DeblurConfig(em_iterations=2, kernel_size=9)
+def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, **changes):
+    config = DeblurConfig(em_iterations=em_iterations, kernel_size=9)
     (tmp_path / "out").mkdir(exist_ok=True)
     options = driver.Options(
         tmp_path / "out", config, sizes.Sizes(blur_, 9, grid), seed=0, **changes
@@ -203,6 +203,15 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     before, after = (np.sqrt(np.mean((x - sharp)[inner] ** 2)) for x in (photo, result))
     assert after < 0.5 * before
     assert record["psnr"]["result"] > record["psnr"]["blurred"] + 5
+
+
+def test_without_em_the_starts_kernels_restore_the_tiles(tmp_path):
+    photo = np.clip(blurred(scene((300, 320)), TRUE), 0, 1)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
+    status, said, record = run(tmp_path, em_iterations=0, tile_size=256)
+    assert status == 0, said
+    assert record["em_iterations_done"] == 0
+    assert np.load(tmp_path / "out" / "a" / "kernels.npy").shape == (1, 9, 9)
 
 
 def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
