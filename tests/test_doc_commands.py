@@ -292,3 +292,4 @@ def test_python_of_the_readme_runs(monkeypatch):
     assert result.latent.shape == result.std.shape == (64, 72, 3)
     assert result.kernels.shape == (1, 31, 31)
     np.testing.assert_allclose(result.kernels.sum(), 1, rtol=1e-4)
+    assert result.confidence.shape == ()
