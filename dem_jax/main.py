@@ -17,7 +17,7 @@ from absl import flags
 
 from dem_jax import __version__
 from dem_jax.config import EFFORTS, DeblurConfig
-from dem_jax.runtime import driver, programs, progress, sizes, streams
+from dem_jax.runtime import app, driver, programs, progress, sizes, streams
 from dem_jax.runtime.files import colour, given_kernels, inputs, places, run_folder, samples
 from dem_jax.runtime.report import history, truth
 from dem_jax.runtime.scale import devices, hosts, plan, tiles
@@ -28,6 +28,7 @@ USAGE = f"""dem_jax {__version__}: sharpens photos that a shaking camera blurred
   dem-jax holiday/ 'more/*.png'         folders and globs; each result goes beside its photo
   dem-jax photo.jpg --effort=quick      a first impression
   dem-jax sample:clock                  a bundled photo
+  dem-jax serve                         the same on a page in the browser
 
 Beside the sharp photo are report.html (open it in a browser: it says how sure the result is), the
 blur that was found, and run.json. A photo that is finished is skipped; --overwrite does it again.
@@ -47,10 +48,14 @@ best)."""
 def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = None) -> int:
     """The command line; returns the exit status."""
     values = define_flags()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        photos = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
+        if words[:1] == ["serve"]:
+            app.serve(words[1:])
+            return 0
+        photos = values(["dem_jax", *_find_flagfiles(words)])[1:]
         if values["help"].value or values["helpfull"].value:
-            streams.put(sys.stdout, help_text(values, full=values["helpfull"].value) + "\n")
+            streams.put(sys.stdout, help_text(values, full=bool(values["helpfull"].value)) + "\n")
             return 0
         photos = [*(values["input"].value or ()), *photos]
         if not photos:
