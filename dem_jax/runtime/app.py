@@ -56,6 +56,7 @@ class Worker:
             said = ""
             for line in self._lines(command(photo, effort, crop, work)):
                 said = line.get("message", said).removeprefix(f"{photo}: ")
+                said = said.replace(photo, os.path.basename(photo))
                 yield Shown(_progress(line) or said)
             done = list(pathlib.Path(work).glob("*/deblurred.png"))
             if done:
@@ -110,10 +111,12 @@ def serve(words: Sequence[str] = ()) -> None:
     if importlib.util.find_spec("gradio") is None:
         raise ValueError("'dem-jax serve' needs Gradio; run pip install 'dem_jax[app]'.")
     with tempfile.TemporaryDirectory(prefix="dem_jax-") as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder  # read when Gradio is imported and used
+        uploads, work = (pathlib.Path(folder, name) for name in ("uploads", "work"))
+        work.mkdir()
+        os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # where Gradio also copies results to
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that nothing is left behind
-        worker = Worker(pathlib.Path(folder))
+        worker = Worker(work)
         try:
             page = make_page(worker).queue(max_size=_LONGEST_QUEUE)
             _, address, _ = page.launch(
@@ -121,6 +124,7 @@ def serve(words: Sequence[str] = ()) -> None:
                 share=False,
                 max_file_size=_LARGEST_UPLOAD,
                 ssr_mode=False,
+                footer_links=[],
                 quiet=True,
                 prevent_thread_lock=True,
             )
@@ -148,10 +152,14 @@ def make_page(worker: Worker) -> Any:
                 go, stop = gradio.Button("Sharpen", variant="primary"), gradio.Button("Stop")
                 status = gradio.Textbox(label="Progress", lines=2, interactive=False)
             with gradio.Column(scale=2):
-                slider = gradio.ImageSlider(label="Before and after", type="filepath")
+                slider = gradio.ImageSlider(
+                    label="Before and after", type="filepath", buttons=["fullscreen"]
+                )
                 notes = gradio.Markdown()
                 with gradio.Row():
-                    kernels = gradio.Image(label="The blur that was found", type="filepath")
+                    kernels = gradio.Image(
+                        label="The blur that was found", type="filepath", buttons=["fullscreen"]
+                    )
                     downloads = gradio.File(label="Downloads", file_count="multiple")
         shown = [status, slider, kernels, notes, downloads]
         go.click(worker.run, [photo, effort, crop], shown, concurrency_limit=1, api_name=False)
