@@ -11,7 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -57,39 +57,18 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         if values["help"].value or values["helpfull"].value:
             streams.put(sys.stdout, help_text(values, full=bool(values["helpfull"].value)) + "\n")
             return 0
-        photos = [*(values["input"].value or ()), *photos]
-        if not photos:
-            raise ValueError("No photo is given; try 'dem-jax photo.jpg', or 'dem-jax --help'.")
-        options = make_options(values)
-        wanted = hosts.parse(
-            str(values["distributed"].value),
-            values["process"].value,
-        )
-        selection = inputs.select(photos)
-        sources = selection.sources
-        if not options.output_dir:
-            options = dataclasses.replace(options, folders=places.beside(sources))
-        if text := values["ground_truth"].value:
-            truths = truth.find_truths(text, sources)
-            options = dataclasses.replace(options, truths=truths)
-        process = hosts.join(wanted)  # before anything touches a device
-        options = dataclasses.replace(options, process=process)
-        cache_dir = values["compilation_cache_dir"].value
-        remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
-        if options.output_dir:
-            places.require_writable(options.output_dir, f"--output_dir={options.output_dir}")
-        else:
-            places.require_writable_beside(list(options.folders.values()))
+        asked = _ask(values, photos)
     except (flags.Error, ValueError) as error:
         streams.put(sys.stderr, f"dem_jax: {' '.join(str(error).split())}\n")
         return 2
+    options, selection, wanted = asked.options, asked.selection, asked.hosts
     shown = progress.make(str(values["progress"].value))
-    for remark in [*remarks, *selection.remarks]:
+    for remark in [*asked.remarks, *selection.remarks]:
         shown.say(remark)
     if options.output_dir:
         run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
     try:
-        status = driver.run(options, sources, solver=solver, progress=shown)
+        status = driver.run(options, selection.sources, solver=solver, progress=shown)
         if status == driver.PREEMPTED:
             sys.stderr.flush()
             os._exit(status)  # as below; Python's own exit would wait
@@ -98,6 +77,43 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     except KeyboardInterrupt:
         streams.put(sys.stderr, "dem_jax: stopped at once; finished photos are kept.\n")
         os._exit(1)  # a computation under way cannot be stopped in any other way
+
+
+class _Asked(NamedTuple):
+    """What a command comes to, once all of it has been checked."""
+
+    options: driver.Options
+    selection: inputs.Selection
+    hosts: hosts.Hosts
+    remarks: list[str]
+
+
+def _ask(values: flags.FlagValues, photos: Sequence[str]) -> _Asked:
+    """Checks a command, joins other processes and sets JAX up.
+
+    Raises:
+      ValueError: for anything that cannot be done as it was asked for.
+    """
+    photos = [*(values["input"].value or ()), *photos]
+    if not photos:
+        raise ValueError("No photo is given; try 'dem-jax photo.jpg', or 'dem-jax --help'.")
+    options = make_options(values)
+    wanted = hosts.parse(str(values["distributed"].value), values["process"].value)
+    selection = inputs.select(photos)
+    changes: dict[str, Any] = {}
+    if not options.output_dir:
+        changes["folders"] = places.beside(selection.sources)
+    if text := values["ground_truth"].value:
+        changes["truths"] = truth.find_truths(text, selection.sources)
+    changes["process"] = hosts.join(wanted)  # before anything touches a device
+    options = dataclasses.replace(options, **changes)
+    cache_dir = values["compilation_cache_dir"].value
+    remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
+    if options.output_dir:
+        places.require_writable(options.output_dir, f"--output_dir={options.output_dir}")
+    else:
+        places.require_writable_beside(list(options.folders.values()))
+    return _Asked(options, selection, wanted, list(remarks))
 
 
 def define_flags() -> flags.FlagValues:

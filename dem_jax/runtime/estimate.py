@@ -1,8 +1,9 @@
 """How long a photo takes on this machine, stage by stage, estimated before the work begins.
 
-Two small probes measure the machine: a convolution and a Fourier transform. What a stage needs of
-them was measured on 2 cores of an AMD EPYC, in seconds of processor time; run.json of every photo
-has `estimated_seconds` beside `timings_seconds`, so each run checks this file.
+Two small probes measure the machine: a convolution and a Fourier transform. How many of them a
+stage takes was measured by `dem-jax PHOTO` on 2 cores of an AMD EPYC, in seconds of processor time,
+for photos of 255 x 255, 512 x 512 and 1024 x 768 pixels; tests/runtime/test_estimate.py has the
+figures. Every run.json has `estimated_seconds` beside `timings_seconds`, so each run checks them.
 """
 
 import functools
@@ -36,7 +37,7 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
-_PATHS = 60_000.0  # transforms of the view in which a camera's path is looked for
+_PATHS = 220_000.0  # transforms of the view: camera's paths of 256 x 256 pixels took 50 s
 _WRITING = 1.0, 3e-6  # seconds, and seconds a pixel: pictures and reports
 _COMPILING = {"overview": 8.0, "refine": 3.0, "prepare": 3.0, "step": 9.0}  # seconds, two cores
 
