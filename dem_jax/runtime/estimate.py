@@ -31,6 +31,7 @@ STAGES = {  # how the solver's functions are called in messages
 WRITING = "writing"
 USUAL_KERNEL = 31  # pixels: assumed of photos that were not looked at
 _PROBE = 256  # pixels along each side of what the machine's speed is measured on
+_PROBING, _LEAST_PROBES = 0.3, 3  # seconds for each probe, calls in any case
 _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
@@ -167,11 +168,19 @@ def _latent_pixels(shape: tuple[int, ...], config: DeblurConfig) -> int:
 
 
 def _seconds(function: Any, *args: Any) -> float:
-    """The shortest of three runs, after one that compiles."""
+    """What a call takes on an idle machine, seconds, after one that compiles.
+
+    A busy CPU makes calls wait but costs them no processor time, of which several cores take more
+    than one second a second. What others take of the machine, the outlook learns on the way.
+    """
     jax.block_until_ready(function(*args))
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
+    clocks = [time.perf_counter]
+    if jax.default_backend() == "cpu":
+        clocks.append(time.process_time)
+    times: list[list[float]] = []
+    until = time.perf_counter() + _PROBING
+    while len(times) < _LEAST_PROBES or time.perf_counter() < until:
+        began = [clock() for clock in clocks]
         jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - began)
-    return min(times)
+        times.append([clock() - before for clock, before in zip(clocks, began, strict=True)])
+    return float(np.min(np.median(times, axis=0)))
