@@ -289,8 +289,8 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "tile_size",
         "auto",
-        "Pixels along each side of a tile of a large photo; auto uses tiles where the memory asks "
-        "for them, 0 never.",
+        "Pixels along each side of a tile of a large photo; auto uses tiles where memory or time "
+        "ask for them, 0 never.",
         **own,
     )
     flags.DEFINE_string(

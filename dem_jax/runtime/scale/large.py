@@ -29,6 +29,7 @@ from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
 from dem_jax.runtime.whole import InOnePiece
 from dem_jax.solve.deconvolution import kernel_error, prior_weight
 
+_MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour on two cores
 TILE = 1024  # pixels along each side, where nothing else is asked for
 _MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
@@ -62,9 +63,11 @@ def _is_large(source: Source, options: Options) -> bool:
 
 
 def needs_tiles(shape: tuple[int, int, int], config: DeblurConfig, options: Options) -> bool:
-    """Whether a photo is cut: larger than the tiles asked for, or than the memory holds."""
+    """Whether a photo is cut: larger than the tiles asked for, or than machine or user can bear."""
     if options.tile_size:
         return max(shape[:2]) > options.tile_size
+    if shape[0] * shape[1] > _MANY_ON_CPU and jax.local_devices()[0].platform == "cpu":
+        return True
     return memory.em_bytes(*shape, config) > memory.USABLE * memory.device_bytes()
 
 

@@ -223,6 +223,18 @@ def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
         assert "tile_size" not in record
 
 
+def test_many_pixels_are_cut_on_a_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "device_bytes", lambda: 2**50)
+    wanted, config = sizes.Sizes("uniform", 31, None), DeblurConfig()
+    for tile_size, shape, cut in (
+        (None, (2000, 3000, 3), True),
+        (None, (1000, 1500, 3), False),
+        (4000, (2000, 3000, 3), False),
+    ):
+        options = driver.Options(tmp_path, config, wanted, seed=0, tile_size=tile_size)
+        assert large.needs_tiles(shape, config, options) == cut
+
+
 def test_without_tiles_what_does_not_fit_fails_before_it_begins(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "device_bytes", lambda: 2**22)
     pixels = np.rint(255 * scene((100, 120))).astype(np.uint8)
