@@ -139,7 +139,10 @@ def _one(source: Source, session: Session) -> Outcome:
     if earlier.get("status") == run_folder.DONE and not options.overwrite:
         if earlier.get("input") == source.label:
             checkpoints.remove(folder.checkpoint)  # of a run killed between finishing and this
-            progress.say(f"{source.label}: finished before, skipped (--overwrite does it again)")
+            progress.say(
+                f"{source.label}: finished before, skipped; --overwrite does it again, also with "
+                "other settings"
+            )
             progress.deliver(folder.picture)
             return Outcome(run_folder.DONE)
         why = (

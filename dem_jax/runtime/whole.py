@@ -99,10 +99,11 @@ class InOnePiece:
 
     def found(self, config: DeblurConfig) -> Found:
         desk, rows_cols = self._desk, config.patch_grid
+        total = config.em_iterations
         how = (
             f"pixels, kernels up to {config.kernel_size} pixels, "
             f"{rows_cols[0]} x {rows_cols[1]} patches, "
-            f"{len(self._log)} of {config.em_iterations} EM iterations"
+            + (f"{len(self._log)} of {total} EM iterations" if total else "no EM")
         )
         if self._state is None or not len(self._log):
             kernels, shift = blur.recentre(self._problem.start_kernels)
