@@ -71,14 +71,14 @@ class Progress:
         """`done` of `total` equal parts of the present stage are finished."""
         self._outlook.parts(self._stage, done, total)
         self._counts[self._stage] = f" {done}/{total}"
-        self.tick()
+        self._changed(f"{self._stage}{self._count()}")
 
     def iteration(self, done: int, negative_log_likelihood: float) -> None:
         """`done` EM iterations are finished."""
         self._outlook.parts(EM, done, self._total, before=self._before)
         self._counts[EM] = f" {done}/{self._total}"
         self._detail = f"-log p {negative_log_likelihood:.4f}"
-        self._changed(f"{EM}{self._counts[EM]}")
+        self._changed(f"{EM}{self._counts[EM]}", self._detail)
 
     def tick(self) -> None:
         """Redraws the bar; on anything but a terminal nothing happens."""
@@ -112,10 +112,9 @@ class Progress:
     def _count(self) -> str:
         return self._counts.get(self._stage, "")
 
-    def _changed(self, what: str) -> None:
-        """Shows that a stage or an iteration came to an end."""
+    def _changed(self, what: str, detail: str = "") -> None:
+        """Shows that a stage or a part of it came to an end."""
         if not self._live and not self._quiet:
-            detail = self._detail if what != self._stage else ""
             parts = [f"{self._label}: {what}", detail, self._left()]
             self.say(", ".join(part for part in parts if part))
         self.tick()
@@ -154,7 +153,7 @@ class JsonLines(Progress):
     def companion(self) -> Progress:
         return JsonLines(self._stream)
 
-    def _changed(self, what: str) -> None:
+    def _changed(self, what: str, detail: str = "") -> None:
         self._tell()
 
     def _tell(self) -> None:

@@ -191,6 +191,7 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     announced = said.index("about ")
     assert announced < said.index("compiling")
     assert "460x400 pixels are restored in 4 tiles of 256 pixels" in said
+    assert all(f"restoring {number}/4" in said for number in (1, 2, 3, 4))
     assert record["tile_size"] == 256
     assert len(record["crops"]) == (2 if grid else 1)
     assert {"start", "em", "restoration", "write"} <= set(record["timings_seconds"])
