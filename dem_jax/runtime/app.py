@@ -1,8 +1,7 @@
 """`dem-jax serve`: a page, for this machine only, where a photo is dropped and comes back sharp.
 
-Every photo is deblurred by a process of its own, one at a time. Its lines of JSON are the page's
-progress, so a photo that fails, or is stopped, leaves the page as it was. All files lie in one
-temporary folder that is removed at the end.
+A process of its own deblurs each photo; its lines of JSON are the page's progress, and its failure
+is a line there. All files lie in one temporary folder that is removed at the end.
 """
 
 import importlib.util
@@ -113,8 +112,7 @@ def serve(words: Sequence[str] = ()) -> None:
     with tempfile.TemporaryDirectory(prefix="dem_jax-") as folder:
         uploads, work = (pathlib.Path(folder, name) for name in ("uploads", "work"))
         work.mkdir()
-        os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # where Gradio also copies results to
-        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ |= {"GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False"}
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that nothing is left behind
         worker = Worker(work)
         try:
