@@ -39,7 +39,7 @@ _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _PATHS = 220_000.0  # transforms of the view: camera's paths of 256 x 256 pixels took 50 s
-_WRITING = 1.0, 3e-6  # seconds, and seconds a pixel: pictures and reports
+_WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 _COMPILING = {"overview": 8.0, "refine": 3.0, "prepare": 3.0, "step": 9.0}  # seconds, two cores
 
 
