@@ -76,7 +76,7 @@ class Desk:
         self.options, self.programs, self.progress, self.interrupt = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
-        self._kernel: np.ndarray | None = None  # [k, k] that was found before the start
+        self.kernel: np.ndarray | None = None  # [k, k] that was found before the start
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -155,14 +155,14 @@ class Desk:
         if not self.looks(config):
             return config
         seen = first_look(self.call, self._in_bucket(photo), config)
-        self.choice, self._kernel = seen.choice, seen.given.kernel
+        self.choice, self.kernel = seen.choice, seen.given.kernel
         return seen.config
 
     def given(self, photo: images.Photo) -> Any:
         """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
         given = self._in_bucket(photo)
-        if self._kernel is not None:
-            return given._replace(kernel=self._kernel)
+        if self.kernel is not None:
+            return given._replace(kernel=self.kernel)
         return given.pixels if given.size is None and given.weight is None else given
 
     def _in_bucket(self, photo: images.Photo) -> Given:

@@ -1,6 +1,7 @@
 """A photo too large for EM in one piece: kernels from crops, the photo restored tile by tile.
 
-1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there.
+1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
+   one kernel for the photo is found in all of it before, and EM improves it on the crop.
 2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the hyper-Laplacian
    deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
@@ -28,6 +29,7 @@ from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
 from dem_jax.runtime.whole import InOnePiece
 from dem_jax.solve.deconvolution import kernel_error, prior_weight
+from dem_jax.types import Given
 
 _MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour on two cores
 TILE = 1024  # pixels along each side, where nothing else is asked for
@@ -107,7 +109,8 @@ def expected_seconds(
     """Seconds of every stage of a photo [H, W, C] in tiles, in their order; see `estimate`."""
     crop, one = (taken.crop_size, taken.crop_size, shape[2]), _for_crop(config)
     of_crop = estimate.in_one_piece(crop, one, speed, looks=False)
-    of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, one, speed))
+    if not looks:
+        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, one, speed))
     of_crop[estimate.STAGES["step"]] = _m_steps(config) * estimate.iteration(crop, one, speed)
     cells = len(_grid_cells(config))
     of_crop = {
@@ -210,6 +213,9 @@ class InTiles:
             pixels: Any = np.ascontiguousarray(self._light[rows, cols])
             if desk.options.batching.buckets:
                 pixels = buckets.pad(pixels)
+            if desk.kernel is not None:  # the whole photo tells more of it than a crop
+                pixels = pixels if isinstance(pixels, Given) else Given(pixels)
+                pixels = pixels._replace(kernel=desk.kernel)
             kernel, problem = self._kernel_of(pixels, number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)

@@ -19,6 +19,7 @@ from dem_jax.runtime import driver, estimate, progress, sizes
 from dem_jax.runtime.files import inputs
 from dem_jax.runtime.scale import crops, large, memory, plan, tiles
 from dem_jax.solver import Solver
+from dem_jax.start.choice import Choice
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -166,7 +167,7 @@ def finish(state, problem, config):
 KNOWING = Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
 
 
-def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, **changes):
+def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, solver=KNOWING, **changes):
     config = DeblurConfig(em_iterations=em_iterations, kernel_size=9)
     (tmp_path / "out").mkdir(exist_ok=True)
     options = driver.Options(
@@ -174,7 +175,7 @@ def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, **changes):
     )
     stream = io.StringIO()
     sources = inputs.find_sources([str(tmp_path / "a.png")])
-    status = driver.run(options, sources, solver=KNOWING, progress=progress.Progress(stream))
+    status = driver.run(options, sources, solver=solver, progress=progress.Progress(stream))
     record = json.loads((tmp_path / "out" / "a" / "run.json").read_text())
     return status, stream.getvalue(), record
 
@@ -213,6 +214,29 @@ def test_without_em_the_starts_kernels_restore_the_tiles(tmp_path):
     assert status == 0, said
     assert record["em_iterations_done"] == 0
     assert np.load(tmp_path / "out" / "a" / "kernels.npy").shape == (1, 9, 9)
+
+
+def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
+    seen = []
+
+    def start(key, given, config):
+        seen.append(given.pixels.shape)
+        problem = prepare(key, given.pixels, config)
+        return problem._replace(start_kernels=given.kernel[None])
+
+    number = jnp.zeros(())
+    solver = KNOWING._replace(
+        prepare=start,
+        overview=lambda given, config: Choice(jnp.asarray(TRUE.T), number, number[None], number),
+        refine=lambda given, kernel, config: kernel,
+    )
+    photo = np.clip(blurred(scene((400, 460)), TRUE), 0, 1)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
+    status, said, _ = run(tmp_path, tile_size=256, solver=solver)
+    assert status == 0, said
+    assert set(seen) == {(384, 384, 1)}
+    kernels = np.load(tmp_path / "out" / "a" / "kernels.npy")
+    np.testing.assert_allclose(kernels[0], TRUE.T, atol=1e-6)
 
 
 def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
