@@ -14,6 +14,6 @@ set -euo pipefail
 
 command="python3 -m dem_jax.main --flagfile=$(printf %q "${FLAGFILE:-best}")"
 command+=" --input=$(printf %q "$INPUT") --output_dir=$(printf %q "$OUTPUT")"
-command+=" --distributed=auto --shard=auto ${MORE:-}"
+command+=" --distributed=auto ${MORE:-}"
 
 exec gcloud compute tpus tpu-vm ssh "$TPU" --zone="$ZONE" --worker=all --command="$command"

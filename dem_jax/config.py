@@ -1,7 +1,9 @@
 """The settings: frozen, hashable, validated dataclasses. Their defaults live here and nowhere else.
 
-A field's metadata say what it is for: `help` is one sentence or two, and `flag` tells whether the
-command line has a flag of that name. What nobody needs to set is a constant beside its use.
+The defaults are the recommended settings of two CPU cores, and EFFORTS has those for less and for
+more time. A field's metadata say what it is for: `help` is one sentence or two, and `flag` tells
+whether the command line has a flag of that name. What nobody needs to set is a constant beside its
+use.
 """
 
 import dataclasses
@@ -10,7 +12,7 @@ from typing import Any
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
 CHAIN_AXES = ("map", "vmap")
 M_DOMAINS = ("derivatives", "photo")
-KERNELS = ("network", "free", "fixed")
+KERNELS = ("auto", "network", "free", "fixed")
 DETAILS = ("auto", "sharp", "soft", "none")
 
 
@@ -30,7 +32,7 @@ class ImageNetworkConfig:
     """T_f, the untrained U-Net whose output is the latent image."""
 
     channels: int = setting(
-        64, "Width of T_f at every level; the poster has 64, and 32 halves the time on CPU."
+        32, "Width of T_f at every level; the poster has 64, which doubles the time on CPU."
     )
     levels: int = setting(
         5, "Depth of T_f; the poster has 5, and fewer are only for checking an installation."
@@ -88,17 +90,18 @@ class DeblurConfig:
         flag=False,
     )
     kernels: str = setting(
-        "network",
-        "Prior on the kernels: network is the paper's T_K, free has none and suits uniform blur of "
-        "little noise, fixed keeps the kernels of --init_kernels.",
+        "auto",
+        "Prior on the kernels: network is the paper's T_K, free has none and suits one kernel, "
+        "fixed keeps those of --init_kernels; auto is free for one kernel, network for a grid.",
     )
     warm_start: bool = setting(
         True, "False leaves out the start: the paper's prior in its purest form.", flag=False
     )
     # Monte Carlo EM.
     em_iterations: int = setting(
-        4,
-        "E-steps, with an M-step between each two; more help where kernels still change.",
+        3,
+        "E-steps, with an M-step between each two; more help where kernels still change, 0 leaves "
+        "the start's deconvolution, without an uncertainty map.",
     )
     num_chains: int = setting(
         1, "Langevin chains, each with a T_f of its own; more give a better uncertainty map."
@@ -107,10 +110,10 @@ class DeblurConfig:
         4, "Posterior samples that each chain gives in an E-step; their mean is the result."
     )
     burn_in: int = setting(
-        100, "Langevin steps before the first sample of an E-step; fewer are faster and smoother."
+        40, "Langevin steps before the first sample of an E-step; fewer are faster and smoother."
     )
     thinning: int = setting(
-        10, "Langevin steps between two samples; fewer are faster, and the samples more alike."
+        5, "Langevin steps between two samples; fewer are faster, and the samples more alike."
     )
     sampler: str = setting(
         "psgld",
@@ -127,7 +130,8 @@ class DeblurConfig:
         "map", "map runs chains one after the other, vmap side by side: same numbers.", flag=False
     )
     m_steps: int = setting(
-        50, "Steps of Adam or of least squares in every M-step; 0 leaves the kernels as they start."
+        100,
+        "Steps of Adam or of least squares in every M-step; 0 leaves the kernels as they start.",
     )
     m_learning_rate: float = setting(1e-4, "Of Adam on theta_K; the poster's.", flag=False)
     m_domain: str = setting(
@@ -163,10 +167,10 @@ class DeblurConfig:
         require(k >= 3 and k % 2 == 1, f"kernel_size={k} must be odd and at least 3; try {k | 1}.")
         rows, cols = self.patch_grid
         require(rows >= 1 and cols >= 1, f"patch_grid={rows}x{cols} needs at least 1x1 patches.")
-        for name in ("em_iterations", "num_chains", "samples_per_chain", "thinning"):
+        for name in ("num_chains", "samples_per_chain", "thinning"):
             value = getattr(self, name)
             require(value >= 1, f"{name}={value} must be at least 1.")
-        for name in ("burn_in", "m_steps", "temperature", "noise_std"):
+        for name in ("em_iterations", "burn_in", "m_steps", "temperature", "noise_std"):
             value = getattr(self, name)
             require(value >= 0, f"{name}={value} must be zero or positive.")
         for name in ("grain", "refinement"):
@@ -188,3 +192,17 @@ class DeblurConfig:
         ):
             value = getattr(self, name)
             require(value in allowed, f"{name}={value} must be one of {', '.join(allowed)}.")
+
+
+EFFORTS = {
+    "quick": DeblurConfig(em_iterations=0),
+    "normal": DeblurConfig(),
+    "best": DeblurConfig(
+        kernels="network",
+        em_iterations=4,
+        burn_in=100,
+        thinning=10,
+        m_steps=50,
+        image_network=ImageNetworkConfig(channels=64),
+    ),
+}

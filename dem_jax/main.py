@@ -1,4 +1,4 @@
-"""Deblurs photos: `python -m dem_jax.main --flagfile=configs/quickstart.flags --input=... `.
+"""Deblurs photos: `dem-jax photo.jpg`, or `python -m dem_jax.main photo.jpg`.
 
 absl flags become one DeblurConfig and one Options here, and nowhere else. The flags live in their
 own registry, so that importing this module disturbs no other program's flags.
@@ -9,65 +9,66 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import flags
 
 from dem_jax import __version__
-from dem_jax.config import DeblurConfig
-from dem_jax.runtime import driver, programs, sizes, streams
-from dem_jax.runtime.files import colour, given_kernels, inputs, run_folder, samples
+from dem_jax.config import EFFORTS, DeblurConfig
+from dem_jax.runtime import app, driver, programs, progress, sizes, streams
+from dem_jax.runtime.files import colour, given_kernels, inputs, places, run_folder, samples
 from dem_jax.runtime.report import history, truth
 from dem_jax.runtime.scale import devices, hosts, plan, tiles
 
-USAGE = f"""dem_jax {__version__}: makes a photo blurred by camera shake sharp, from nothing but it.
+USAGE = f"""dem_jax {__version__}: sharpens photos that a shaking camera blurred.
 
-  python -m dem_jax.main --flagfile=configs/quickstart.flags --input=photo.jpg --output_dir=out
+  dem-jax photo.jpg                     the sharp photo is photo_deblurred/deblurred.png
+  dem-jax holiday/ 'more/*.png'         folders and globs; each result goes beside its photo
+  dem-jax photo.jpg --effort=quick      a first impression
+  dem-jax sample:clock                  a bundled photo
+  dem-jax serve                         the same on a page in the browser
 
-Results are in OUTPUT_DIR/NAME: deblurred.png, report.png, kernels, uncertainty and run.json.
-Flagfiles are sets of flags for a purpose: quickstart (minutes on 2 CPU cores), nonuniform (where
-the camera also turned), best, large, paper, smoke. Flags after a flagfile win over it.
+Beside the sharp photo are report.html (open it in a browser: it says how sure the result is), the
+blur that was found, and run.json. A photo that is finished is skipped; --overwrite does it again.
+"""
+_HELP_WIDTH = 100  # columns
+FIRST_FLAGS = ("effort", "output_dir", "crop", "kernel_size", "blur")
+MORE = """Standard output holds the finished pictures' paths; all else goes to standard error.
 Exit status: 0 all done, 1 a photo failed (the others are finished), 2 bad flags (nothing written),
 75 stopped by SIGTERM: what was reached is saved, and the same command goes on from there.
-"""
+More flags: dem-jax --helpfull"""
+FLAGFILES = """Flagfiles hold flags for a purpose; give --flagfile=NAME, and flags after it win:
+nonuniform (where the camera also turned), large (many megapixels on a small machine), paper (the
+published method), smoke (checks an installation), quickstart and best (the efforts normal and
+best)."""
 
 
 def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = None) -> int:
     """The command line; returns the exit status."""
     values = define_flags()
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        extra = values(["dem_jax", *_find_flagfiles(sys.argv[1:] if argv is None else argv)])[1:]
-        if values["help"].value:
-            streams.put(sys.stdout, help_text(values) + "\n")
+        if words[:1] == ["serve"]:
+            app.serve(words[1:])
             return 0
-        if extra:
-            raise ValueError(
-                f"Unexpected argument {extra[0]}; photos are given as --input={extra[0]}."
-            )
-        options = make_options(values)
-        wanted = hosts.parse(
-            str(values["distributed"].value),
-            values["process"].value,
-        )
-        selection = inputs.select(values["input"].value or ())
-        sources = selection.sources
-        if text := values["ground_truth"].value:
-            truths = truth.find_truths(text, sources)
-            options = dataclasses.replace(options, truths=truths)
-        process = hosts.join(wanted)  # before anything touches a device
-        options = dataclasses.replace(options, process=process)
-        cache_dir = values["compilation_cache_dir"].value
-        remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
-        _make_folder(options.output_dir)
+        photos = values(["dem_jax", *_find_flagfiles(words)])[1:]
+        if values["help"].value or values["helpfull"].value:
+            streams.put(sys.stdout, help_text(values, full=bool(values["helpfull"].value)) + "\n")
+            return 0
+        asked = _ask(values, photos)
     except (flags.Error, ValueError) as error:
         streams.put(sys.stderr, f"dem_jax: {' '.join(str(error).split())}\n")
         return 2
-    for remark in [*remarks, *selection.remarks]:
-        streams.put(sys.stderr, f"{remark}\n")
-    run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
+    options, selection, wanted = asked.options, asked.selection, asked.hosts
+    shown = progress.make(str(values["progress"].value))
+    for remark in [*asked.remarks, *selection.remarks]:
+        shown.say(remark)
+    if options.output_dir:
+        run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
     try:
-        status = driver.run(options, sources, solver=solver)
+        status = driver.run(options, selection.sources, solver=solver, progress=shown)
         if status == driver.PREEMPTED:
             sys.stderr.flush()
             os._exit(status)  # as below; Python's own exit would wait
@@ -78,6 +79,43 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         os._exit(1)  # a computation under way cannot be stopped in any other way
 
 
+class _Asked(NamedTuple):
+    """What a command comes to, once all of it has been checked."""
+
+    options: driver.Options
+    selection: inputs.Selection
+    hosts: hosts.Hosts
+    remarks: list[str]
+
+
+def _ask(values: flags.FlagValues, photos: Sequence[str]) -> _Asked:
+    """Checks a command, joins other processes and sets JAX up.
+
+    Raises:
+      ValueError: for anything that cannot be done as it was asked for.
+    """
+    photos = [*(values["input"].value or ()), *photos]
+    if not photos:
+        raise ValueError("No photo is given; try 'dem-jax photo.jpg', or 'dem-jax --help'.")
+    options = make_options(values)
+    wanted = hosts.parse(str(values["distributed"].value), values["process"].value)
+    selection = inputs.select(photos)
+    changes: dict[str, Any] = {}
+    if not options.output_dir:
+        changes["folders"] = places.beside(selection.sources)
+    if text := values["ground_truth"].value:
+        changes["truths"] = truth.find_truths(text, selection.sources)
+    changes["process"] = hosts.join(wanted)  # before anything touches a device
+    options = dataclasses.replace(options, **changes)
+    cache_dir = values["compilation_cache_dir"].value
+    remarks = devices.configure(precision=options.precision, cache_dir=cache_dir or "")
+    if options.output_dir:
+        places.require_writable(options.output_dir, f"--output_dir={options.output_dir}")
+    else:
+        places.require_writable_beside(list(options.folders.values()))
+    return _Asked(options, selection, wanted, list(remarks))
+
+
 def define_flags() -> flags.FlagValues:
     """All flags of the command line, in a registry of their own; each says when to touch it."""
     values = flags.FlagValues()
@@ -85,7 +123,8 @@ def define_flags() -> flags.FlagValues:
     _define_main_flags(values)
     _define_photo_flags(values)
     _define_scale_flags(values)
-    flags.DEFINE_boolean("help", False, "This text.", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("help", False, "The first flags.", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("helpfull", False, "All flags.", flag_values=values)
     for name, default, text in _config_fields(DeblurConfig()):
         _define_config_flag(name, default, text, values)
     return values
@@ -98,23 +137,38 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_multi_string(
         "input",
         None,
-        f"Photo, folder or glob; may be given several times. Bundled: {bundled}",
+        "Photo, folder or glob, as may also be given without a flag. Bundled photos: " + bundled,
         **own,
     )
-    flags.DEFINE_string("output_dir", None, "Folder for the results; it is made.", **own)
+    flags.DEFINE_enum(
+        "effort",
+        "normal",
+        list(EFFORTS),
+        "How long it may take: quick removes the blur that it finds, normal improves on that by "
+        "small neural networks, best by large ones, for ten times as long. The time that a photo "
+        "will take is said before it begins.",
+        **own,
+    )
+    flags.DEFINE_string(
+        "output_dir",
+        None,
+        "Folder for the results, made if missing; without it they go beside each photo.",
+        **own,
+    )
     flags.DEFINE_enum(
         "blur",
-        sizes.NONUNIFORM,
+        sizes.UNIFORM,
         [sizes.UNIFORM, sizes.NONUNIFORM],
-        "Give uniform where the camera moved sideways, one kernel for the photo, and nonuniform "
-        "where it also turned, one for every patch.",
+        "Give nonuniform where the blur differs between the middle and the corners, because the "
+        "camera also turned; uniform takes it to be the same everywhere.",
         **own,
     )
     flags.DEFINE_string(
         "kernel_size",
         "auto",
-        "Odd number of pixels, with uniform blur the most that the kernel may have; auto finds "
-        "it; or a file with a photo's name and its size on each line.",
+        "How long the longest smear of a point may be: an odd number of pixels. auto finds it; "
+        "give one where the report says that the blur found is too large or too small. Or a file "
+        "with a photo's name and its size on each line.",
         **own,
     )
     flags.DEFINE_string(
@@ -166,10 +220,12 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         "Folder for event files to watch a run in TensorBoard; needs dem_jax[tensorboard].",
         **own,
     )
-    flags.DEFINE_string(
-        "profile_dir",
-        None,
-        "Folder for jax.profiler's trace of the first EM iteration, to see where time goes.",
+    flags.DEFINE_enum(
+        "progress",
+        progress.BAR,
+        list(progress.STYLES),
+        "What is written to standard error meanwhile: a bar, JSON lines for other programs, or "
+        "none but messages.",
         **own,
     )
     flags.DEFINE_string(
@@ -184,7 +240,11 @@ def _define_photo_flags(values: flags.FlagValues) -> None:
     """Flags of what happens to a photo before and beside deblurring."""
     own: dict[str, Any] = {"flag_values": values}
     flags.DEFINE_string(
-        "crop", None, "X,Y,W,H in pixels: deblurs only this part, for a quick trial.", **own
+        "crop",
+        None,
+        "X,Y,W,H: deblurs only the part of W x H pixels whose upper left corner is X pixels from "
+        "the left and Y from the top, for a quick trial or around what matters.",
+        **own,
     )
     flags.DEFINE_boolean(
         "linear_light",
@@ -229,15 +289,8 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "tile_size",
         "auto",
-        "Pixels along each side of a tile of a large photo; auto uses tiles where the memory asks "
-        "for them, 0 never.",
-        **own,
-    )
-    flags.DEFINE_enum(
-        "shard",
-        "auto",
-        ["auto", "none", "chains", "photos"],
-        "What is divided over this process's devices; chains is for one photo with many chains.",
+        "Pixels along each side of a tile of a large photo; auto uses tiles where memory or time "
+        "ask for them, 0 never.",
         **own,
     )
     flags.DEFINE_string(
@@ -262,12 +315,9 @@ def make_options(values: flags.FlagValues) -> driver.Options:
       ValueError: for missing or contradictory flags and values that are not allowed.
     """
     given: dict[str, Any] = values.flag_values_dict()
-    for name in ("input", "output_dir"):
-        if not given[name]:
-            raise ValueError(f"--{name} is missing; --help says how to use it.")
     if given["tensorboard_dir"]:
         history.require_tensorboard()
-    config = _replace(DeblurConfig(), given)
+    config = _replace(EFFORTS[given["effort"]], given)
     if given["precision"] == "bfloat16":
         network = dataclasses.replace(config.image_network, bfloat16=True)
         config = dataclasses.replace(config, image_network=network)
@@ -275,7 +325,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
     patch_grid = sizes.parse_patch_grid(given["patch_grid"])
     blur = given["blur"]
     if blur == sizes.UNIFORM and patch_grid not in (None, (1, 1)):
-        raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
+        raise ValueError("--patch_grid needs --blur=nonuniform; add it, or drop --patch_grid.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
     kernels = None
@@ -283,7 +333,7 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
     return driver.Options(
-        output_dir=_path(given["output_dir"]) or pathlib.Path(),
+        output_dir=_path(given["output_dir"]),
         config=config,
         sizes=sizes.Sizes(blur, kernel_size, patch_grid),
         seed=given["seed"],
@@ -291,29 +341,35 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         resume=given["resume"],
         checkpoint_every=given["checkpoint_every"],
         tensorboard_dir=_path(given["tensorboard_dir"]),
-        profile_dir=_path(given["profile_dir"]),
         precision=given["precision"],
         crop=colour.parse_crop(given["crop"]),
         linear_light=given["linear_light"],
         kernels=kernels,
         preview_every=given["preview_every"],
         batching=plan.parse_batching(given["batch_size"], given["buckets"]),
-        shard=given["shard"],
         tile_size=tiles.parse_size(given["tile_size"]),
     )
 
 
-def help_text(values: flags.FlagValues) -> str:
-    """What --help prints."""
-    lines = [USAGE, "Flags:"]
+def help_text(values: flags.FlagValues, *, full: bool = False) -> str:
+    """What --help prints, or in `full` what --helpfull does."""
     defaults = {name: default for name, default, _ in _config_fields(DeblurConfig())}
-    for name in values:
-        if name == "h":
-            continue
+
+    def describe(name: str) -> str:
         default = defaults.get(name, values[name].default)
         ending = "" if default is None else f" (default: {default})"
         text = " ".join(values[name].help.split()).split("; repeat this option")[0]
-        lines.append(f"  --{name}\n      {text}{ending}")
+        choices, _, text = text[1:].partition(">: ") if text.startswith("<") else ("", "", text)
+        wrapped = textwrap.wrap(text + ending, _HELP_WIDTH - 6)
+        heading = f"  --{name}={choices}" if choices else f"  --{name}"
+        return "\n".join([heading, *[f"      {line}" for line in wrapped]])
+
+    lines = [USAGE, *map(describe, FIRST_FLAGS), "", MORE]
+    if full:
+        hidden = (*FIRST_FLAGS, "help", "helpfull", "h")
+        lines[-1] = MORE.rpartition("\n")[0]
+        lines += ["", FLAGFILES, "", "More flags:"]
+        lines += [describe(name) for name in values if name not in hidden]
     return "\n".join(lines)
 
 
@@ -371,17 +427,6 @@ def _find_flagfiles(argv: Sequence[str]) -> list[str]:
 
 def _path(text: str | None) -> pathlib.Path | None:
     return pathlib.Path(os.path.expanduser(text)) if text else None
-
-
-def _make_folder(path: pathlib.Path) -> None:
-    """Makes sure that results can be written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / f".{os.getpid()}.tmp"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"--output_dir={path} cannot be written: {error.strerror}.") from error
 
 
 def main() -> None:

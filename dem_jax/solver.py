@@ -254,7 +254,8 @@ def deblur(
       starts: ways to first kernels; None: those of `start.warm_start`.
 
     Returns:
-      `Result`: latent [H, W, C], kernels [P, k, k], std [H, W, C] and info, [T] per field.
+      `Result`: latent [H, W, C], kernels [P, k, k], std [H, W, C], info, [T] per field, and the
+      confidence [] in the kernel, where one is found for the whole photo.
 
     Raises:
       ValueError: if the photo's shape does not allow this.
@@ -274,7 +275,15 @@ def deblur(
         sampler=(lambda config: sampler) if sampler else mcem.named_sampler,
         starts=(lambda config: starts) if starts else None,
     )
-    return arrays.like(photo, run(key, photo, config, solver=solver))
+    confidence, given = None, photo
+    if solver.overview and solver.refine and config.warm_start and config.patch_grid == (1, 1):
+        given = _given(photo)
+        _check(given.pixels, config, None)
+        choice = solver.overview(given, config)
+        confidence = choice.agreement
+        given = given._replace(kernel=solver.refine(given, choice.kernel, config))
+    result = run(key, given, config, solver=solver)
+    return arrays.like(photo, result._replace(confidence=confidence))
 
 
 @promotion.standard

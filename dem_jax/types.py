@@ -108,3 +108,6 @@ class Result(NamedTuple):
     kernels: jax.Array  # [P, k, k] each non-negative and summing to one
     std: jax.Array  # [H, W, C] posterior standard deviation of every pixel
     info: EMInfo  # [T] per field: one entry per EM iteration
+    # [] 0 to 1, how far independent estimates of the kernel agree; None: kernels of a grid, given
+    # ones and own starts have no such estimates
+    confidence: jax.Array | None = None

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from dem_jax import main
-from dem_jax.config import DeblurConfig
+from dem_jax.config import EFFORTS, DeblurConfig
 from dem_jax.solver import Solver
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -34,7 +34,7 @@ def _keep_jax_config():
 
 def options_of(*argv):
     values = main.define_flags()
-    assert len(values(["dem_jax", *argv, "--input=x", "--output_dir=y"])) == 1
+    assert len(values(["dem_jax", *argv])) == 1
     return main.make_options(values)
 
 
@@ -45,6 +45,15 @@ def write_picture(path, shape=(40, 48, 3)):
 
 def test_defaults_are_those_of_the_configuration():
     assert options_of().config == DeblurConfig()
+
+
+def test_effort_is_a_configuration_and_single_flags_win():
+    for name, config in EFFORTS.items():
+        assert options_of(f"--effort={name}").config == config
+    for argv in (["--burn_in=7", "--effort=best"], ["--effort=best", "--burn_in=7"]):
+        assert options_of(*argv).config == dataclasses.replace(EFFORTS["best"], burn_in=7)
+    assert EFFORTS["normal"] == DeblurConfig()
+    assert EFFORTS["quick"].em_iterations == 0
 
 
 def settings_of(config):
@@ -66,7 +75,7 @@ def test_settings_are_few_and_each_has_a_sentence():
 
 def test_flags_are_few_and_each_says_when_to_touch_it():
     values = main.define_flags()
-    names = set(values) - {"help", "h"}
+    names = set(values) - {"help", "h", "helpfull"}
     assert len(names) <= 40
     for name in names:
         assert len(values[name].help.split()) > 4, name
@@ -76,6 +85,7 @@ def test_flags_are_few_and_each_says_when_to_touch_it():
 
 def test_flags_reach_the_configuration():
     options = options_of(
+        "--blur=nonuniform",
         "--em_iterations=7",
         "--image_network.channels=12",
         "--kernel_size=21",
@@ -139,15 +149,24 @@ def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
 def test_help_tells_a_newcomer_how(capsys):
     assert main.run(["--help"]) == 0
     text = capsys.readouterr().out
-    assert "--flagfile=configs/quickstart.flags --input=photo.jpg" in text
-    for name in ("--input", "--blur", "--kernel_size", "--em_iterations"):
-        assert f"\n  {name}\n" in text
+    assert "\n  dem-jax photo.jpg " in text
+    assert re.findall(r"^  --(\w+)", text, re.M) == list(main.FIRST_FLAGS)
+    assert len(text.splitlines()) <= 40  # one screen
+    assert max(map(len, text.splitlines())) <= 100
     assert "default: 31" not in text  # kernel_size is auto
 
 
+def test_full_help_has_every_flag_once(capsys):
+    assert main.run(["--helpfull"]) == 0
+    text = capsys.readouterr().out
+    names = re.findall(r"^  --([\w.]+)", text, re.M)
+    assert sorted(names) == sorted(set(main.define_flags()) - {"help", "helpfull", "h"})
+    for path in CONFIGS.glob("*.flags"):
+        assert path.stem in text
+
+
 BAD_FLAGS = {
-    "nothing": ([], "--input is missing"),
-    "no output": (["--input={photo}"], "--output_dir is missing"),
+    "nothing": ([], "try 'dem-jax photo.jpg'"),
     "missing file": (["--input={tmp}/absent.png"], "does not exist"),
     "no pictures": (["--input={tmp}/empty"], "holds no pictures"),
     "unknown flag": (["--input={photo}", "--em_iteration=3"], "em_iterations"),
@@ -157,7 +176,7 @@ BAD_FLAGS = {
     "even kernel": (["--input={photo}", "--kernel_size=30"], "try 31"),
     "no kernel": (["--input={photo}", "--kernel_size=huge"], "odd number"),
     "grid": (["--input={photo}", "--patch_grid=4"], "ROWSxCOLS"),
-    "contradiction": (["--input={photo}", "--blur=uniform", "--patch_grid=2x2"], "contradicts"),
+    "contradiction": (["--input={photo}", "--patch_grid=2x2"], "--patch_grid needs --blur=nonuni"),
     "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
@@ -165,7 +184,7 @@ BAD_FLAGS = {
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
     "too grainy": (["--input={photo}", "--grain=2"], "grain=2"),
     "no such detail": (["--input={photo}", "--detail=fine"], "auto, sharp, soft, none"),
-    "stray word": (["{photo}", "--input={photo}"], "--input="),
+    "stray word": (["{photo}", "{tmp}/stray"], "does not exist"),
     "network": (["--input={photo}", "--image_network.channels=0"], "channels=0"),
 }
 
@@ -177,7 +196,7 @@ def test_bad_flags_end_with_2_and_one_sentence_and_write_nothing(case, tmp_path,
     write_picture(photo)
     (tmp_path / "empty").mkdir()
     argv = [argument.format(photo=photo, tmp=tmp_path) for argument in argv]
-    if case not in ("nothing", "no output"):
+    if case != "nothing":
         argv.append(f"--output_dir={tmp_path / 'out'}")
     before = sorted(tmp_path.rglob("*"))
     assert main.run(argv) == 2
@@ -193,6 +212,56 @@ def test_unwritable_output_folder(tmp_path, capsys):
     write_picture(photo)
     assert main.run([f"--input={photo}", f"--output_dir={photo}/out"]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+def run_small(*argv):
+    quick = ["--kernel_size=9", "--compilation_cache_dir="]
+    return main.run([*map(str, argv), *quick], solver=fake_solver.FAKE)
+
+
+def test_photos_without_a_flag_go_beside_themselves(tmp_path, capsys, monkeypatch):
+    """A file, a folder, a glob, --input and a sample in one command; stdout names the pictures."""
+    for name in ("one/a.png", "one/a.tiff", "two/b.png", "three/c.png", "d.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_picture(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    argv = ["one/a.png", "one/a.tiff", "two", "--seed=1", "thr*/*.png", "--input=d.png"]
+    assert run_small(*argv, "sample:camera", "--crop=0,0,40,40") == 0
+    folders = ["d", "one/a", "one/a.tiff", "two/b", "three/c", "camera"]
+    pictures = [tmp_path / f"{name}_deblurred" / "deblurred.png" for name in folders]
+    assert capsys.readouterr().out.splitlines() == [str(path) for path in pictures]
+    assert all(path.is_file() for path in pictures)
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+def test_a_photo_finds_its_folder_again_and_no_others(tmp_path, capsys):
+    for name in ("a.png", "a.tiff", "b.png", "c.png"):
+        write_picture(tmp_path / name)
+    (tmp_path / "b_deblurred").write_text("a file")
+    (tmp_path / "c_deblurred").mkdir()
+    (tmp_path / "c_deblurred" / "deblurred.png").write_text("somebody's own")
+    for names in (["a.tiff"], ["a.png", "a.tiff"], ["b.png", "c.png"]):
+        assert run_small(*[tmp_path / name for name in names]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("finished before") == 1
+    folders = ["a", "a", "a.png", "b.png", "c.png"]  # finished ones come first
+    expected = [str(tmp_path / f"{name}_deblurred" / "deblurred.png") for name in folders]
+    assert said.out.splitlines() == expected
+    assert (tmp_path / "c_deblurred" / "deblurred.png").read_text() == "somebody's own"
+    assert run_small(f"{tmp_path}/**") == 1  # what is no picture but called one
+    assert "result 3" in capsys.readouterr().err
+
+
+def test_a_closed_folder_asks_for_another(tmp_path, capsys, monkeypatch):
+    def refuse(self):
+        raise OSError(30, "Read-only file system")
+
+    write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(pathlib.Path, "touch", refuse)
+    assert run_small(tmp_path / "a.png") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "Give --output_dir=FOLDER" in said
 
 
 def make_bad_photo(kind, folder):

@@ -77,6 +77,7 @@ def test_deblurring_gains_decibels(case, result):
     assert after > before + 0.5  # the start finds 4-pixel blurs of so small a photo half
     found = metrics.kernel_correlation(result.kernels[0], kernel)
     assert found > metrics.kernel_correlation(POINT, kernel) + 0.1
+    assert 0 < result.confidence <= 1
 
 
 def test_same_key_same_result_other_key_another(case, result):
@@ -116,6 +117,7 @@ def test_colour_in_regions_from_a_plain_start(case):
     config = change(warm_start=False, patch_grid=(1, 2), em_iterations=2, burn_in=4, m_steps=3)
     result = run(jax.random.key(0), case[2][:24, :28], config)
     assert_plausible(result, (24, 28, 3), 2, 2)
+    assert result.confidence is None
     assert (result.kernels[0] != result.kernels[1]).any()
 
 

@@ -22,10 +22,13 @@ _FLOOR = 0.01  # mass given to the whole support, so that T_K can raise entries 
 
 
 def named(config: DeblurConfig) -> KernelPrior:
-    """The prior that `config.kernels` names."""
-    if config.kernels == "network":
+    """The prior that `config.kernels` names; "auto" is none for one kernel that has a start."""
+    name = config.kernels
+    if name == "auto":
+        name = "free" if config.patch_grid == (1, 1) and config.warm_start else "network"
+    if name == "network":
         return network(config.kernel_network, warm=config.warm_start)
-    return free() if config.kernels == "free" else fixed()
+    return free() if name == "free" else fixed()
 
 
 def network(config: KernelNetworkConfig, *, warm: bool = True) -> KernelPrior:

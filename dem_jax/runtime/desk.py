@@ -10,38 +10,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import sizes
+from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.interrupt import Interrupt
-from dem_jax.runtime.profiler import Profiler
+from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.programs import Programs, in_thread
-from dem_jax.runtime.progress import EM, Progress
+from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
-_STAGES = {
-    "overview": "first look",
-    "closer_look": "closer look",
-    "refine": "kernel",
-    "prepare": "warm start",
-    "init": "first networks",
-    "step": EM,
-    "finish": "writing",
-    "restore": "tiles",
-}
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What the user asks for, besides the photos."""
 
-    output_dir: pathlib.Path
+    output_dir: pathlib.Path | None  # None: `folders` has a place for every photo
     config: DeblurConfig  # kernel size and patch grid are resolved per photo
     sizes: sizes.Sizes
     seed: int
@@ -49,9 +38,10 @@ class Options:
     resume: bool = True
     checkpoint_every: float = 30.0  # seconds
     tensorboard_dir: pathlib.Path | None = None
-    profile_dir: pathlib.Path | None = None
     precision: str = "float32"
-    truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)  # by source name
+    # By the source's name.
+    folders: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
+    truths: Mapping[str, pathlib.Path] = dataclasses.field(default_factory=dict)
     crop: colour.Crop | None = None
     linear_light: bool = False
     kernels: np.ndarray | None = None  # [P, k, k] to start from
@@ -61,6 +51,12 @@ class Options:
     process: tuple[int, int] = (0, 1)  # this one of so many that share the photos
     tile_size: int | None = None  # pixels; None: tiles where the memory asks for them; 0: never
 
+    def folder(self, source: Source) -> run_folder.RunFolder:
+        """Where a photo's results go."""
+        if self.output_dir is None:
+            return run_folder.RunFolder(self.folders[source.name])
+        return run_folder.RunFolder(self.output_dir / source.name)
+
 
 class Session(NamedTuple):
     """What all photos of a run share."""
@@ -69,7 +65,6 @@ class Session(NamedTuple):
     programs: Programs | batches.Seat
     progress: Progress
     interrupt: Interrupt
-    profiler: Profiler
 
 
 class Desk:
@@ -77,14 +72,15 @@ class Desk:
 
     def __init__(self, source: Source, folder: run_folder.RunFolder, session: Session) -> None:
         self.source, self.folder = source, folder
-        self.options, self.programs, self.progress, self.interrupt, self.profiler = session
+        self.options, self.programs, self.progress, self.interrupt = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
-        self._kernel: np.ndarray | None = None  # [k, k] that was found before the start
+        self.kernel: np.ndarray | None = None  # [k, k] that was found before the start
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
         self._size = (0, 0)  # rows and columns of the photo
+        self._expected: Mapping[str, float] = {}
         self._timings: dict[str, float] = {}
         self._began, self._compiled = time.monotonic(), self.programs.compile_seconds
 
@@ -93,13 +89,13 @@ class Desk:
     def call(self, name: str, *args: Any) -> Any:
         """Runs a program on `args`, compiled if it is not yet."""
         self.compile(name, *args)
-        self.progress.stage(_STAGES[name])
+        self.progress.stage(estimate.STAGES[name])
         return self.in_thread(lambda: self.programs(name, *args))
 
     def compile(self, name: str, *args: Any) -> None:
         """Waits until a program for `args` is compiled."""
         if not self.programs.is_compiled(name, *args):
-            self.progress.stage(f"compiling {_STAGES[name]}")
+            self.progress.stage(f"{COMPILING} {estimate.STAGES[name]}")
             self.in_thread(lambda: self.programs.wait(name, *args))
 
     def in_thread(self, function: Callable[[], Any]) -> Any:
@@ -111,6 +107,15 @@ class Desk:
 
         tick()  # once at least, however short it is
         return in_thread(function, tick)
+
+    def begin(self, key: Any, photo: Any, config: DeblurConfig) -> tuple[Any, Any]:
+        """(state, problem) that EM begins with; the state is None where no EM is wanted."""
+        self.progress.stage(COMPILING)
+        self.in_thread(lambda: self.programs.begin(key, photo, config))
+        chosen = self.solver
+        if not config.em_iterations:
+            chosen = chosen._replace(init=lambda key, problem, config: None)
+        return solver.begin(key, photo, config, solver=chosen)
 
     # --- the photo ---
 
@@ -126,23 +131,37 @@ class Desk:
         """[H, W, C] what is deblurred: the photo's own values, or light."""
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
+    def looks(self, config: DeblurConfig) -> bool:
+        """Whether the photo's kernel is looked for before the start."""
+        wanted = config.warm_start and config.patch_grid == (1, 1)
+        return wanted and self.programs.has("overview")
+
+    @property
+    def speed(self) -> estimate.Speed:
+        """This machine's."""
+        return estimate.measured(self.options.config.image_network.channels)
+
+    def expect(self, seconds: Mapping[str, float], em_iterations: int) -> None:
+        """Notes how long every stage will take."""
+        self._expected = seconds
+        self.progress.expect(seconds, em_iterations)
+
     def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
         """`config` with a kernel size that fits to the photo's kernel, which is looked for here.
 
         Where the kernels are given, or a grid of them is wanted, nothing is looked for.
         """
-        wanted = config.warm_start and config.patch_grid == (1, 1)
-        if not (wanted and self.programs.has("overview")):
+        if not self.looks(config):
             return config
         seen = first_look(self.call, self._in_bucket(photo), config)
-        self.choice, self._kernel = seen.choice, seen.given.kernel
+        self.choice, self.kernel = seen.choice, seen.given.kernel
         return seen.config
 
     def given(self, photo: images.Photo) -> Any:
         """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
         given = self._in_bucket(photo)
-        if self._kernel is not None:
-            return given._replace(kernel=self._kernel)
+        if self.kernel is not None:
+            return given._replace(kernel=self.kernel)
         return given.pixels if given.size is None and given.weight is None else given
 
     def _in_bucket(self, photo: images.Photo) -> Given:
@@ -182,6 +201,7 @@ class Desk:
             "notes": list(photo.notes),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,
+            "estimated_seconds": {name: round(x, 1) for name, x in self._expected.items()},
             "precision": self.options.precision,
             "versions": devices.versions(),
             "device": devices.device(),

@@ -19,7 +19,6 @@ from dem_jax.runtime.files import checkpoints, given_kernels, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Outcome
-from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.scale import batches, devices, large, plan
@@ -37,7 +36,7 @@ def run(
     solver: Solver | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """Deblurs `sources` into `options.output_dir`.
+    """Deblurs `sources` into the folders that `options` names; says on stdout where pictures are.
 
     Returns:
       0 when all are done, 1 when any failed, diverged or was interrupted; the others are finished.
@@ -51,7 +50,7 @@ def run(
     single, batched = _programs(options, solver, mesh)
     bad = []
     with Interrupt(progress.say) as interrupt:
-        session = Session(options, single, progress, interrupt, Profiler(options.profile_dir))
+        session = Session(options, single, progress, interrupt)
         for group in groups:
             outcomes = _together(group, session, batched)
             for source, outcome in zip(group.sources, outcomes, strict=True):
@@ -88,8 +87,7 @@ def _arrange(options: Options, sources: Sequence[Source]) -> tuple[list[plan.Gro
 
 
 def _is_finished(options: Options, source: Source) -> bool:
-    record = run_folder.RunFolder(options.output_dir / source.name).read()
-    return record.get("status") == run_folder.DONE
+    return options.folder(source).read().get("status") == run_folder.DONE
 
 
 def _programs(options: Options, solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
@@ -124,22 +122,28 @@ def _together(group: plan.Group, session: Session, batched: Programs) -> list[Ou
 
 def _one_of_all(source: Source, session: Session) -> Outcome:
     """`_one`, and the summary brought up to date."""
+    output_dir = session.options.output_dir
     try:
         return _one(source, session)
     finally:
-        with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
-            run_folder.write_summary(session.options.output_dir)
+        if output_dir:
+            with contextlib.suppress(OSError):  # a full disk, told as the photo's failure
+                run_folder.write_summary(output_dir)
 
 
 def _one(source: Source, session: Session) -> Outcome:
     """Deblurs one photo; whatever goes wrong becomes its outcome."""
     options, progress = session.options, session.progress
-    folder = run_folder.RunFolder(options.output_dir / source.name)
+    folder = options.folder(source)
     earlier = folder.read()
     if earlier.get("status") == run_folder.DONE and not options.overwrite:
         if earlier.get("input") == source.label:
             checkpoints.remove(folder.checkpoint)  # of a run killed between finishing and this
-            progress.say(f"{source.label}: finished before, skipped (--overwrite does it again)")
+            progress.say(
+                f"{source.label}: finished before, skipped; --overwrite does it again, also with "
+                "other settings"
+            )
+            progress.deliver(folder.picture)
             return Outcome(run_folder.DONE)
         why = (
             f"{folder.path} holds the result of {earlier.get('input')}; use --overwrite or another "
@@ -163,11 +167,11 @@ def _one(source: Source, session: Session) -> Outcome:
         if outcome.status == run_folder.FAILED:
             with contextlib.suppress(OSError):  # a full disk is what may have failed
                 folder.fail(outcome.why, input=source.label, **extra)
-    done = outcome.status == run_folder.DONE
-    progress.say(
-        f"{source.label}: {outcome.status}"
-        + (f", see {folder.path}" if done else f": {outcome.why}")
-    )
+    if outcome.status == run_folder.DONE:
+        progress.say(f"{source.label}: done, {folder.path / 'report.html'} tells how well")
+        progress.deliver(folder.picture)
+    else:
+        progress.say(f"{source.label}: {outcome.status}: {outcome.why}")
     return outcome
 
 

@@ -4,12 +4,14 @@ A way is `whole.InOnePiece` or, for photos too large for that, `scale.large.InTi
 `solver.begin` and `solver.iterate`.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from dem_jax.config import DeblurConfig
+from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import framing, images
 from dem_jax.runtime.report import verdict
@@ -33,12 +35,22 @@ class Found(NamedTuple):
     how: str  # follows the size in the report's caption
 
 
+class Expected(NamedTuple):
+    """What a photo will take."""
+
+    seconds: dict[str, float]  # by stage, in their order
+    em_iterations: int
+
+
 class Way(Protocol):
     """How a photo is deblurred; its functions are called in this order."""
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
         """One entry per EM iteration."""
+
+    def expected(self, shape: tuple[int, ...], config: DeblurConfig) -> Expected:
+        """What a photo [H, W, C] will take."""
 
     def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
         """Raises TooLarge where the memory is too small."""
@@ -73,13 +85,16 @@ class Job:
         with desk.timed("start"):
             photo, config = self._read()
             desk.open(photo)
+            self._announce(photo, config)
             config = desk.look(photo, config)
+            self._expect(photo, config)
             way.require_fit(photo, config)
             way.open(photo, config)
         outcome = way.deblur(photo, config)
         with desk.timed("write"):
-            desk.progress.stage("writing")
-            self._deliver(photo, way.found(config), config)
+            found = way.found(config)
+            desk.progress.stage(estimate.WRITING)
+            self._deliver(photo, found, config)
         desk.stop_clock()
         desk.folder.finish(
             outcome.status,
@@ -115,6 +130,21 @@ class Job:
             desk.progress.say(f"{label}: {note}")
         return photo, config
 
+    def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
+        """Says how long it will take; the kernel, which is to be found, is assumed to be usual."""
+        size = min(config.kernel_size, estimate.USUAL_KERNEL)
+        seconds = self._expect(photo, dataclasses.replace(config, kernel_size=size))
+        height, width, _ = photo.pixels.shape
+        self._desk.progress.say(
+            f"{self._desk.source.label}: {width} x {height} pixels, {estimate.said(seconds)}"
+        )
+
+    def _expect(self, photo: images.Photo, config: DeblurConfig) -> dict[str, float]:
+        """Tells who watches how long it will take, and returns that."""
+        seconds, em_iterations = self._way.expected(photo.pixels.shape, config)
+        self._desk.expect(seconds, em_iterations)
+        return seconds
+
     def _deliver(self, photo: images.Photo, found: Found, config: DeblurConfig) -> None:
         """Judges what was found, says so, and writes it."""
         desk, history = self._desk, list(self._way.history)
@@ -136,12 +166,14 @@ class Job:
             desk.progress.say(f"{desk.source.label}: {warning}")
         height, width, _ = photo.shape
         sure = finding if confidence is None else f"{finding} (confidence {confidence:.0%})"
-        desk.folder.write_results(
-            photo,
-            latent,
-            kernels,
-            found.std,
-            grid=config.patch_grid,
-            history=history,
-            caption=f"{desk.source.label}: {width} x {height} {found.how}, kernel {sure}",
+        desk.in_thread(
+            lambda: desk.folder.write_results(
+                photo,
+                latent,
+                kernels,
+                found.std,
+                grid=config.patch_grid,
+                history=history,
+                caption=f"{desk.source.label}: {width} x {height} {found.how}, kernel {sure}",
+            )
         )

@@ -60,6 +60,9 @@ class Programs:
         problem = self._jitted["prepare"].eval_shape(key, photo, config)
         if not resumed:
             self._begin("prepare", key, photo, config)
+        if not config.em_iterations:
+            self.compile_seconds += time.monotonic() - started
+            return problem, None
         state = self._jitted["init"].eval_shape(key, problem, config)
         self._begin("step", key, state, problem, config)
         if not resumed:

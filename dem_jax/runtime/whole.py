@@ -9,9 +9,11 @@ import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.model import blur
+from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
-from dem_jax.runtime.job import Found, Outcome
+from dem_jax.runtime.job import Expected, Found, Outcome
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
@@ -50,6 +52,11 @@ class InOnePiece:
     @property
     def history(self) -> list[dict[str, Any]]:
         return self._log.entries
+
+    def expected(self, shape: tuple[int, ...], config: DeblurConfig) -> Expected:
+        desk = self._desk
+        seconds = estimate.in_one_piece(shape, config, desk.speed, looks=desk.looks(config))
+        return Expected(seconds, config.em_iterations)
 
     def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
         memory.require_fit(self._desk.source.label, photo.pixels.shape, config)
@@ -92,14 +99,16 @@ class InOnePiece:
 
     def found(self, config: DeblurConfig) -> Found:
         desk, rows_cols = self._desk, config.patch_grid
+        total = config.em_iterations
         how = (
             f"pixels, kernels up to {config.kernel_size} pixels, "
             f"{rows_cols[0]} x {rows_cols[1]} patches, "
-            f"{len(self._log)} of {config.em_iterations} EM iterations"
+            + (f"{len(self._log)} of {total} EM iterations" if total else "no EM")
         )
         if self._state is None or not len(self._log):
-            start = self._start_image(config), self._problem.start_kernels
-            return Found(*start, None, self._problem, how)
+            kernels, shift = blur.recentre(self._problem.start_kernels)
+            light = self._start_image(config, shift=-shift)
+            return Found(light, kernels, None, self._problem, how)
         result = desk.solver.finish(self._state, self._problem, config)
         light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
         if desk.linear:
@@ -127,32 +136,31 @@ class InOnePiece:
     def _start(self, key: jax.Array, pixels: Any, config: DeblurConfig) -> None:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
         desk, saved = self._desk, self._saved
-        desk.progress.stage("compiling")
-        shapes = desk.in_thread(
-            lambda: desk.programs.begin(key, pixels, config, resumed=saved is not None)
-        )
         if saved:
+            desk.progress.stage("compiling")
+            shapes = desk.in_thread(lambda: desk.programs.begin(key, pixels, config, resumed=True))
             desk.progress.go_on(saved.iteration)
             restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
             self._problem, self._state = restored
             return
-        self._state, self._problem = solver.begin(key, pixels, config, solver=desk.solver)
-        self._checkpoints.reached(0, self._state, self._problem, [])
+        self._state, self._problem = desk.begin(key, pixels, config)
+        if config.em_iterations:
+            self._checkpoints.reached(0, self._state, self._problem, [])
 
     def _em(self, key: jax.Array, config: DeblurConfig) -> Outcome:
         """Runs EM to its end, or to an interrupt."""
         desk, problem, total = self._desk, self._problem, config.em_iterations
-        desk.compile("step", key, self._state, problem, config)
+        if total:
+            desk.compile("step", key, self._state, problem, config)
         began = time.monotonic() - self._log.seconds
         for number in range(len(self._log) + 1, total + 1):
             if desk.interrupt.requested:
                 self._checkpoints.flush(_SAVING)
                 why = f"interrupted after {number - 1} of {total} EM iterations;"
                 return Outcome(run_folder.FAILED, f"{why} the result so far was written.")
-            with desk.profiler.once():
-                self._state, info = solver.iterate(
-                    key, number, self._state, problem, config, solver=desk.solver
-                )
+            self._state, info = solver.iterate(
+                key, number, self._state, problem, config, solver=desk.solver
+            )
             seconds = time.monotonic() - began
             numbers = {name: float(value) for name, value in info._asdict().items()}
             finite = bool(numbers.pop("finite"))
@@ -188,8 +196,9 @@ class InOnePiece:
     def _tell(self, now: Iteration) -> None:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
 
-    def _start_image(self, config: DeblurConfig) -> Any:
-        """The start's deconvolved image [H, W, C], cropped to the photo."""
+    def _start_image(self, config: DeblurConfig, shift: Any = (0, 0)) -> Any:
+        """The start's deconvolved image [H, W, C], moved by `shift` and cropped to the photo."""
         margin = config.kernel_size // 2
-        inner = self._problem.start_latent[margin:-margin, margin:-margin]
+        latent = blur.translate(self._problem.start_latent, shift)
+        inner = latent[margin:-margin, margin:-margin]
         return self._desk.cut(inner / self._problem.gain)

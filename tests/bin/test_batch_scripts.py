@@ -64,7 +64,7 @@ def test_syntax(path):
 
 
 def test_slurm_array_gives_every_task_its_share(tmp_path):
-    ran, asked = run(tmp_path, "slurm_array.sh", MORE="--seed=3 --shard=none", **SLURM, **PLACES)
+    ran, asked = run(tmp_path, "slurm_array.sh", MORE="--seed=3 --buckets", **SLURM, **PLACES)
     assert ran.returncode == 0, ran.stderr
     assert asked[0] == "srun"
     values = flags_of(asked[1:])

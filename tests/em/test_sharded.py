@@ -23,8 +23,8 @@ from dem_jax import solver
 from dem_jax.em import mcem, sharded
 
 config = DeblurConfig(
-    kernel_size=5, em_iterations=2, num_chains=8, samples_per_chain=2, burn_in=2, thinning=2,
-    m_steps=3, m_learning_rate=1e-2, detail_iterations=3,
+    kernel_size=5, kernels="network", em_iterations=2, num_chains=8, samples_per_chain=2,
+    burn_in=2, thinning=2, m_steps=3, m_learning_rate=1e-2, detail_iterations=3,
     image_network=ImageNetworkConfig(channels=4, levels=1),
     kernel_network=KernelNetworkConfig(channels=(4,)),
 )

@@ -10,6 +10,7 @@ from dem_jax.model import detail_prior
 
 CONFIG = DeblurConfig(
     kernel_size=5,
+    kernels="network",
     em_iterations=2,
     samples_per_chain=2,
     burn_in=2,

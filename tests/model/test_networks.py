@@ -10,6 +10,7 @@ import pytest
 from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.model import image_network, kernel_priors
 
+POSTER = ImageNetworkConfig(channels=64)
 SMALL = ImageNetworkConfig(channels=4, levels=2)
 REMAT = ImageNetworkConfig(channels=4, levels=2, remat=True)
 SHALLOW = ImageNetworkConfig(channels=4, levels=1)
@@ -58,7 +59,7 @@ def test_image_network_takes_any_size(size, out_channels):
 
 def test_parameter_counts_of_the_papers_networks():
     z = jax.ShapeDtypeStruct((64, 64, 8), jnp.float32)
-    image = jax.eval_shape(lambda z: image_params(z, 1, ImageNetworkConfig()), z)
+    image = jax.eval_shape(lambda z: image_params(z, 1, POSTER), z)
     skip, wide = 16, 64
 
     def level(inputs):
@@ -149,10 +150,8 @@ def test_chains_are_independent_networks(axis):
 
 def test_eval_shape_needs_no_numbers():
     z = jax.ShapeDtypeStruct((100, 90, 10), jnp.float32)
-    params = jax.eval_shape(lambda z: image_params(z, 3, ImageNetworkConfig()), z)
-    latent = jax.eval_shape(
-        lambda p, z: image_network.apply(p, z, config=ImageNetworkConfig()), params, z
-    )
+    params = jax.eval_shape(lambda z: image_params(z, 3, POSTER), z)
+    latent = jax.eval_shape(lambda p, z: image_network.apply(p, z, config=POSTER), params, z)
     assert latent.shape == (100, 90, 3)
 
 

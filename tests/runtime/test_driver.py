@@ -64,9 +64,9 @@ def make_photo(path, shape=(40, 48, 3), seed=0):
 
 
 def make_options(tmp_path, **changes):
-    config = DeblurConfig(em_iterations=3, kernel_size=9)
+    changes = {"config": DeblurConfig(em_iterations=3, kernel_size=9), **changes}
     wanted = sizes.Sizes("uniform", 9, None)
-    return driver.Options(tmp_path / "out", config, wanted, seed=0, **changes)
+    return driver.Options(tmp_path / "out", sizes=wanted, seed=0, **changes)
 
 
 def run(tmp_path, names, *, solver=FAKE, **changes):
@@ -110,6 +110,26 @@ def test_everything_is_left_behind(tmp_path):
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["counts"] == {"done": 1}
     assert "EM 3/3" in said
+
+
+def test_without_em_the_start_is_the_result(tmp_path):
+    make_photo(tmp_path / "a.png")
+    refused = FAKE._replace(
+        init=lambda key, problem, config: pytest.fail("init"),
+        step=lambda key, state, problem, config: pytest.fail("step"),
+        finish=lambda state, problem, config: pytest.fail("finish"),
+    )
+    config = DeblurConfig(em_iterations=0, kernel_size=9)
+    status, said = run(tmp_path, ["a.png"], solver=refused, config=config)
+    assert status == 0
+    folder = tmp_path / "out" / "a"
+    written, photo = (cv2.imread(str(p)) for p in (folder / "deblurred.png", tmp_path / "a.png"))
+    np.testing.assert_array_equal(written, photo)  # the stand-in's start
+    assert (folder / "report.html").exists()
+    assert not (folder / "uncertainty.npy").exists()
+    assert record(tmp_path, "a")["em_iterations_done"] == 0
+    assert "EM" not in said
+    assert 0 < record(tmp_path, "a")["estimated_seconds"]["writing"] < 10
 
 
 def test_batch_goes_on_after_failures_and_compiles_once_a_shape(tmp_path):

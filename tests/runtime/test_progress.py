@@ -1,10 +1,11 @@
 """The bar: short names, every width, every stream."""
 
 import io
+import json
 
 import pytest
 
-from dem_jax.runtime import progress, streams
+from dem_jax.runtime import outlook, progress, streams
 
 
 class Terminal(io.StringIO):
@@ -85,3 +86,105 @@ def test_no_stream_fails_a_photo(monkeypatch):
     assert streams.put(stream, "caf\u00e9\n")
     assert stream.getvalue() == "caf\\xe9\n"
     assert not streams.put(Broken(), "x")
+
+
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self, monkeypatch):
+        self.now = 0.0
+        monkeypatch.setattr(progress.time, "monotonic", lambda: self.now)
+
+
+EXPECTED = {"compiling a": 10.0, "a": 20.0, "compiling EM": 10.0, "EM": 60.0, "writing": 5.0}
+
+
+def lines_of(stream):
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json_lines_tell_stage_fraction_and_time_left(monkeypatch):
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    shown = progress.JsonLines(stream)
+    shown.begin("a.png", 3)
+    shown.expect(EXPECTED, 3)
+    for stage in ("compiling a", "a", "compiling EM", "EM"):
+        shown.stage(stage)
+        for _ in range(round(EXPECTED[stage] / 0.25)):  # as `Desk.in_thread` ticks
+            clock.now += 0.25
+            shown.tick()
+            if stage == "EM" and clock.now in (60.0, 80.0, 100.0):
+                shown.iteration(round(clock.now - 40) // 20, 1.5)
+    shown.say("done")
+    lines = lines_of(stream)
+    assert lines.pop() == {"photo": "a.png", "message": "done"}
+    assert all(list(line) == ["photo", "stage", "fraction", "seconds_left"] for line in lines)
+    fractions = [line["fraction"] for line in lines]
+    assert fractions == sorted(fractions)
+    assert 90 < len(lines) < 120  # one a second
+    for line in lines[10:]:  # all went as was expected
+        assert line["fraction"] + line["seconds_left"] / 105 == pytest.approx(1, abs=0.05)
+    assert lines[-1]["stage"] == "EM 3/3"
+
+
+def test_the_outlook_learns_from_a_slow_machine_and_a_filled_cache(monkeypatch):
+    """Everything takes three times as long, and compilers nothing: known after a tenth."""
+    clock, seen = Clock(monkeypatch), outlook.Outlook()
+    seen.expect(EXPECTED)
+    seen.enter("compiling a")
+    seen.enter("a")
+    clock.now = 60.0
+    seen.enter("compiling EM")
+    assert seen.seconds_left == pytest.approx(195, rel=0.15)
+    seen.enter("EM")
+    clock.now = 150.0  # half of it
+    assert seen.seconds_left == pytest.approx(105, rel=0.3)
+    seen.parts("EM", 1, 3)
+    assert seen.seconds_left == pytest.approx(2 * 90 + 15, rel=0.1)
+    clock.now = 1000.0  # overdue: it says so little that it is not known any more, but never 0
+    assert seen.seconds_left > 0
+    assert 0 < seen.fraction < 1
+
+
+def test_parts_of_an_earlier_run_do_not_count(monkeypatch):
+    clock, seen = Clock(monkeypatch), outlook.Outlook()
+    assert not seen.known
+    seen.parts("EM", 5, 10, before=5)
+    seen.enter("EM")
+    assert not seen.known
+    clock.now = 8.0
+    seen.parts("EM", 7, 10, before=5)
+    assert seen.known
+    assert seen.seconds_left == pytest.approx(12)
+
+
+def test_a_stage_that_is_gone_back_to_is_still_ahead(monkeypatch):
+    """As EM is, of the second crop of a large photo."""
+    clock, seen = Clock(monkeypatch), outlook.Outlook()
+    seen.expect({"start": 2.0, "EM": 10.0, "writing": 1.0})
+    seen.enter("EM")
+    clock.now = 5.0
+    seen.parts("EM", 1, 2)
+    seen.enter("start")
+    assert seen.seconds_left == pytest.approx(2 + 5 + 1, rel=0.1)
+
+
+def test_messages_alone():
+    stream = io.StringIO()
+    shown = progress.Messages(stream)
+    shown.begin("a.png", 3)
+    shown.stage("EM")
+    shown.iteration(1, 0.5)
+    shown.companion().stage("EM")
+    shown.say("done")
+    assert stream.getvalue() == "done\n"
+
+
+@pytest.mark.parametrize("style", progress.STYLES)
+def test_every_style_is_quiet_on_standard_output(style, capsys, tmp_path):
+    shown = progress.make(style)
+    shown.begin("a.png", 3)
+    shown.stage("EM")
+    shown.tick()
+    shown.companion().deliver(tmp_path / "deblurred.png")
+    assert capsys.readouterr().out == f"{tmp_path / 'deblurred.png'}\n"

@@ -146,6 +146,8 @@ def _other_than_picture(path: pathlib.Path) -> str | None:
         return "hidden"
     if path.exists() and not path.is_file():
         return "device or pipe"
+    if path.parent.name.endswith(names.RESULTS_ENDING) and (path.parent / "run.json").is_file():
+        return "result"
     if path.suffix.lower() in formats.ENDINGS:
         return None
     kind = formats.identify_file(path) if path.is_file() else None

@@ -5,6 +5,7 @@ import pathlib
 import unicodedata
 from collections.abc import Iterable
 
+RESULTS_ENDING = "_deblurred"  # of a folder of results that lies beside its photo
 _LONGEST = 180  # bytes of a result's name: file systems take 255, and things are appended to it
 _UNNAMED = "photo"  # for names of nothing but dots
 

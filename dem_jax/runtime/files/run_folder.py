@@ -31,7 +31,7 @@ _RESULTS = (
 
 
 class RunFolder:
-    """OUTPUT_DIR/NAME: `run.json` says at every moment how far the run is."""
+    """One photo's results: `run.json` says at every moment how far the run is."""
 
     def __init__(self, path: pathlib.Path) -> None:
         self.path = path
@@ -45,6 +45,11 @@ class RunFolder:
     def started(self) -> bool:
         """Whether this run has begun to compute."""
         return bool(self._record)
+
+    @property
+    def picture(self) -> pathlib.Path:
+        """The deblurred picture."""
+        return self.path / "deblurred.png"
 
     @property
     def checkpoint(self) -> pathlib.Path:
@@ -106,7 +111,7 @@ class RunFolder:
           history: one entry per EM iteration, for the plot of convergence.
           caption: one line under the report's title.
         """
-        images.write_photo(self.path / "deblurred.png", latent, photo)
+        images.write_photo(self.picture, latent, photo)
         if photo.bit_depth == 32 or photo.linear:
             images.write_photo(self.path / "deblurred.tiff", latent, photo)
         self._write_array("kernels.npy", kernels)

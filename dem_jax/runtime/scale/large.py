@@ -1,43 +1,40 @@
 """A photo too large for EM in one piece: kernels from crops, the photo restored tile by tile.
 
-1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there.
+1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
+   one kernel for the photo is found in all of it before, and EM improves it on the crop.
 2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the hyper-Laplacian
    deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
 
-There is no posterior of the whole photo, hence no uncertainty map. How long it takes is estimated
-before it begins, from the speed of a transform and of a convolution on this machine.
+There is no posterior of the whole photo, hence no uncertainty map.
 """
 
 import dataclasses
 import itertools
-import time
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
+from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk, Options, Session
 from dem_jax.runtime.files import images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.files.run_folder import RunFolder
-from dem_jax.runtime.job import Found, Job, Outcome
+from dem_jax.runtime.job import Expected, Found, Job, Outcome
+from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
 from dem_jax.runtime.whole import InOnePiece
-from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import kernel_error, prior_weight
+from dem_jax.types import Given
 
+_MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour on two cores
 TILE = 1024  # pixels along each side, where nothing else is asked for
 _MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
-_ITERATIONS = 40  # of the deconvolution
-_TRANSFORMS = 40.0  # time of one iteration for one channel, in transforms of its canvas: powers
-_CONVOLUTIONS = 13.0  # time of one step of T_f, in convolutions of the finest level
-_PROBE = 256  # pixels along each side of what the machine's speed is measured on
 
 
 class LargePlan(NamedTuple):
@@ -68,9 +65,11 @@ def _is_large(source: Source, options: Options) -> bool:
 
 
 def needs_tiles(shape: tuple[int, int, int], config: DeblurConfig, options: Options) -> bool:
-    """Whether a photo is cut: larger than the tiles asked for, or than the memory holds."""
+    """Whether a photo is cut: larger than the tiles asked for, or than machine or user can bear."""
     if options.tile_size:
         return max(shape[:2]) > options.tile_size
+    if shape[0] * shape[1] > _MANY_ON_CPU and jax.local_devices()[0].platform == "cpu":
+        return True
     return memory.em_bytes(*shape, config) > memory.USABLE * memory.device_bytes()
 
 
@@ -99,36 +98,36 @@ def tile_kernel(
     return np.asarray(np.sum(weights * kernels, axis=0), np.float32)
 
 
-class Seconds(NamedTuple):
-    """An estimate of what the parts of the work take."""
-
-    em: float
-    restoration: float
-
-
-def estimate_seconds(
-    shape: tuple[int, int, int], config: DeblurConfig, taken: LargePlan
-) -> Seconds:
-    """How long a photo takes without compiling, measured by small probes: good to a factor of 2."""
-    channels = config.image_network.channels
-    picture = jnp.ones((1, _PROBE, _PROBE, channels))
-    filters = jnp.ones((3, 3, channels, channels))
-    names = ("NHWC", "HWIO", "NHWC")
-    convolve = jax.jit(
-        lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=names)
-    )
-    plane = jnp.ones((_PROBE, _PROBE))
-    transform = jax.jit(jnp.fft.rfft2)
-    convolution, transformed = _seconds(convolve, picture, filters), _seconds(transform, plane)
-    per_iteration = config.burn_in + config.samples_per_chain * config.thinning
-    steps = (config.em_iterations - 1) * config.num_chains * per_iteration
-    crop = (taken.crop_size + config.kernel_size - 1) ** 2 / _PROBE**2
-    em = len(_grid_cells(config)) * steps * crop * _CONVOLUTIONS * convolution
+def expected_seconds(
+    shape: tuple[int, ...],
+    config: DeblurConfig,
+    taken: LargePlan,
+    speed: estimate.Speed,
+    *,
+    looks: bool,
+) -> dict[str, float]:
+    """Seconds of every stage of a photo [H, W, C] in tiles, in their order; see `estimate`."""
+    crop, one = (taken.crop_size, taken.crop_size, shape[2]), _for_crop(config)
+    of_crop = estimate.in_one_piece(crop, one, speed, looks=False)
+    if not looks:
+        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, one, speed))
+    of_crop[estimate.STAGES["step"]] = _m_steps(config) * estimate.iteration(crop, one, speed)
+    cells = len(_grid_cells(config))
+    of_crop = {
+        name: value if name.startswith(COMPILING) else cells * value
+        for name, value in of_crop.items()
+    }
+    seconds = {}
+    if looks:
+        seconds = estimate.in_one_piece(shape, one, speed, looks=True)
+        searched = estimate.STAGES["overview"], estimate.STAGES["refine"]
+        seconds = {name: value for name, value in seconds.items() if name.endswith(searched)}
     cut = tiles.cut(shape[0], shape[1], taken.tiling)
-    sides = cut[0].window.shape
-    canvas = np.prod(fourier.canvas_shape(sides, config.kernel_size)) / _PROBE**2
-    transforms = len(cut) * shape[2] * _ITERATIONS * _TRANSFORMS
-    return Seconds(em, transforms * float(canvas) * transformed)
+    tile = (*cut[0].window.shape, shape[2])
+    restored = len(cut) * estimate.deconvolution(tile, config, speed)
+    written = {estimate.WRITING: estimate.writing(shape)}
+    of_crop.pop(estimate.WRITING)
+    return seconds | of_crop | {estimate.STAGES["restore"]: restored} | written
 
 
 class InTiles:
@@ -143,6 +142,12 @@ class InTiles:
         self._problem: Any = None
         self.history: list[dict[str, Any]] = []
 
+    def expected(self, shape: tuple[int, ...], config: DeblurConfig) -> Expected:
+        desk = self._desk
+        taken = make_plan(shape, config, desk.options.tile_size)
+        seconds = expected_seconds(shape, config, taken, desk.speed, looks=desk.looks(config))
+        return Expected(seconds, len(_grid_cells(config)) * _m_steps(config))
+
     def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
         label, shape = self._desk.source.label, photo.pixels.shape
         self._taken = make_plan(shape, config, self._desk.options.tile_size)
@@ -151,12 +156,12 @@ class InTiles:
         memory.require_fit(f"A crop of {label}", crop_shape, _for_crop(config))
 
     def open(self, photo: images.Photo, config: DeblurConfig) -> None:
-        """Says before the work begins how it is done and how long it takes; starts the folder."""
-        estimate, taken = self._announce(photo, config), self._taken
+        """Says before the work begins how it is done; starts the folder."""
+        self._announce(photo, config)
+        taken = self._taken
         self._desk.folder.start(
             self._desk.record(photo, config)
             | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
-            | {"estimated_seconds": {k: round(v) for k, v in estimate._asdict().items()}}
         )
 
     def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
@@ -182,10 +187,9 @@ class InTiles:
         """There are no checkpoints."""
         return "stopped by SIGTERM before anything was saved; the same command starts anew."
 
-    def _announce(self, photo: images.Photo, config: DeblurConfig) -> Seconds:
+    def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
         height, width, channels = photo.pixels.shape
         taken, progress = self._taken, self._desk.progress
-        seconds = estimate_seconds((height, width, channels), config, taken)
         count = len(_grid_cells(config))
         crop_bytes = memory.em_bytes(taken.crop_size, taken.crop_size, channels, _for_crop(config))
         total = memory.host_bytes(height, width, channels) + crop_bytes
@@ -193,10 +197,8 @@ class InTiles:
             f"{self._desk.source.label}: {width}x{height} pixels are restored in "
             f"{len(tiles.cut(height, width, taken.tiling))} tiles of {taken.tiling.size} pixels, "
             f"the kernels come from {count} crops of {taken.crop_size} pixels; about "
-            f"{_minutes(seconds.em)} for EM and {_minutes(seconds.restoration)} for the tiles, "
-            f"beside compiling, and {total / 2**30:.1f} GB of memory."
+            f"{total / 2**30:.1f} GB of memory are needed."
         )
-        return seconds
 
     def _find_kernels(self, config: DeblurConfig) -> Outcome:
         """Kernels [P, k, k] from the best crop of every patch, and the best crop's problem."""
@@ -211,6 +213,9 @@ class InTiles:
             pixels: Any = np.ascontiguousarray(self._light[rows, cols])
             if desk.options.batching.buckets:
                 pixels = buckets.pad(pixels)
+            if desk.kernel is not None:  # the whole photo tells more of it than a crop
+                pixels = pixels if isinstance(pixels, Given) else Given(pixels)
+                pixels = pixels._replace(kernel=desk.kernel)
             kernel, problem = self._kernel_of(pixels, number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)
@@ -227,10 +232,10 @@ class InTiles:
         """EM on one crop: its kernel [1, k, k] and problem; its iterations go to the history."""
         desk = self._desk
         key = jax.random.fold_in(jax.random.key(desk.options.seed), number)
-        desk.progress.stage("compiling")
-        desk.in_thread(lambda: desk.programs.begin(key, pixels, config))
-        state, problem = solver.begin(key, pixels, config, solver=desk.solver)
-        for iteration in range(1, config.em_iterations):  # the last one has no M-step
+        state, problem = desk.begin(key, pixels, config)
+        if state is None:
+            return np.asarray(problem.start_kernels), problem
+        for iteration in range(1, _m_steps(config) + 1):
             if desk.interrupt.requested:
                 break
             state, info = solver.iterate(key, iteration, state, problem, config, solver=desk.solver)
@@ -255,9 +260,8 @@ class InTiles:
         def restore(pixels: np.ndarray, tile: tiles.Tile) -> np.ndarray:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
-            desk.compile("restore", *given)
-            desk.progress.stage(f"restoring tile {next(done)} of {len(cut)}")
-            found = desk.in_thread(lambda: desk.programs("restore", *given))
+            found = desk.call("restore", *given)
+            desk.progress.part(next(done), len(cut))
             return np.asarray(found) / np.float32(gain)
 
         return np.clip(tiles.blend(light, cut, restore), 0, 1)
@@ -272,16 +276,6 @@ def _grid_cells(config: DeblurConfig) -> range:
     return range(config.patch_grid[0] * config.patch_grid[1])
 
 
-def _seconds(function: Any, *args: Any) -> float:
-    """The shorter of two runs, after one that compiles."""
-    jax.block_until_ready(function(*args))
-    times = []
-    for _ in range(2):
-        began = time.perf_counter()
-        jax.block_until_ready(function(*args))
-        times.append(time.perf_counter() - began)
-    return min(times)
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+def _m_steps(config: DeblurConfig) -> int:
+    """EM iterations on a crop: the last one, which has no M-step, would change no kernel."""
+    return max(0, config.em_iterations - 1)

@@ -1,13 +1,11 @@
-"""EM's entries in memory, in metrics.jsonl and for TensorBoard; the trace of one iteration."""
+"""EM's entries in memory, in metrics.jsonl and for TensorBoard."""
 
 import json
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dem_jax import main
-from dem_jax.runtime import profiler
 from dem_jax.runtime.files import run_folder
 from dem_jax.runtime.report import history
 
@@ -84,13 +82,3 @@ def test_missing_tensorboard_is_told_before_anything_is_written(tmp_path, monkey
     assert main.run(argv) == 2
     assert "pip install 'dem_jax[tensorboard]'" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_profiler_traces_once(tmp_path):
-    traced = profiler.Profiler(tmp_path / "trace")
-    for _ in range(2):
-        with traced.once():
-            jnp.arange(8).sum().block_until_ready()
-    assert len(list((tmp_path / "trace").rglob("*.xplane.pb"))) == 1
-    with profiler.Profiler(None).once():
-        pass

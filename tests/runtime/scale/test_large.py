@@ -1,5 +1,6 @@
 """Large photos: tiles that leave no seam, crops that tell the blur, and the whole job."""
 
+import functools
 import io
 import json
 
@@ -14,10 +15,11 @@ from scipy import ndimage
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
-from dem_jax.runtime import driver, progress, sizes
+from dem_jax.runtime import driver, estimate, progress, sizes
 from dem_jax.runtime.files import inputs
 from dem_jax.runtime.scale import crops, large, memory, plan, tiles
 from dem_jax.solver import Solver
+from dem_jax.start.choice import Choice
 from dem_jax.types import EMInfo, Problem, Result
 
 
@@ -165,15 +167,15 @@ def finish(state, problem, config):
 KNOWING = Solver(prepare, lambda key, problem, config: problem.start_latent, step, finish)
 
 
-def run(tmp_path, blur_="uniform", grid=None, **changes):
-    config = DeblurConfig(em_iterations=2, kernel_size=9)
+def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, solver=KNOWING, **changes):
+    config = DeblurConfig(em_iterations=em_iterations, kernel_size=9)
     (tmp_path / "out").mkdir(exist_ok=True)
     options = driver.Options(
         tmp_path / "out", config, sizes.Sizes(blur_, 9, grid), seed=0, **changes
     )
     stream = io.StringIO()
     sources = inputs.find_sources([str(tmp_path / "a.png")])
-    status = driver.run(options, sources, solver=KNOWING, progress=progress.Progress(stream))
+    status = driver.run(options, sources, solver=solver, progress=progress.Progress(stream))
     record = json.loads((tmp_path / "out" / "a" / "run.json").read_text())
     return status, stream.getvalue(), record
 
@@ -190,6 +192,7 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     announced = said.index("about ")
     assert announced < said.index("compiling")
     assert "460x400 pixels are restored in 4 tiles of 256 pixels" in said
+    assert all(f"restoring {number}/4" in said for number in (1, 2, 3, 4))
     assert record["tile_size"] == 256
     assert len(record["crops"]) == (2 if grid else 1)
     assert {"start", "em", "restoration", "write"} <= set(record["timings_seconds"])
@@ -204,6 +207,38 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     assert record["psnr"]["result"] > record["psnr"]["blurred"] + 5
 
 
+def test_without_em_the_starts_kernels_restore_the_tiles(tmp_path):
+    photo = np.clip(blurred(scene((300, 320)), TRUE), 0, 1)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
+    status, said, record = run(tmp_path, em_iterations=0, tile_size=256)
+    assert status == 0, said
+    assert record["em_iterations_done"] == 0
+    assert np.load(tmp_path / "out" / "a" / "kernels.npy").shape == (1, 9, 9)
+
+
+def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
+    seen = []
+
+    def start(key, given, config):
+        seen.append(given.pixels.shape)
+        problem = prepare(key, given.pixels, config)
+        return problem._replace(start_kernels=given.kernel[None])
+
+    number = jnp.zeros(())
+    solver = KNOWING._replace(
+        prepare=start,
+        overview=lambda given, config: Choice(jnp.asarray(TRUE.T), number, number[None], number),
+        refine=lambda given, kernel, config: kernel,
+    )
+    photo = np.clip(blurred(scene((400, 460)), TRUE), 0, 1)
+    assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
+    status, said, _ = run(tmp_path, tile_size=256, solver=solver)
+    assert status == 0, said
+    assert set(seen) == {(384, 384, 1)}
+    kernels = np.load(tmp_path / "out" / "a" / "kernels.npy")
+    np.testing.assert_allclose(kernels[0], TRUE.T, atol=1e-6)
+
+
 def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
     pixels = np.rint(255 * scene((100, 120))).astype(np.uint8)
     assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
@@ -211,6 +246,18 @@ def test_no_tiles_where_none_are_wanted_or_needed(tmp_path):
         status, said, record = run(tmp_path, tile_size=size, overwrite=True)
         assert status == 0, said
         assert "tile_size" not in record
+
+
+def test_many_pixels_are_cut_on_a_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "device_bytes", lambda: 2**50)
+    wanted, config = sizes.Sizes("uniform", 31, None), DeblurConfig()
+    for tile_size, shape, cut in (
+        (None, (2000, 3000, 3), True),
+        (None, (1000, 1500, 3), False),
+        (4000, (2000, 3000, 3), False),
+    ):
+        options = driver.Options(tmp_path, config, wanted, seed=0, tile_size=tile_size)
+        assert large.needs_tiles(shape, config, options) == cut
 
 
 def test_without_tiles_what_does_not_fit_fails_before_it_begins(tmp_path, monkeypatch):
@@ -223,15 +270,14 @@ def test_without_tiles_what_does_not_fit_fails_before_it_begins(tmp_path, monkey
     assert "compiling" not in said
 
 
-def test_estimate_grows_with_the_work(monkeypatch):
-    # A busy machine moves the probes by themselves: here they take a second each.
-    monkeypatch.setattr(large, "_seconds", lambda function, *arguments: 1.0)
-    config = DeblurConfig(kernel_size=9)
+def test_estimate_grows_with_the_work():
+    config, speed = DeblurConfig(kernel_size=9), estimate.Speed(1e-7, 1e-9)
     taken = large.make_plan((1000, 1000, 1), config, 256)
-    small = large.estimate_seconds((1000, 1000, 1), config, taken)
-    assert small.em > 0
-    big = large.estimate_seconds((4000, 4000, 3), config, taken)
-    assert big.restoration > 10 * small.restoration
+    expected = functools.partial(large.expected_seconds, taken=taken, speed=speed, looks=True)
+    small, big = expected((1000, 1000, 1), config), expected((4000, 4000, 3), config)
+    assert list(small) == list(big)
+    assert small["EM"] > 0
+    assert big["restoring"] > 10 * small["restoring"]
 
 
 def test_plan_resolves_batches_by_the_photo_itself():

@@ -1,0 +1,187 @@
+"""How long a photo takes on this machine, stage by stage, estimated before the work begins.
+
+Two small probes measure the machine: a convolution and a Fourier transform. How many of them a
+stage takes was measured by `dem-jax PHOTO` on 2 cores of an AMD EPYC, in seconds of processor time,
+for photos of 255 x 255, 512 x 512 and 1024 x 768 pixels; tests/runtime/test_estimate.py has the
+figures. Every run.json has `estimated_seconds` beside `timings_seconds`, so each run checks them.
+"""
+
+import functools
+import time
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dem_jax.config import DeblurConfig
+from dem_jax.runtime.outlook import COMPILING
+from dem_jax.solve import fourier
+from dem_jax.start import views
+
+STAGES = {  # how the solver's functions are called in messages
+    "overview": "first look",
+    "closer_look": "closer look",  # of few photos, and not estimated
+    "refine": "kernel",
+    "prepare": "warm start",
+    "init": "first networks",
+    "step": "EM",
+    "finish": "last deconvolution",
+    "restore": "restoring",
+}
+WRITING = "writing"
+USUAL_KERNEL = 31  # pixels: assumed of photos that were not looked at
+_PROBE = 256  # pixels along each side of what the machine's speed is measured on
+_PROBING, _LEAST_PROBES = 0.15, 5  # seconds for each probe, calls in any case
+_NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
+_DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
+_OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
+_LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
+_REFINEMENT = 2_400.0  # transforms of each finer view
+_DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
+_PATHS = 220_000.0  # transforms of the view: camera's paths of 256 x 256 pixels took 50 s
+_WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
+_COMPILING = {"overview": 8.0, "refine": 3.0, "prepare": 3.0, "step": 9.0}  # seconds, two cores
+
+
+class Speed(NamedTuple):
+    """Seconds a pixel on this machine."""
+
+    convolution: float  # 3 x 3, of as many channels as T_f has
+    transform: float  # a real one
+
+
+def in_one_piece(
+    shape: tuple[int, ...], config: DeblurConfig, speed: Speed, *, looks: bool
+) -> dict[str, float]:
+    """Seconds of every stage of a photo [H, W, C], in their order.
+
+    Args:
+      shape: H, W, C.
+      config: of this photo.
+      speed: of this machine.
+      looks: whether the kernel is looked for before the start.
+    """
+    seconds = _start(shape, config, speed, looks=looks)
+    if config.em_iterations:
+        seconds |= {
+            _compiling("step"): _COMPILING["step"],
+            STAGES["step"]: config.em_iterations * iteration(shape, config, speed),
+            STAGES["finish"]: deconvolution(shape, config, speed),
+        }
+    return seconds | {WRITING: writing(shape)}
+
+
+def iteration(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> float:
+    """Seconds of one EM iteration: Langevin steps, the detail of every sample, the M-step."""
+    pixels, channels = _latent_pixels(shape, config), shape[2]
+    steps = config.burn_in + config.samples_per_chain * config.thinning
+    solutions = 1 + config.num_chains * config.samples_per_chain
+    detail = solutions * config.detail_iterations * _DETAIL * channels * speed.transform
+    return pixels * (config.num_chains * steps * _NETWORK_STEP * speed.convolution + detail)
+
+
+def deconvolution(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> float:
+    """Seconds of one deconvolution of a photo or a tile [H, W, C]."""
+    canvas = float(np.prod(fourier.canvas_shape(shape[:2], config.kernel_size)))
+    return canvas * shape[2] * _DECONVOLUTION * speed.transform
+
+
+def search(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[float, float]:
+    """Seconds of the overview, and of the finer views after it."""
+    overview = views.overview_shape(shape[:2])
+    scale, finer = 2 * views.overview_scale(shape[:2]), views.finer_shape(shape[:2], 1.0)
+    pixels = float(np.prod(finer))
+    while scale < _LAST_SCALE:
+        pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
+        scale *= 2
+    return (
+        float(np.prod(overview)) * _OVERVIEW * speed.transform,
+        pixels * _REFINEMENT * speed.transform,
+    )
+
+
+def writing(shape: tuple[int, ...]) -> float:
+    """Seconds until the pictures and reports of a photo [H, W, C] are written."""
+    fixed, each = _WRITING
+    return fixed + each * shape[0] * shape[1]
+
+
+def said(seconds: dict[str, float]) -> str:
+    """An estimate in words."""
+    compiling = sum(value for name, value in seconds.items() if name.startswith(COMPILING))
+    return (
+        f"about {in_words(sum(seconds.values()) - compiling)}, and about {in_words(compiling)} "
+        "more when programs for this size are compiled for the first time"
+    )
+
+
+def in_words(seconds: float) -> str:
+    """Seconds or minutes, rounded as estimates deserve."""
+    if seconds >= 90:
+        return f"{seconds / 60:.0f} min"
+    return f"{max(5, 5 * round(seconds / 5))} s"
+
+
+def measured(channels: int) -> Speed:
+    """This machine's speed, measured once."""
+    return _measured(channels)
+
+
+@functools.cache
+def _measured(channels: int) -> Speed:
+    picture = jnp.ones((1, _PROBE, _PROBE, channels))
+    filters = jnp.ones((3, 3, channels, channels))
+    layout = ("NHWC", "HWIO", "NHWC")
+    convolve = jax.jit(
+        lambda x, w: jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=layout)
+    )
+    transform = jax.jit(jnp.fft.rfft2)
+    return Speed(
+        _seconds(convolve, picture, filters) / _PROBE**2,
+        _seconds(transform, jnp.ones((_PROBE, _PROBE))) / _PROBE**2,
+    )
+
+
+def _start(
+    shape: tuple[int, ...], config: DeblurConfig, speed: Speed, *, looks: bool
+) -> dict[str, float]:
+    """Seconds of what comes before EM."""
+    seconds: dict[str, float] = {}
+    restored = 2 * deconvolution(shape, config, speed)  # the image, and T_f's guide
+    if looks:
+        for name, value in zip(("overview", "refine"), search(shape, config, speed), strict=True):
+            seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
+    elif config.patch_grid != (1, 1):
+        view = float(np.prod(views.overview_shape(shape[:2])))
+        restored += view * _PATHS * speed.transform
+    seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
+    return seconds
+
+
+def _compiling(name: str) -> str:
+    return f"{COMPILING} {STAGES[name]}"
+
+
+def _latent_pixels(shape: tuple[int, ...], config: DeblurConfig) -> int:
+    border = config.kernel_size - 1
+    return (shape[0] + border) * (shape[1] + border)
+
+
+def _seconds(function: Any, *args: Any) -> float:
+    """What a call takes on an idle machine, seconds, after one that compiles.
+
+    A busy CPU makes calls wait but costs them no processor time, of which several cores take more
+    than one second a second. What others take of the machine, the outlook learns on the way.
+    """
+    jax.block_until_ready(function(*args))
+    clocks = [time.perf_counter]
+    if jax.default_backend() == "cpu":
+        clocks.append(time.process_time)
+    times: list[list[float]] = []
+    until = time.perf_counter() + _PROBING
+    while len(times) < _LEAST_PROBES or time.perf_counter() < until:
+        began = [clock() for clock in clocks]
+        jax.block_until_ready(function(*args))
+        times.append([clock() - before for clock, before in zip(clocks, began, strict=True)])
+    return float(np.min(np.median(times, axis=0)))

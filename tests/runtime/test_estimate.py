@@ -1,0 +1,49 @@
+"""How long a photo takes: the estimate follows the work, and its stages are those that are seen."""
+
+import dataclasses
+
+import pytest
+
+from dem_jax.config import EFFORTS
+from dem_jax.runtime import estimate
+
+SPEED = estimate.Speed(1.87e-7, 3.3e-9)  # of 2 cores of an AMD EPYC
+
+
+def seconds_of(effort, shape=(255, 255, 1), *, looks=True, **changes):
+    config = dataclasses.replace(EFFORTS[effort], **changes)
+    wide = (config.image_network.channels / 32) ** 1.6  # 7 against 2.3 microseconds
+    speed = SPEED._replace(convolution=wide * SPEED.convolution)
+    found = estimate.in_one_piece(shape, config, speed, looks=looks)
+    return {name: value for name, value in found.items() if not name.startswith("compiling")}
+
+
+def test_measured_photos_are_estimated():
+    """Processor seconds that the stages took, with 60 Langevin steps an EM iteration."""
+    measured = {
+        (255, 255, 1, 27): {"first look": 8.9, "kernel": 0.6, "warm start": 0.6, "EM": 12.1},
+        (512, 512, 3, 31): {"first look": 7.5, "kernel": 2.1, "warm start": 6.7},
+        (768, 1024, 3, 41): {"first look": 7.0, "kernel": 7.1, "warm start": 19.7},
+    }
+    for (*shape, k), stages in measured.items():
+        found = seconds_of("normal", tuple(shape), em_iterations=1, kernel_size=k)
+        for name, seconds in stages.items():
+            assert found[name] == pytest.approx(seconds, rel=0.3), (shape, name)
+
+
+def test_efforts_grow():
+    quick, normal, best = (sum(seconds_of(name).values()) for name in EFFORTS)
+    assert 10 < quick < normal < best
+    assert best > 5 * normal
+    assert "EM" not in seconds_of("quick")
+    assert sum(seconds_of("normal", looks=False).values()) < normal
+
+
+def test_words():
+    assert estimate.said({"compiling a": 12.0, "a": 88.0, "b": 40.0}).startswith("about 2 min, and")
+    assert [estimate.in_words(s) for s in (0.1, 12, 89, 91)] == ["5 s", "10 s", "90 s", "2 min"]
+
+
+def test_this_machine_is_measured_once():
+    assert estimate.measured(4) is estimate.measured(4)
+    assert min(estimate.measured(4)) > 0
