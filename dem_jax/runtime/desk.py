@@ -26,6 +26,7 @@ from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
+
 @dataclasses.dataclass(frozen=True)
 class Options:
     """What the user asks for, besides the photos."""
