@@ -17,6 +17,7 @@ from dem_jax.start import edges, views
 from dem_jax.start.choice import Choice, choose
 from dem_jax.start.one_kernel import (
     CANDIDATES,
+    CLOSER_CANDIDATES,
     FINER,
     LAST,
     Setting,
@@ -49,16 +50,18 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     """The best of several candidates [w, w] in overview pixels.
 
     The overview's `views.overview_scale` tells their size; w is that of `kernel_size` there. Small
-    text that is smeared far is not to be seen there, and the candidates disagree; then a look that
-    is `closer` by 2 helps. What it finds is made smaller, to overview pixels.
+    text that is smeared far is not to be seen there, and the candidates disagree; then others, in a
+    look that is `closer` by 2, help. What they find is made smaller, to overview pixels.
     """
     photo = _stretched(photo)
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     seen = views.view(photo, views.overview_shape(shape, closer), scale)
     window = overview_window(shape, kernel_size, closer)
-    settings = Setting(*[jnp.asarray(field) for field in CANDIDATES])
-    kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(settings)
+    candidates = CANDIDATES if closer == 1 else CLOSER_CANDIDATES
+    kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(
+        _one_by_one(candidates)
+    )
     choice = choose(seen, kernels)
     if closer == 1:
         return choice
@@ -126,6 +129,12 @@ def extent(kernel: np.ndarray) -> int:
     main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
     places = np.argwhere(main) - kernel.shape[0] // 2
     return 2 * int(np.abs(places).max()) + 1
+
+
+def _one_by_one(settings: Setting) -> Setting:
+    """Settings of N candidates, every field [N]: a number is that of all."""
+    count = len(settings.sparsity)
+    return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
 
 
 def _window(kernel_size: int, scale: float) -> int:

@@ -55,6 +55,14 @@ class Setting(NamedTuple):
 
 
 CANDIDATES = Setting(
+    sparsity=(3.2e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2, 1.6e-2, 8e-3, 1.6e-2),
+    fraction=(0.05, 0.05, 0.1, 0.1, 0.15, 0.1, 0.1, 0.1),
+    useless=(0.5, 0.5, 0.2, 0.1, 0.2, 0.3, 0.2, 0.2),
+    least_entry=(0.1, 0.02, 0.05, 0.02, 0.05, 0.05, 0.05, 0.12),
+    least_island=(0.05, 0.05, 0.15, 0.1, 0.15, 0.1, 0.1, 0.03),
+)
+# Where those disagree: half of these expect a plain background, as text and night have.
+CLOSER_CANDIDATES = Setting(
     sparsity=(3.2e-2, 3.2e-2, 8e-3, 1.6e-2, 3.2e-2, 1.6e-2, 1.6e-2, 1.6e-2),
     fraction=(0.05, 0.05, 0.1, 0.1, 0.05, 0.1, 0.15, 0.15),
     useless=(0.5, 0.5, 0.2, 0.2, 0.5, 0.2, 0.2, 0.2),
