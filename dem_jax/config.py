@@ -59,24 +59,6 @@ class KernelNetworkConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class WarmStartConfig:
-    """The classical estimates that EM may start from; the photo chooses among them."""
-
-    path_sparsity: tuple[float, ...] = setting(
-        (1.6e-2, 3.2e-2), "How few edges each start along a camera's path expects.", flag=False
-    )
-    line_sparsity: tuple[float, ...] = setting(
-        (2e-3,), "The same for starts from the motion that the photo's spectrum shows.", flag=False
-    )
-
-    def __post_init__(self) -> None:
-        require(
-            bool(self.path_sparsity or self.line_sparsity),
-            "path_sparsity and line_sparsity are both empty; give at least one start.",
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class DeblurConfig:
     """Everything `deblur` needs to know besides the photo and the key."""
 
@@ -98,7 +80,8 @@ class DeblurConfig:
     # Monte Carlo EM.
     em_iterations: int = setting(
         4,
-        "E-steps, with an M-step between each two; more help where kernels still change.",
+        "E-steps, with an M-step between each two; more help where kernels still change, 0 gives "
+        "the start.",
     )
     num_chains: int = setting(
         1, "Langevin chains, each with a T_f of its own; more give a better uncertainty map."
@@ -156,17 +139,16 @@ class DeblurConfig:
     )
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
-    start: WarmStartConfig = WarmStartConfig()
 
     def __post_init__(self) -> None:
         k = self.kernel_size
         require(k >= 3 and k % 2 == 1, f"kernel_size={k} must be odd and at least 3; try {k | 1}.")
         rows, cols = self.patch_grid
         require(rows >= 1 and cols >= 1, f"patch_grid={rows}x{cols} needs at least 1x1 patches.")
-        for name in ("em_iterations", "num_chains", "samples_per_chain", "thinning"):
+        for name in ("num_chains", "samples_per_chain", "thinning"):
             value = getattr(self, name)
             require(value >= 1, f"{name}={value} must be at least 1.")
-        for name in ("burn_in", "m_steps", "temperature", "noise_std"):
+        for name in ("em_iterations", "burn_in", "m_steps", "temperature", "noise_std"):
             value = getattr(self, name)
             require(value >= 0, f"{name}={value} must be zero or positive.")
         for name in ("grain", "refinement"):

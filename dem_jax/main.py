@@ -104,10 +104,10 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string("output_dir", None, "Folder for the results; it is made.", **own)
     flags.DEFINE_enum(
         "blur",
-        sizes.NONUNIFORM,
-        [sizes.UNIFORM, sizes.NONUNIFORM],
+        sizes.AUTO,
+        [sizes.UNIFORM, sizes.NONUNIFORM, sizes.AUTO],
         "Give uniform where the camera moved sideways, one kernel for the photo, and nonuniform "
-        "where it also turned, one for every patch.",
+        "where it also turned, one for every patch; auto asks the photo, which takes longer.",
         **own,
     )
     flags.DEFINE_string(
@@ -278,6 +278,10 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         raise ValueError("--blur=uniform contradicts --patch_grid; drop one of them.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
+    if blur == sizes.AUTO and patch_grid == (1, 1):
+        blur = sizes.UNIFORM
+    elif blur == sizes.AUTO and (patch_grid or given["init_kernels"] or not config.warm_start):
+        blur = sizes.NONUNIFORM  # nothing is looked for that could decide
     kernels = None
     if given["init_kernels"]:
         kernels = given_kernels.read(given["init_kernels"])

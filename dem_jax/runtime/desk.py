@@ -14,13 +14,13 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
-from dem_jax.runtime.first_look import first_look
+from dem_jax.runtime.first_look import Turned, first_look
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.profiler import Profiler
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import EM, Progress
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import batches, buckets, devices, plan
+from dem_jax.runtime.scale import batches, buckets, devices, memory, plan
 from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
@@ -28,6 +28,8 @@ from dem_jax.types import Given
 _STAGES = {
     "overview": "first look",
     "refine": "kernel",
+    "survey": "crops",
+    "turn": "camera path",
     "prepare": "warm start",
     "init": "first networks",
     "step": EM,
@@ -79,7 +81,8 @@ class Desk:
         self.options, self.programs, self.progress, self.interrupt, self.profiler = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
-        self._kernel: np.ndarray | None = None  # [k, k] that was found before the start
+        self.turned: Turned | None = None  # whether the camera turned, where that was asked
+        self._kernel: np.ndarray | None = None  # [k, k] or [P, k, k] found before the start
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -126,15 +129,18 @@ class Desk:
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
     def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
-        """`config` with a kernel size that fits to the photo's kernel, which is looked for here.
+        """`config` with kernel size and grid that fit to the photo's kernels, looked for here.
 
-        Where the kernels are given, or a grid of them is wanted, nothing is looked for.
+        Where the kernels are given nothing is looked for.
         """
-        wanted = config.warm_start and config.patch_grid == (1, 1)
-        if not (wanted and self.programs.has("overview")):
+        if not (config.warm_start and self.programs.has("overview")):
             return config
-        seen = first_look(self.call, self._in_bucket(photo), config)
-        self.choice, self._kernel = seen.choice, seen.given.kernel
+        seen = first_look(self.call, self._in_bucket(photo), config, self.options.sizes)
+        self.choice, self.turned, self._kernel = seen.choice, seen.turned, seen.given.kernel
+        if seen.config.patch_grid != (1, 1) and memory.em_is_slow(*photo.shape, seen.config):
+            label = self.source.label
+            self.progress.say(f"{label}: EM would take long for little here; the start is given.")
+            return dataclasses.replace(seen.config, em_iterations=0)
         return seen.config
 
     def given(self, photo: images.Photo) -> Any:
@@ -179,6 +185,7 @@ class Desk:
             "crop": self.options.crop,
             "linear_light": self.linear,
             "notes": list(photo.notes),
+            "turned": None if self.turned is None else self.turned._asdict(),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,
             "precision": self.options.precision,

@@ -1,5 +1,6 @@
-"""Before the start: the photo's kernel is looked for, and its size fixes the shapes of all else."""
+"""Before the start: the photo's kernels are looked for, and their size fixes all other shapes."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,31 +8,63 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.start import views
+from dem_jax.start import turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
+
+
+class Turned(NamedTuple):
+    """Whether one kernel explains a photo, and what says so; all is written to run.json."""
+
+    turned: bool  # the blur differs across the photo
+    like_one: float  # how alike the kernels of crops and one kernel are, 0 to 1
+    like_path: float  # how alike they and those of a camera's path are
 
 
 class FirstLook(NamedTuple):
     """What is known of a photo before its start."""
 
-    config: DeblurConfig  # its kernel size fits to the photo's kernel
-    given: Given  # with the kernel
+    config: DeblurConfig  # its kernel size fits to the photo's kernels, its grid to its blur
+    given: Given  # with the kernel, or a grid of them
     choice: Choice  # of the overview
+    turned: Turned | None = None  # None: nobody asked
 
 
-def first_look(call: Callable[..., Any], given: Given, config: DeblurConfig) -> FirstLook:
-    """Finds a photo's kernel in two stages, each in a window that the one before has shown.
+def first_look(
+    call: Callable[..., Any],
+    given: Given,
+    config: DeblurConfig,
+    wanted: sizes.Sizes | None = None,
+) -> FirstLook:
+    """Finds a photo's kernels in stages, each in a window that the one before has shown.
+
+    First one kernel for the photo. Then, unless `wanted` says that the blur is uniform, crops of
+    the photo are looked at, and where they say that the camera turned, or `wanted` does, a kernel
+    for every patch is found.
 
     Args:
       call: (name of a solver's function, arguments) -> what it returns.
       given: the photo.
       config: its kernel size is the largest that is looked for.
+      wanted: as the user asks for them; None: uniform blur.
     """
+    bound, shape = config, given.pixels.shape[:2]
     choice = call("overview", given, config)
-    scale = views.overview_scale(given.pixels.shape[:2])
+    scale = views.overview_scale(shape)
     config = sizes.fitted(config, np.asarray(choice.kernel), scale)
     kernel = np.asarray(call("refine", given, choice.kernel, config))
     config = sizes.fitted(config, kernel, 1.0)
+    turned = None
+    if wanted is not None and wanted.blur != sizes.UNIFORM:
+        larger = sizes.fitted(bound, kernel, 1.0, turning=True)
+        survey = call("survey", given, larger)
+        one, path = float(survey.one), float(survey.path)
+        turned = Turned(turning.has_turned(one, path), round(one, 4), round(path, 4))
+        if turned.turned or wanted.blur == sizes.NONUNIFORM:
+            grid = wanted.patch_grid or sizes.auto_patch_grid(*shape, larger.kernel_size)
+            larger = dataclasses.replace(larger, patch_grid=grid)
+            kernels = np.asarray(call("turn", given, survey.density, larger))
+            return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
+    config = dataclasses.replace(config, patch_grid=(1, 1))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))
-    return FirstLook(config, given, choice)
+    return FirstLook(config, given, choice, turned)

@@ -43,6 +43,9 @@ class Programs:
         if solver.overview is not None and solver.refine is not None:
             self._jitted["overview"] = jax.jit(solver.overview, static_argnums=1)
             self._jitted["refine"] = jax.jit(solver.refine, static_argnums=2)
+        if solver.survey is not None and solver.turn is not None:
+            self._jitted["survey"] = jax.jit(solver.survey, static_argnums=1)
+            self._jitted["turn"] = jax.jit(solver.turn, static_argnums=2)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for

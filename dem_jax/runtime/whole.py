@@ -87,6 +87,8 @@ class InOnePiece:
             start = desk.encoded(self._start_image(config))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")
+        if not config.em_iterations:
+            return Outcome(run_folder.DONE)
         with desk.timed("em"):
             return self._em(key, config)
 
@@ -127,6 +129,9 @@ class InOnePiece:
     def _start(self, key: jax.Array, pixels: Any, config: DeblurConfig) -> None:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
         desk, saved = self._desk, self._saved
+        if not config.em_iterations:
+            self._problem = desk.solver.prepare(key, pixels, config)
+            return
         desk.progress.stage("compiling")
         shapes = desk.in_thread(
             lambda: desk.programs.begin(key, pixels, config, resumed=saved is not None)

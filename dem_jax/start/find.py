@@ -80,7 +80,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
-        kernel = views.zoom_kernel(kernel, _window(kernel_size, scale), scale / before)
+        kernel = views.zoom_kernel(kernel, window(kernel_size, scale), scale / before)
         if scale < 1:
             kernel, _ = alternate(at(scale), kernel, FINER)
     kernel = views.zoom_kernel(kernel, kernel_size, 1.0)
@@ -94,7 +94,7 @@ def overview_window(shape: views.Shape, kernel_size: int) -> int:
     >>> overview_window((680, 1024), 151), overview_window((255, 255), 31)
     (43, 31)
     """
-    return min(_window(kernel_size, views.overview_scale(shape)), _LARGEST_WINDOW)
+    return min(window(kernel_size, views.overview_scale(shape)), _LARGEST_WINDOW)
 
 
 def extent(kernel: np.ndarray) -> int:
@@ -115,7 +115,7 @@ def extent(kernel: np.ndarray) -> int:
     return 2 * int(np.abs(places).max()) + 1
 
 
-def _window(kernel_size: int, scale: float) -> int:
+def window(kernel_size: int, scale: float) -> int:
     """An odd number of pixels that holds a kernel at `scale`."""
     return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
 
