@@ -19,7 +19,6 @@ from dem_jax.start.views import View
 _CROPS = 3  # along rows and columns
 _CROP = 0.5  # of the photo's sides, but at least
 _CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
-_FEWER = slice(None, None, 2)  # of the candidates: crops are many
 _LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
 _ALTERNATIONS = 5  # of image and path where the crops were looked at
 _FINER_ALTERNATIONS = 2  # in finer views
@@ -100,7 +99,7 @@ def local_kernels(photo: View, *, kernel_size: int) -> tuple[jax.Array, np.ndarr
     part = tuple(min(max(round(_CROP * n), least), n) for n in full)
     corners = [np.linspace(0, n - m, _CROPS) for n, m in zip(full, part, strict=True)]
     places = np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1).reshape(-1, 2)
-    settings = Setting(*[jnp.asarray(field[_FEWER]) for field in CANDIDATES])
+    settings = Setting(*[jnp.asarray(field) for field in CANDIDATES])
 
     def one(corner: jax.Array) -> jax.Array:
         seen = views.view(photo, part, scale, corner)
