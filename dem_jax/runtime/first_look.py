@@ -48,9 +48,9 @@ def first_look(
       config: its kernel size is the largest that is looked for.
       wanted: as the user asks for them; None: uniform blur.
     """
-    bound, shape = config, given.pixels.shape[:2]
+    bound, (height, width) = config, given.pixels.shape[:2]
     choice = call("overview", given, config)
-    scale = views.overview_scale(shape)
+    scale = views.overview_scale((height, width))
     config = sizes.fitted(config, np.asarray(choice.kernel), scale)
     kernel = np.asarray(call("refine", given, choice.kernel, config))
     config = sizes.fitted(config, kernel, 1.0)
@@ -61,7 +61,7 @@ def first_look(
         one, path = float(survey.one), float(survey.path)
         turned = Turned(turning.has_turned(one, path), round(one, 4), round(path, 4))
         if turned.turned or wanted.blur == sizes.NONUNIFORM:
-            grid = wanted.patch_grid or sizes.auto_patch_grid(*shape, larger.kernel_size)
+            grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)
             kernels = np.asarray(call("turn", given, survey.density, larger))
             return FirstLook(larger, given._replace(kernel=kernels), choice, turned)

@@ -13,7 +13,7 @@ It is found in two steps:
     w = argmin_{w >= 0} sum_c v_c |G (k_c - h_c)|^2 + ridge |w|^2       `from_kernels`
 
 from kernels h_c that were found apart from each other, G being a narrow Gaussian; kernels that do
-not fit to the others, v_c, count little. Then, in views twice as fine each, alternately, `alternate`
+not fit to the others, v_c, count little. Then, in finer and finer views, alternately, `alternate`
 
     f = L0-sharpened photo, patch by patch, blended by the windows
     w = argmin_{w >= 0} sum_p |u_p (k_p * e - grad g)|^2 + ridge |k_p|^2,    u_p^2 the windows
@@ -144,7 +144,7 @@ def from_kernels(
 
 
 def likeness_of_one(kernels: jax.Array) -> jax.Array:
-    """[] mean correlation of kernels [C, k, k] with one kernel, their mean, onto which they are moved."""
+    """[] mean correlation of kernels [C, k, k] with their mean, onto which they are moved."""
 
     def once(moved, _):
         smoothed = _smooth(moved)
@@ -281,8 +281,8 @@ def _own_size(size: jax.Array, first: jax.Array, parts: Crops) -> jax.Array:
 def _smooth(kernels: jax.Array) -> jax.Array:
     """G: kernels [P, k, k] blurred by a Gaussian."""
     places = np.arange(kernels.shape[-1])
-    narrow = np.exp(-((places[:, None] - places) ** 2) / (2 * _BLUR**2))
-    narrow = jnp.asarray(narrow / narrow.sum(1).max(), kernels.dtype)
+    bell = np.exp(-((places[:, None] - places) ** 2) / (2 * _BLUR**2))
+    narrow = jnp.asarray(bell / bell.sum(1).max(), kernels.dtype)
     return jnp.einsum("ij,pjk,lk->pil", narrow, kernels, narrow)
 
 

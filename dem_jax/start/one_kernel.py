@@ -154,7 +154,7 @@ def most_useful(
 def voters(
     view: View, useless: jax.Array | float, window: int
 ) -> tuple[jax.Array, jax.Array, jax.Array | float]:
-    """What may enter a fit on the photo's own pixels: where [H, W], and the photo's edges [2, H, W].
+    """What may enter a fit: where [H, W], 1 or 0, and the photo's edges [2, H, W].
 
     The third is the part of the view that is no padding.
     """

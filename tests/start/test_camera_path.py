@@ -25,7 +25,7 @@ def turned_camera(k=15):
     path = np.zeros((rolls, k, k), np.float32)
     for step in np.linspace(-1, 1, 41):
         place = rolls // 2 + 5 * step, k // 2 + 3 * step**2 - 1, k // 2 + 3 * step
-        path[tuple(int(round(x)) for x in place)] += 1 / 41
+        path[tuple(round(x) for x in place)] += 1 / 41
     shape = (90, 120)
     points = np.stack(np.meshgrid([15, 45, 75], [20, 60, 100], indexing="ij"), -1).reshape(-1, 2)
     kernels = blur.unit_sums(camera_path.synthesise(jnp.asarray(path), points, shape))
@@ -95,7 +95,7 @@ def test_one_kernel_explains_equal_kernels():
 
 
 def test_a_zoomed_density_makes_zoomed_kernels():
-    path, points, shape, kernels = turned_camera()
+    path, points, _, kernels = turned_camera()
     finer = camera_path.zoom(path, 29, 2.0)
     twice = camera_path.synthesise(finer, 2 * points + 0.5, (180, 240))
     for small, large in zip(kernels, twice, strict=True):
