@@ -92,7 +92,7 @@ def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
 
     >>> photo = jnp.full((384, 512, 3), 0.5)
     >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
-    >>> seen.density.shape, seen.one.shape
+    >>> seen.density.shape, seen.far.shape
     ((13, 13, 13), ())
     """
     return turning.survey(_view(_given(photo)), kernel_size=config.kernel_size)

@@ -17,8 +17,8 @@ class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
 
     turned: bool  # the blur differs across the photo
-    like_one: float  # how alike the kernels of crops and one kernel are, 0 to 1
-    like_path: float  # how alike they and those of a camera's path are
+    alike_near: float  # how alike the kernels of neighbouring crops are, 0 to 1
+    alike_far: float  # how alike those of crops far from each other are
 
 
 class FirstLook(NamedTuple):
@@ -58,8 +58,8 @@ def first_look(
     if wanted is not None and wanted.blur != sizes.UNIFORM:
         larger = sizes.fitted(bound, kernel, 1.0, turning=True)
         survey = call("survey", given, larger)
-        one, path = float(survey.one), float(survey.path)
-        turned = Turned(turning.has_turned(one, path), round(one, 4), round(path, 4))
+        near, far = float(survey.near), float(survey.far)
+        turned = Turned(turning.has_turned(near, far), round(near, 4), round(far, 4))
         if turned.turned or wanted.blur == sizes.NONUNIFORM:
             grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)

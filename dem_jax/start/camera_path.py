@@ -96,14 +96,11 @@ def patch_kernels(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, i
     return blur.unit_sums(synthesise(density, centres, shape))
 
 
-def from_kernels(
-    kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...]
-) -> tuple[jax.Array, jax.Array]:
+def from_kernels(kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) -> jax.Array:
     """The density [A, k, k] that explains kernels best that were found at points of a photo.
 
     Each of the kernels leaves the place of its own picture open, so they are moved as the others
-    ask for. The second result [] is how alike the kernels and those of the density are: their mean
-    correlation, smoothed.
+    ask for.
 
     Args:
       kernels: [C, k, k] of sum one, each with its centre of mass in the middle.
@@ -136,23 +133,10 @@ def from_kernels(
         shifts, alike = jax.vmap(_shift)(_smooth(kernels), seen(density))
         kernels = jax.vmap(_moved)(kernels, shifts)
         weight = jnp.clip((alike - _UNLIKE) / (_ALIKE - _UNLIKE), 0.02, 1)
-        return (density, kernels, weight), jnp.mean(alike)
+        return (density, kernels, weight), None
 
     begin = (flat, kernels, jnp.ones(count, kernels.dtype))
-    (density, _, _), alike = lax.scan(once, begin, length=_ROUNDS)
-    return _cleaned(density), alike[-1]
-
-
-def likeness_of_one(kernels: jax.Array) -> jax.Array:
-    """[] mean correlation of kernels [C, k, k] with their mean, onto which they are moved."""
-
-    def once(moved, _):
-        smoothed = _smooth(moved)
-        mean = jnp.mean(smoothed, 0)
-        shifts, alike = jax.vmap(lambda kernel: _shift(kernel, mean))(smoothed)
-        return jax.vmap(_moved)(moved, shifts), jnp.mean(alike)
-
-    return lax.scan(once, kernels, length=_ROUNDS)[1][-1]
+    return _cleaned(lax.scan(once, begin, length=_ROUNDS)[0][0])
 
 
 def alternate(view: View, density: jax.Array, setting: Setting, *, times: int) -> jax.Array:
