@@ -99,16 +99,15 @@ def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
 
 
 @promotion.standard
-def turn(photo: Any, density: jax.Array, config: DeblurConfig) -> jax.Array:
+def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
     """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
 
-    >>> photo, density = jnp.full((96, 128, 3), 0.5), jnp.ones((7, 7, 7)) / 343
-    >>> config = DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> jax.eval_shape(lambda g, w: turn(g, w, config), photo, density).shape
+    >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
+    >>> jax.eval_shape(lambda g: turn(g, survey(g, config), config), photo).shape
     (6, 7, 7)
     """
     return turning.refined(
-        _view(_given(photo)), density, kernel_size=config.kernel_size, grid=config.patch_grid
+        _view(_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
     )
 
 
@@ -126,7 +125,7 @@ class Solver(NamedTuple):
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
     # Likewise for cameras that turned.
     survey: Callable[..., Any] | None = None  # (photo, config) -> Survey
-    turn: Callable[..., Any] | None = None  # (photo, density, config) -> kernels [P, k, k]
+    turn: Callable[..., Any] | None = None  # (photo, Survey, config) -> kernels [P, k, k]
 
 
 def make_solver(

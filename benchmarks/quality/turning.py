@@ -3,8 +3,8 @@
     python -m benchmarks.quality.turning --data=DIR --set=lai|koehler|gopro --folder=OUT \\
         --rows=benchmarks/results/turning.json [--only='text*'] [-- FLAGS]
 
-DIR holds lai (nonuniform, sharp), kohler (blurry, sharp_jpeg, peers/pmp) and gopro (pairs). `lai` is
-the official photos, `koehler` those whose sharp frame is at hand as a web page's JPEG, `gopro`
+DIR holds lai (nonuniform, sharp), kohler (blurry, sharp_jpeg, peers/pmp) and gopro (pairs). `lai`
+is the official photos, `koehler` those whose sharp frame is at hand as a web page's JPEG, `gopro`
 pairs of an averaged and a sharp frame. Neither kernel size nor blur is given; FLAGS go to all runs.
 
 A row holds the PSNR in dB (luma, as Lai's protocol) by the best shift, by rotation and shift, and

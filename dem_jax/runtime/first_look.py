@@ -63,7 +63,7 @@ def first_look(
         if turned.turned or wanted.blur == sizes.NONUNIFORM:
             grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)
-            kernels = np.asarray(call("turn", given, survey.density, larger))
+            kernels = np.asarray(call("turn", given, survey, larger))
             return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
     config = dataclasses.replace(config, patch_grid=(1, 1))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))

@@ -3,11 +3,11 @@
 A density w(theta, t) >= 0 over rolls theta and displacements t of the photo's middle, sum one,
 gives the kernel at a point c, seen from the middle:
 
-    k_c(x) = sum_{theta, t} w(theta, t) [x = t + (t . c) c / f^2 + theta J c],    J (r, q) = (-q, r)
+    k_c(x) = sum_{theta, t} w(theta, t) [x = t + b (t . c) c / f^2 + theta J c],  J (r, q) = (-q, r)
 
-The second term tells a camera that is tilted, which moves the borders more than the middle, from
-one that is shifted; f, the focal length, is taken to be the photo's longer side, as that of most
-phones nearly is. All patches vote on the density, so that patches without texture get kernels too.
+The second term tells a camera that is tilted, b = 1, which moves the borders more than the middle,
+from one that is shifted, b = 0; whichever explains the photo better is taken. f, the focal length,
+is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the density, so that patches without texture get kernels too.
 It is found in two steps:
 
     w = argmin_{w >= 0} sum_c v_c |G (k_c - h_c)|^2 + ridge |w|^2       `from_kernels`
@@ -64,7 +64,9 @@ def lever(shape: tuple[int, ...]) -> float:
     return _LEVER * float(np.hypot(shape[0], shape[1])) / 2
 
 
-def synthesise(density: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) -> jax.Array:
+def synthesise(
+    density: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
+) -> jax.Array:
     """The kernels [P, k, k] of a density at points of a photo; linear in the density.
 
     What leaves the k x k pixels is lost. Displacements between pixels are split linearly.
@@ -73,6 +75,7 @@ def synthesise(density: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) 
       density: [A, k, k]: rolls of -k/2 to k/2 pixels at the `lever`, displacements of the middle.
       centres: [P, 2] points (row, column).
       shape: of the photo, (H, W).
+      tilt: b.
     """
     count, k, _ = density.shape
     middle = (np.asarray(shape[:2]) - 1) / 2
@@ -84,20 +87,26 @@ def synthesise(density: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) 
 
     def at(centre: jax.Array) -> jax.Array:
         y, x = centre
-        farther = (row * y + col * x) / focal**2
+        farther = tilt * (row * y + col * x) / focal**2
         return _splat(weights, row + farther * y - angle * x, col + farther * x + angle * y, k)
 
     return lax.map(at, jnp.asarray(centres - middle, density.dtype))
 
 
-def patch_kernels(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
+def patch_kernels(
+    density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int], tilt: jax.Array | float = 1.0
+) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches, each of sum one, by a density [A, k, k]."""
     centres = blur.patch_centres((shape[0], shape[1]), grid)
-    return blur.unit_sums(synthesise(density, centres, shape))
+    return blur.unit_sums(synthesise(density, centres, shape, tilt))
 
 
-def from_kernels(kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...]) -> jax.Array:
+def from_kernels(
+    kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
+) -> tuple[jax.Array, jax.Array]:
     """The density [A, k, k] that explains kernels best that were found at points of a photo.
+
+    The second result [] is how alike, as a mean correlation, the kernels and the density's are.
 
     Each of the kernels leaves the place of its own picture open, so they are moved as the others
     ask for.
@@ -106,11 +115,12 @@ def from_kernels(kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...]
       kernels: [C, k, k] of sum one, each with its centre of mass in the middle.
       centres: [C, 2] points (row, column).
       shape: of the photo, (H, W).
+      tilt: b.
     """
     count, k, _ = kernels.shape
 
     def seen(density: jax.Array) -> jax.Array:
-        return _smooth(synthesise(density, centres, shape))
+        return _smooth(synthesise(density, centres, shape, tilt))
 
     flat = jnp.full((rolls(k), k, k), 1 / (rolls(k) * k * k), kernels.dtype)
     back = jax.linear_transpose(seen, flat)
@@ -133,13 +143,21 @@ def from_kernels(kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...]
         shifts, alike = jax.vmap(_shift)(_smooth(kernels), seen(density))
         kernels = jax.vmap(_moved)(kernels, shifts)
         weight = jnp.clip((alike - _UNLIKE) / (_ALIKE - _UNLIKE), 0.02, 1)
-        return (density, kernels, weight), None
+        return (density, kernels, weight), jnp.mean(alike)
 
     begin = (flat, kernels, jnp.ones(count, kernels.dtype))
-    return _cleaned(lax.scan(once, begin, length=_ROUNDS)[0][0])
+    (density, _, _), alike = lax.scan(once, begin, length=_ROUNDS)
+    return _cleaned(density), alike[-1]
 
 
-def alternate(view: View, density: jax.Array, setting: Setting, *, times: int) -> jax.Array:
+def alternate(
+    view: View,
+    density: jax.Array,
+    setting: Setting,
+    *,
+    times: int,
+    tilt: jax.Array | float = 1.0,
+) -> jax.Array:
     """Image and density [A, k, k] in turn, on one view of range one."""
     shape, k = view.plane.shape, density.shape[-1]
     grid = _grid(shape, k)
@@ -150,7 +168,7 @@ def alternate(view: View, density: jax.Array, setting: Setting, *, times: int) -
     centres = blur.patch_centres((shape[0], shape[1]), grid)
 
     def kernels_of(density: jax.Array) -> jax.Array:
-        return synthesise(density, centres, shape)
+        return synthesise(density, centres, shape, tilt)
 
     back = jax.linear_transpose(kernels_of, density)
 

@@ -31,6 +31,7 @@ class Survey(NamedTuple):
     """What crops of a photo tell of its camera."""
 
     density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `crop_scale`
+    tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
     near: jax.Array  # [] how alike the kernels of neighbouring crops are on average, 0 to 1
     far: jax.Array  # [] how alike those of crops are that share nothing
 
@@ -43,8 +44,8 @@ def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Arra
       kernel_size: k, odd: no larger kernel is found.
       grid: number of patches along rows and columns.
     """
-    density = survey(photo, kernel_size=kernel_size).density
-    return refined(photo, density, kernel_size=kernel_size, grid=grid)
+    seen = survey(photo, kernel_size=kernel_size)
+    return refined(photo, seen, kernel_size=kernel_size, grid=grid)
 
 
 def survey(photo: View, *, kernel_size: int) -> Survey:
@@ -56,29 +57,37 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
     rows, cols = (np.abs(place[:, None] - place) for place in (row, col))
     alike = choice.similarity(kernels)
     near, far = rows + cols == 1, np.maximum(rows, cols) == _CROPS - 1
+    tilts = jnp.asarray([1.0, 0.0], kernels.dtype)
+    densities, explained = lax.map(
+        lambda tilt: camera_path.from_kernels(kernels, centres, shape, tilt), tilts
+    )
+    best = jnp.argmax(explained)
     return Survey(
-        camera_path.from_kernels(kernels, centres, shape),
+        densities[best],
+        tilts[best],
         jnp.sum(near * alike) / near.sum(),
         jnp.sum(far * alike) / far.sum(),
     )
 
 
-def refined(
-    photo: View, density: jax.Array, *, kernel_size: int, grid: tuple[int, int]
-) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, from a density of the `survey`'s view."""
+def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
+    """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
     photo = _stretched(photo)
     shape = photo.plane.shape
     scale = crop_scale(shape, kernel_size)
-    density = camera_path.alternate(_whole(photo, scale), density, LAST, times=_ALTERNATIONS)
+
+    def alternated(density: jax.Array, scale: float, times: int) -> jax.Array:
+        view = _whole(photo, scale)
+        return camera_path.alternate(view, density, LAST, times=times, tilt=seen.tilt)
+
+    density = alternated(seen.density, scale, _ALTERNATIONS)
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
         sides = sorted(_shape_at(photo, scale))
         if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
-            seen = _whole(photo, scale)
-            density = camera_path.alternate(seen, density, LAST, times=_FINER_ALTERNATIONS)
-    return camera_path.patch_kernels(density, shape, grid)
+            density = alternated(density, scale, _FINER_ALTERNATIONS)
+    return camera_path.patch_kernels(density, shape, grid, seen.tilt)
 
 
 def has_turned(near: float, far: float) -> bool:
