@@ -7,7 +7,8 @@ gives the kernel at a point c, seen from the middle:
 
 The second term tells a camera that is tilted, b = 1, which moves the borders more than the middle,
 from one that is shifted, b = 0; whichever explains the photo better is taken. f, the focal length,
-is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the density, so that patches without texture get kernels too.
+is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the
+density, so that patches without texture get kernels too.
 It is found in two steps:
 
     w = argmin_{w >= 0} sum_c v_c |G (k_c - h_c)|^2 + ridge |w|^2       `from_kernels`
