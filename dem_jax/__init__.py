@@ -1,6 +1,6 @@
 """Blind motion deblurring by deep expectation maximization, in JAX."""
 
-from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig, WarmStartConfig
+from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import blur
 from dem_jax.solver import Solver, deblur, make_solver
@@ -19,7 +19,6 @@ __all__ = [
     "Problem",
     "Result",
     "Solver",
-    "WarmStartConfig",
     "__version__",
     "blur",
     "deblur",

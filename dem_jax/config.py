@@ -61,24 +61,6 @@ class KernelNetworkConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class WarmStartConfig:
-    """The classical estimates that EM may start from; the photo chooses among them."""
-
-    path_sparsity: tuple[float, ...] = setting(
-        (1.6e-2, 3.2e-2), "How few edges each start along a camera's path expects.", flag=False
-    )
-    line_sparsity: tuple[float, ...] = setting(
-        (2e-3,), "The same for starts from the motion that the photo's spectrum shows.", flag=False
-    )
-
-    def __post_init__(self) -> None:
-        require(
-            bool(self.path_sparsity or self.line_sparsity),
-            "path_sparsity and line_sparsity are both empty; give at least one start.",
-        )
-
-
-@dataclasses.dataclass(frozen=True)
 class DeblurConfig:
     """Everything `deblur` needs to know besides the photo and the key."""
 
@@ -160,7 +142,6 @@ class DeblurConfig:
     )
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
-    start: WarmStartConfig = WarmStartConfig()
 
     def __post_init__(self) -> None:
         k = self.kernel_size

@@ -157,10 +157,10 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     )
     flags.DEFINE_enum(
         "blur",
-        sizes.UNIFORM,
-        [sizes.UNIFORM, sizes.NONUNIFORM],
-        "Give nonuniform where the blur differs between the middle and the corners, because the "
-        "camera also turned; uniform takes it to be the same everywhere.",
+        sizes.AUTO,
+        [sizes.AUTO, sizes.UNIFORM, sizes.NONUNIFORM],
+        "auto asks the photo whether the camera also turned, so that the blur differs between the "
+        "middle and the corners; uniform says that it did not, nonuniform that it did.",
         **own,
     )
     flags.DEFINE_string(
@@ -328,6 +328,10 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         raise ValueError("--patch_grid needs --blur=nonuniform; add it, or drop --patch_grid.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
+    if blur == sizes.AUTO and patch_grid == (1, 1):
+        blur = sizes.UNIFORM
+    elif blur == sizes.AUTO and (patch_grid or given["init_kernels"] or not config.warm_start):
+        blur = sizes.NONUNIFORM  # nothing is looked for that could decide
     kernels = None
     if given["init_kernels"]:
         kernels = given_kernels.read(given["init_kernels"])

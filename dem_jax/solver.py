@@ -17,7 +17,7 @@ from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood,
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
-from dem_jax.start import find
+from dem_jax.start import find, turning
 from dem_jax.start.choice import Choice
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
@@ -91,6 +91,31 @@ def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     return find.refined(_view(_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
+@promotion.standard
+def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
+    """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
+
+    >>> photo = jnp.full((384, 512, 3), 0.5)
+    >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
+    >>> seen.density.shape, seen.far.shape
+    ((13, 13, 13), ())
+    """
+    return turning.survey(_view(_given(photo)), kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
+    """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
+
+    >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
+    >>> jax.eval_shape(lambda g: turn(g, survey(g, config), config), photo).shape
+    (6, 7, 7)
+    """
+    return turning.refined(
+        _view(_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
+    )
+
+
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own."""
 
@@ -104,6 +129,9 @@ class Solver(NamedTuple):
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
+    # Likewise for cameras that turned.
+    survey: Callable[..., Any] | None = None  # (photo, config) -> Survey
+    turn: Callable[..., Any] | None = None  # (photo, Survey, config) -> kernels [P, k, k]
 
 
 def make_solver(
@@ -121,8 +149,9 @@ def make_solver(
       sampler: of the Langevin chains.
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
-    >>> make_solver()._fields
-    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine')
+    >>> make_solver()._fields  # doctest: +NORMALIZE_WHITESPACE
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine', 'survey',
+     'turn')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
@@ -162,7 +191,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    found = (overview, closer_look, refine) if kernels is None and starts is None else ()
+    stages = (overview, closer_look, refine, survey, turn)
+    found = stages if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *found)
 
 
@@ -336,7 +366,7 @@ def prepare(
     latent = padded
     if config.warm_start:
         if kernels is None and given.kernel is not None:
-            kernels = given.kernel[None]
+            kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
         if kernels is None:
             plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
             if config.noise_std and photo.shape[-1] > 1:

@@ -36,7 +36,7 @@ class Given(NamedTuple):
     pixels: Any  # [H, W, C] in [0, 1]
     size: Any = None  # [2] rows and columns of the photo, the rest being padding; None: all
     weight: Any = None  # [H, W] in [0, 1], how far each pixel is known; None: wholly
-    kernel: Any = None  # [k, k] found before, of sum one; None: the start finds it
+    kernel: Any = None  # [k, k] or [P, k, k] found before, of sum one; None: the start finds it
 
 
 class Problem(NamedTuple):

@@ -86,7 +86,7 @@ def named_sampler(config: DeblurConfig) -> langevin.Sampler:
     """
     per_iteration = config.burn_in + config.samples_per_chain * config.thinning
     step_size = optax.schedules.cosine_decay_schedule(
-        config.step_size, config.em_iterations * per_iteration, alpha=0.05
+        config.step_size, max(config.em_iterations, 1) * per_iteration, alpha=0.05
     )
     if config.sampler == "noisy_adam":
         return langevin.noisy_adam(step_size, noise_scale=config.temperature)

@@ -3,7 +3,22 @@
 Positions are (row, column) in pixels, 0 at the centre of the first pixel.
 """
 
+from typing import NamedTuple
+
 import numpy as np
+
+
+class Crops(NamedTuple):
+    """Where the windows of a grid lie: each on a crop [h, w] of its own, all of one shape."""
+
+    first: np.ndarray  # [P, 2] first row and column of each crop
+    rows: np.ndarray  # [P, h] the windows' profiles along the rows of their crops
+    cols: np.ndarray  # [P, w]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """h, w."""
+        return self.rows.shape[1], self.cols.shape[1]
 
 
 def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -36,6 +51,29 @@ def windows(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[np.ndarray, 
             weights[i, i : i + 2] = halves
         axes.append(weights.reshape(count, -1)[:, before : before + n])
     return axes[0], axes[1]
+
+
+def crops(shape: tuple[int, int], grid: tuple[int, int], margin: int) -> Crops:
+    """The `windows` of a grid, each on the part of the image where it is not zero and a margin.
+
+    Args:
+        shape: rows and columns of the image.
+        grid: number of patches along rows and columns.
+        margin: pixels around each window, as far as the image has them.
+
+    >>> crops((34, 44), (2, 3), 2).shape
+    (28, 26)
+    """
+    axes = []
+    for n, weights in zip(shape, windows(shape, grid), strict=True):
+        first = (weights > 0).argmax(axis=1) - margin
+        length = min(int((weights > 0).sum(axis=1).max()) + 2 * margin, n)
+        first = np.clip(first, 0, n - length)
+        parts = np.take_along_axis(weights, first[:, None] + np.arange(length), axis=1)
+        axes.append((first, parts.astype(np.float32)))
+    (top, rows), (left, cols) = axes
+    r, c = (i.ravel() for i in np.indices(grid))
+    return Crops(np.stack([top[r], left[c]], axis=1), rows[r], cols[c])
 
 
 def patch_centres(shape: tuple[int, int], grid: tuple[int, int]) -> np.ndarray:

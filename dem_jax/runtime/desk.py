@@ -15,13 +15,13 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
-from dem_jax.runtime.first_look import first_look
+from dem_jax.runtime.first_look import Turned, first_look
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import batches, buckets, devices, plan
+from dem_jax.runtime.scale import batches, buckets, devices, memory, plan
 from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
@@ -76,7 +76,8 @@ class Desk:
         self.options, self.programs, self.progress, self.interrupt = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
         self.choice: Choice | None = None  # of the overview, where there is one
-        self.kernel: np.ndarray | None = None  # [k, k] that was found before the start
+        self.turned: Turned | None = None  # whether the camera turned, where that was asked
+        self.kernel: np.ndarray | None = None  # [k, k] or [P, k, k] found before the start
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -133,9 +134,8 @@ class Desk:
         return colour.to_light(photo.pixels) if self.linear else photo.pixels
 
     def looks(self, config: DeblurConfig) -> bool:
-        """Whether the photo's kernel is looked for before the start."""
-        wanted = config.warm_start and config.patch_grid == (1, 1)
-        return wanted and self.programs.has("overview")
+        """Whether the photo's kernels are looked for before the start."""
+        return config.warm_start and self.programs.has("overview")
 
     @property
     def speed(self) -> estimate.Speed:
@@ -148,14 +148,18 @@ class Desk:
         self.progress.expect(seconds, em_iterations)
 
     def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
-        """`config` with a kernel size that fits to the photo's kernel, which is looked for here.
+        """`config` with kernel size and grid that fit to the photo's kernels, looked for here.
 
-        Where the kernels are given, or a grid of them is wanted, nothing is looked for.
+        Where the kernels are given nothing is looked for.
         """
         if not self.looks(config):
             return config
-        seen = first_look(self.call, self._in_bucket(photo), config)
-        self.choice, self.kernel = seen.choice, seen.given.kernel
+        seen = first_look(self.call, self._in_bucket(photo), config, self.options.sizes)
+        self.choice, self.turned, self.kernel = seen.choice, seen.turned, seen.given.kernel
+        if seen.config.patch_grid != (1, 1) and memory.em_is_slow(*photo.shape, seen.config):
+            label = self.source.label
+            self.progress.say(f"{label}: EM would take long for little here; the start is given.")
+            return dataclasses.replace(seen.config, em_iterations=0)
         return seen.config
 
     def given(self, photo: images.Photo) -> Any:
@@ -200,6 +204,7 @@ class Desk:
             "crop": self.options.crop,
             "linear_light": self.linear,
             "notes": list(photo.notes),
+            "turned": None if self.turned is None else self.turned._asdict(),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,
             "estimated_seconds": {name: round(x, 1) for name, x in self._expected.items()},

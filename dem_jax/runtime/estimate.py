@@ -23,6 +23,8 @@ STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
     "closer_look": "closer look",  # of few photos, and not estimated
     "refine": "kernel",
+    "survey": "crops",
+    "turn": "camera path",
     "prepare": "warm start",
     "init": "first networks",
     "step": "EM",
@@ -39,9 +41,17 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
-_PATHS = 220_000.0  # transforms of the view: camera's paths of 256 x 256 pixels took 50 s
+_SURVEY, _TURN = 6.0, 3.0  # of the overview's time, and of the finer views': camera's paths
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
-_COMPILING = {"overview": 8.0, "refine": 3.0, "prepare": 3.0, "step": 9.0}  # seconds, two cores
+# Seconds, two cores.
+_COMPILING = {
+    "overview": 8.0,
+    "refine": 3.0,
+    "survey": 8.0,
+    "turn": 8.0,
+    "prepare": 3.0,
+    "step": 9.0,
+}
 
 
 class Speed(NamedTuple):
@@ -150,11 +160,14 @@ def _start(
     seconds: dict[str, float] = {}
     restored = 2 * deconvolution(shape, config, speed)  # the image, and T_f's guide
     if looks:
-        for name, value in zip(("overview", "refine"), search(shape, config, speed), strict=True):
+        overview, finer = search(shape, config, speed)
+        values = {"overview": overview, "refine": finer}
+        if config.patch_grid != (1, 1):
+            values |= {"survey": _SURVEY * overview, "turn": _TURN * finer}
+        for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        view = float(np.prod(views.overview_shape(shape[:2])))
-        restored += view * _PATHS * speed.transform
+        restored += (1 + _SURVEY) * search(shape, config, speed)[0]
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 

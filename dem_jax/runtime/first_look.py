@@ -1,4 +1,4 @@
-"""Before the start: the photo's kernel is looked for, and its size fixes the shapes of all else."""
+"""Before the start: the photo's kernels are looked for, and their size fixes all other shapes."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,21 +8,39 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.start import find, views
+from dem_jax.start import find, turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
+
+
+class Turned(NamedTuple):
+    """Whether one kernel explains a photo, and what says so; all is written to run.json."""
+
+    turned: bool  # the blur differs across the photo
+    alike_near: float  # how alike the kernels of neighbouring crops are, 0 to 1
+    alike_far: float  # how alike those of crops far from each other are
 
 
 class FirstLook(NamedTuple):
     """What is known of a photo before its start."""
 
-    config: DeblurConfig  # its kernel size fits to the photo's kernel
-    given: Given  # with the kernel
+    config: DeblurConfig  # its kernel size fits to the photo's kernels, its grid to its blur
+    given: Given  # with the kernel, or a grid of them
     choice: Choice  # of the overview
+    turned: Turned | None = None  # None: nobody asked
 
 
-def first_look(call: Callable[..., Any], given: Given, config: DeblurConfig) -> FirstLook:
-    """Finds a photo's kernel in two stages, each in a window that the one before has shown.
+def first_look(
+    call: Callable[..., Any],
+    given: Given,
+    config: DeblurConfig,
+    wanted: sizes.Sizes | None = None,
+) -> FirstLook:
+    """Finds a photo's kernels in stages, each in a window that the one before has shown.
+
+    First one kernel for the photo. Then, unless `wanted` says that the blur is uniform, crops of
+    the photo are looked at, and where they say that the camera turned, or `wanted` does, a kernel
+    for every patch is found.
 
     The first window is the largest that the photo allows, whatever is asked for: a bound that is
     too large must not change the result.
@@ -31,16 +49,30 @@ def first_look(call: Callable[..., Any], given: Given, config: DeblurConfig) -> 
       call: (name of a solver's function, arguments) -> what it returns.
       given: the photo.
       config: its kernel size is the most that the kernel may have.
+      wanted: as the user asks for them; None: uniform blur.
     """
-    shape, bound = given.pixels.shape[:2], config.kernel_size
-    largest = max(bound, sizes.largest_kernel_size(min(shape)))
-    wide = dataclasses.replace(config, kernel_size=largest)
+    (height, width), bound = given.pixels.shape[:2], config.kernel_size
+    largest = max(bound, sizes.largest_kernel_size(min(height, width)))
+    wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
-    if find.is_doubtful(choice, shape):
+    if find.is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, wide)
-    wide = sizes.fitted(wide, np.asarray(choice.kernel), views.overview_scale(shape))
-    kernel = np.asarray(call("refine", given, choice.kernel, wide))
+    scale = views.overview_scale((height, width))
+    kernel = np.asarray(
+        call("refine", given, choice.kernel, sizes.fitted(wide, np.asarray(choice.kernel), scale))
+    )
+    turned = None
+    if wanted is not None and wanted.blur != sizes.UNIFORM:
+        larger = sizes.fitted(config, kernel, 1.0, turning=True)
+        survey = call("survey", given, larger)
+        near, far = float(survey.near), float(survey.far)
+        turned = Turned(turning.has_turned(near, far), round(near, 4), round(far, 4))
+        if turned.turned or wanted.blur == sizes.NONUNIFORM:
+            grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
+            larger = dataclasses.replace(larger, patch_grid=grid)
+            kernels = np.asarray(call("turn", given, survey, larger))
+            return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
     fitted = sizes.fitted(wide, kernel, 1.0)
-    config = dataclasses.replace(config, kernel_size=min(fitted.kernel_size, bound))
+    config = dataclasses.replace(fitted, kernel_size=min(fitted.kernel_size, bound))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))
-    return FirstLook(config, given, choice)
+    return FirstLook(config, given, choice, turned)

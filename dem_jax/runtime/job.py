@@ -149,7 +149,8 @@ class Job:
         """Judges what was found, says so, and writes it."""
         desk, history = self._desk, list(self._way.history)
         kernels = np.asarray(found.kernels)
-        confidence = None if desk.choice is None else float(desk.choice.agreement)
+        choice = desk.choice if config.patch_grid == (1, 1) else None
+        confidence = None if choice is None else float(choice.agreement)
         evidence = verdict.weigh(photo.pixels, found.problem, kernels, history, confidence)
         finding = verdict.finding(evidence)
         latent = desk.encoded(found.light)
@@ -164,6 +165,9 @@ class Job:
         )
         for warning in warnings:
             desk.progress.say(f"{desk.source.label}: {warning}")
+        if desk.turned is not None:
+            unlike = "differs" if desk.turned.turned else "hardly differs"
+            found = found._replace(how=f"{found.how}, blur that {unlike} across the photo")
         height, width, _ = photo.shape
         sure = finding if confidence is None else f"{finding} (confidence {confidence:.0%})"
         desk.in_thread(

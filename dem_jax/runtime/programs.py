@@ -19,6 +19,8 @@ from dem_jax.solver import Solver
 _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
 
 
+# The solver's optional functions, and which argument of theirs is the configuration.
+_LOOKS = {"overview": 1, "closer_look": 1, "refine": 2, "survey": 1, "turn": 2}
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
@@ -40,10 +42,9 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
-        if solver.overview is not None:
-            self._jitted["overview"] = jax.jit(solver.overview, static_argnums=1)
-            self._jitted["closer_look"] = jax.jit(solver.closer_look, static_argnums=1)
-            self._jitted["refine"] = jax.jit(solver.refine, static_argnums=2)
+        for name, config_at in _LOOKS.items():
+            if (function := getattr(solver, name)) is not None:
+                self._jitted[name] = jax.jit(function, static_argnums=config_at)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for

@@ -12,11 +12,12 @@ import numpy as np
 from dem_jax.config import DeblurConfig
 from dem_jax.start import find
 
-UNIFORM, NONUNIFORM = "uniform", "nonuniform"
+UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
+_TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 
@@ -30,7 +31,9 @@ class Sizes(NamedTuple):
 
 
 def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str) -> DeblurConfig:
-    """`config` with kernel size and patch grid for the photo called `name`.
+    """`config` with kernel size and patch grid for the photo called `name`, before it is seen.
+
+    A first look makes the kernel size smaller, and decides on the grid where `blur` is auto.
 
     Raises:
       ValueError: when the photo is too small, or `name` is not in the list of kernel sizes.
@@ -45,7 +48,7 @@ def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: s
         if name not in sizes.kernel_size:
             raise ValueError(f"{name} is not in the list of kernel sizes; add a line for it.")
         kernel_size = sizes.kernel_size[name]
-    elif sizes.blur == UNIFORM and config.warm_start:
+    elif config.warm_start:
         kernel_size = sizes.kernel_size or largest_kernel_size(short)
     else:
         kernel_size = sizes.kernel_size or auto_kernel_size(short)
@@ -55,10 +58,10 @@ def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: s
             f"{name} is {width}x{height} pixels, too small for kernel_size={kernel_size}, which "
             f"needs {2 * kernel_size} along each side; use kernel_size={largest} or less."
         )
-    if sizes.blur == UNIFORM:
-        grid = (1, 1)
-    else:
+    if sizes.blur == NONUNIFORM or sizes.patch_grid:
         grid = sizes.patch_grid or auto_patch_grid(height, width, kernel_size)
+    else:
+        grid = (1, 1)
     return dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
 
 
@@ -67,25 +70,29 @@ def largest_kernel_size(short_side: int) -> int:
     return min((short_side // 3) | 1, KERNEL_SIZES[-1])
 
 
-def fitted(config: DeblurConfig, kernel: np.ndarray, scale: float) -> DeblurConfig:
+def fitted(
+    config: DeblurConfig, kernel: np.ndarray, scale: float, *, turning: bool = False
+) -> DeblurConfig:
     """`config` with a kernel size, at most its own, that fits to a kernel.
 
     Args:
       config: its kernel size is the bound that there was.
       kernel: [w, w] in pixels of a view.
       scale: pixels of the view per pixel of the photo.
+      turning: whether other parts of the photo may have longer kernels.
     """
-    wanted = _ROOM * find.extent(kernel) / scale + 1
+    room = _TURNING_ROOM if turning else _ROOM
+    wanted = room * find.extent(kernel) / scale + 1
     enough = [size for size in KERNEL_SIZES if size >= wanted]
     size = min([*enough[:1], config.kernel_size])
     return dataclasses.replace(config, kernel_size=size)
 
 
-def cropped(kernel: np.ndarray, size: int) -> np.ndarray:
-    """The middle `size` x `size` pixels of a kernel [k, k], of sum one."""
-    margin = (kernel.shape[0] - size) // 2
-    middle = kernel[margin : margin + size, margin : margin + size]
-    return middle / middle.sum()
+def cropped(kernels: np.ndarray, size: int) -> np.ndarray:
+    """The middle `size` x `size` pixels of kernels [..., k, k], each of sum one."""
+    margin = (kernels.shape[-1] - size) // 2
+    middle = kernels[..., margin : margin + size, margin : margin + size]
+    return middle / middle.sum(axis=(-2, -1), keepdims=True)
 
 
 def auto_kernel_size(short_side: int) -> int:

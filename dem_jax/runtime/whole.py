@@ -94,6 +94,8 @@ class InOnePiece:
             start = desk.encoded(self._start_image(config))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")
+        if not config.em_iterations:
+            return Outcome(run_folder.DONE)
         with desk.timed("em"):
             return self._em(key, config)
 

@@ -11,12 +11,10 @@ Source: Krishnan and Fergus: Fast image deconvolution using hyper-Laplacian prio
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from dem_jax.model import likelihood
+from dem_jax.model import likelihood, windows
 from dem_jax.model.blur import FilterFlow
-from dem_jax.model.windows import windows
 from dem_jax.solve import fourier, least_squares
 from dem_jax.types import BlurOperator
 
@@ -50,7 +48,7 @@ def deconvolve(
       photo: g, [H, W, C] in [0, 1].
       kernels: [P, k, k], each of sum one.
       weight: of the prior, in squared image units, see `prior_weight`.
-      blur: A; filter flow is solved kernel by kernel, each on the whole photo, and the results are
+      blur: A; filter flow is solved patch by patch, each on a crop of its own, and the results are
         weighted by the windows of the patches.
       trust: [H, W] in [0, 1], how far each pixel is known, for one kernel, which is then used by
         `robust_hyper_laplacian`, and for blurs other than filter flow; None: wholly.
@@ -79,16 +77,49 @@ def deconvolve(
         )(photo)
     if blur.grid == (1, 1):
         return planes(kernels[0])
+    return _in_windows(photo, kernels, weight, grid=blur.grid, size=size, iterations=iterations)
+
+
+def _in_windows(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array | float,
+    *,
+    grid: tuple[int, int],
+    size: jax.Array | None,
+    iterations: int,
+) -> jax.Array:
+    """`hyper_laplacian` of every patch on a crop of its own, weighed by the patch's window.
+
+    A crop holds the window and a kernel more on every side, so that time and memory grow with the
+    photo and hardly with the number of patches.
+    """
     k = kernels.shape[-1]
-    rows, cols = windows((photo.shape[0] + k - 1, photo.shape[1] + k - 1), blur.grid)
-    rows, cols = np.repeat(rows, len(cols), axis=0), np.tile(cols, (len(rows), 1))
+    latent_shape = photo.shape[0] + k - 1, photo.shape[1] + k - 1
+    crops = windows.crops(latent_shape, grid, k - 1)
+    (rows, cols), channels = crops.shape, photo.shape[-1]
 
     def add(total: jax.Array, patch: tuple[jax.Array, ...]) -> tuple[jax.Array, None]:
-        kernel, row, col = patch
-        return total + row[:, None, None] * col[None, :, None] * planes(kernel), None
+        kernel, first, row, col = patch
+        corner = first[0], first[1], 0
+        crop = lax.dynamic_slice(photo, corner, (rows - k + 1, cols - k + 1, channels))
+        # A crop of padding alone has one pixel of it.
+        own = None if size is None else jnp.clip(size - first, 1, jnp.asarray(crop.shape[:2]))
 
-    patches = (kernels, jnp.asarray(rows, photo.dtype), jnp.asarray(cols, photo.dtype))
-    nothing = jnp.zeros((rows.shape[1], cols.shape[1], photo.shape[-1]), photo.dtype)
+        def plane(x: jax.Array) -> jax.Array:
+            return hyper_laplacian(x, kernel, weight, size=own, iterations=iterations)
+
+        found = row[:, None, None] * col[None, :, None] * jax.vmap(plane, -1, -1)(crop)
+        before = lax.dynamic_slice(total, corner, found.shape)
+        return lax.dynamic_update_slice(total, before + found, corner), None
+
+    patches = (
+        kernels,
+        jnp.asarray(crops.first),
+        jnp.asarray(crops.rows, photo.dtype),
+        jnp.asarray(crops.cols, photo.dtype),
+    )
+    nothing = jnp.zeros((*latent_shape, channels), photo.dtype)
     return lax.scan(add, nothing, patches)[0]
 
 

@@ -1,26 +1,34 @@
-"""A kernel for every patch from one camera path: how long the camera was shifted and rolled where.
+"""A kernel for every patch from one camera path: how long the camera was turned and shifted where.
 
-A density w(theta, t) >= 0 over rolls theta and translations t of the picture, sum one, gives the
-kernel of the patch whose centre is c, seen from the picture's centre:
+A density w(theta, t) >= 0 over rolls theta and displacements t of the photo's middle, sum one,
+gives the kernel at a point c, seen from the middle:
 
-    k_p(x) = sum_theta w(theta, x - theta J c),    J (row, column) = (-column, row)
+    k_c(x) = sum_{theta, t} w(theta, t) [x = t + b (t . c) c / f^2 + theta J c],  J (r, q) = (-q, r)
 
-Every patch votes on the same density, so that patches without texture get kernels too. From the
-coarsest level of a pyramid to the finest, beginning with a camera that hardly moved, alternately
+The second term tells a camera that is tilted, b = 1, which moves the borders more than the middle,
+from one that is shifted, b = 0; whichever explains the photo better is taken. f, the focal length,
+is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the
+density, so that patches without texture get kernels too.
+It is found in two steps:
+
+    w = argmin_{w >= 0} sum_c v_c |G (k_c - h_c)|^2 + ridge |w|^2       `from_kernels`
+
+from kernels h_c that were found apart from each other, G being a narrow Gaussian; kernels that do
+not fit to the others, v_c, count little. Then, in finer and finer views, alternately, `alternate`
 
     f = L0-sharpened photo, patch by patch, blended by the windows
-    w = argmin_{w >= 0} sum_p |v_p (k_p * grad f - grad g)|^2 + ridge |k_p|^2,    v_p^2 the windows
+    w = argmin_{w >= 0} sum_p |u_p (k_p * e - grad g)|^2 + ridge |k_p|^2,    u_p^2 the windows
 
-The patches of a level are a few of its kernels wide, whatever grid the kernels are wanted on.
+where e holds the strong, useful edges of f, as for one kernel.
 
-Kernels of pitch and yaw are translations to first order, for which see the sources: Whyte, Sivic,
-Zisserman, Ponce: Non-uniform deblurring for shaken images, CVPR 2010; Gupta, Joshi, Zitnick, Cohen,
-Curless: Single image deblurring using motion density functions, ECCV 2010 (this family of poses);
-Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera shake, ICCV 2011 (fit by
-patches).
+Sources: Whyte, Sivic, Zisserman, Ponce: Non-uniform deblurring for shaken images, CVPR 2010; Gupta,
+Joshi, Zitnick, Cohen, Curless: Single image deblurring using motion density functions, ECCV 2010;
+Hu and Yang: Fast non-uniform deblurring using constrained camera pose subspace, BMVC 2012 (from
+local kernels to poses); Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera
+shake, ICCV 2011 (fit by patches).
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -28,139 +36,239 @@ import numpy as np
 from jax import lax
 
 from dem_jax.model import blur
+from dem_jax.model.windows import Crops, crops
 from dem_jax.solve import fourier, least_squares
-from dem_jax.start import kernel_estimation
-from dem_jax.start.motion_spectrum import lever
+from dem_jax.start import edges, kernel_estimation, one_kernel, views
+from dem_jax.start.one_kernel import Setting
+from dem_jax.start.views import View
 
-_MOST_ROLLS = 31  # angles; at most one for every pixel that the farthest patch's centre moves
-_LEAST_DENSITY = 0.05  # smaller entries, relative to the largest, are dropped
-_LEAST_ISLAND = 0.05  # smaller separate parts of the density are dropped
-_STRONG_EDGES = 3.2e-2  # sparsity, squared image units
-_KERNEL_RIDGE = 2e-3  # on the kernels, relative to the power of the image's gradient
-_RIDGE = 1e-3  # on the density: it spreads over rolls that the photo does not tell apart
-_ITERATIONS = 50  # of every fit
-_LEAST_PATCH = 12  # pixels, and two kernels: the patches of a level
+_MOST_ROLLS = 31  # angles
+_LEVER = 0.8  # of half the diagonal: where a roll is measured, in pixels
+_LEAST_DENSITY, _LEAST_ISLAND = 0.02, 0.02  # of the largest entry, of the sum: less is dropped
+_KERNEL_RIDGE = 2e-3  # on the kernels, relative to the mean power of the patches' edges
+_RIDGE = 1e-3  # on the density: it spreads over poses that the photo does not tell apart
+_ITERATIONS = 50  # of every fit to a photo
+_ROUNDS, _ROUND_ITERATIONS = 4, 100  # of the fit to kernels, which are moved in between
+_BLUR = 1.0  # pixels, standard deviation of G
+_UNLIKE, _ALIKE = 0.5, 0.9  # correlations at which a local kernel does not count, counts wholly
+_LEAST_PATCH = 64  # pixels, and two kernels: the patches of a level
 _LARGEST_GRID = 6  # rows or columns of them
 
 
-class _Crops(NamedTuple):
-    """Where the windows of a photo [H, W] lie: each on a crop [h, w] of its own."""
-
-    rows: np.ndarray  # [P, h] rows of the photo
-    cols: np.ndarray  # [P, w]
-    windows: np.ndarray  # [P, h, w]
+def rolls(kernel_size: int) -> int:
+    """The number of rolls in a density for kernels of that size, odd."""
+    return min(kernel_size, _MOST_ROLLS)
 
 
-def path_kernels(
-    photo: jax.Array,
-    sparsity: jax.Array | float,
-    *,
-    kernel_size: int,
-    grid: tuple[int, int],
-    motion: jax.Array | None = None,
-    size: jax.Array | None = None,
+def lever(shape: tuple[int, ...]) -> float:
+    """Pixels from the middle of a photo of `shape` to where a roll is measured."""
+    return _LEVER * float(np.hypot(shape[0], shape[1])) / 2
+
+
+def synthesise(
+    density: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
 ) -> jax.Array:
-    """A kernel for every patch, from the photo alone.
+    """The kernels [P, k, k] of a density at points of a photo; linear in the density.
 
-    From the coarsest level to the finest; or, where a straight `motion` tells where to begin, on
-    the finest level only: there it survives, on coarser ones the alternation leaves it.
+    What leaves the k x k pixels is lost. Displacements between pixels are split linearly.
 
     Args:
-      photo: [H, W] luma in [0, 1].
-      sparsity: lambda at the coarsest level, see `kernel_estimation`.
-      kernel_size: k, odd.
-      grid: number of patches along rows and columns.
-      motion: [3] from `motion_spectrum.straight_motion`.
-      size: [2] rows and columns of the photo where what follows them is padding; None is all.
-
-    Returns:
-      [P, k, k], non-negative, each of sum one, centred jointly.
+      density: [A, k, k]: rolls of -k/2 to k/2 pixels at the `lever`, displacements of the middle.
+      centres: [P, 2] points (row, column).
+      shape: of the photo, (H, W).
+      tilt: b.
     """
-    sizes = kernel_estimation.pyramid(kernel_size)
-    if motion is None:
-        k, rolls = sizes[0], _rolls(sizes[0])
-        density = jnp.zeros((rolls, k, k), photo.dtype)
-        density = density.at[rolls // 2, k // 2, k // 2 - 1 : k // 2 + 1].set(0.5)
-    else:
-        sizes = sizes[-1:]
-        density = straight_density(motion, kernel_size)
-    for k in sizes:
-        level, level_size = kernel_estimation.pyramid_level(photo, k / kernel_size, k, size)
-        shape = (_rolls(k), k, k)
-        density = _normalised(jnp.maximum(jax.image.resize(density, shape, "linear"), 0))
-        level_grid = _grid(level.shape, k)
-        density, sparsity = _one_level(level, level_size, density, sparsity, level_grid)
-    return blur.unit_sums(synthesise(density, photo.shape, grid))
+    count, k, _ = density.shape
+    middle = (np.asarray(shape[:2]) - 1) / 2
+    focal, half = float(max(shape[:2])), k // 2
+    steps = jnp.arange(k, dtype=density.dtype) - half
+    angles = jnp.linspace(-half, half, count, dtype=density.dtype) / lever(shape)
+    angle, row, col = (x.ravel() for x in jnp.meshgrid(angles, steps, steps, indexing="ij"))
+    weights = density.ravel()
+
+    def at(centre: jax.Array) -> jax.Array:
+        y, x = centre
+        farther = tilt * (row * y + col * x) / focal**2
+        return _splat(weights, row + farther * y - angle * x, col + farther * x + angle * y, k)
+
+    return lax.map(at, jnp.asarray(centres - middle, density.dtype))
 
 
-def turned_motion(
-    photo: jax.Array,
-    motion: jax.Array,
-    *,
-    kernel_size: int,
-    size: jax.Array | None = None,
+def patch_kernels(
+    density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int], tilt: jax.Array | float = 1.0
 ) -> jax.Array:
-    """A straight motion [3] turned to where the strongest edges of the photo [H, W] say it goes.
+    """The kernels [P, k, k] of a grid's patches, each of sum one, by a density [A, k, k]."""
+    centres = blur.patch_centres((shape[0], shape[1]), grid)
+    return blur.unit_sums(synthesise(density, centres, shape, tilt))
 
-    The direction is the principal axis of the density that the alternation makes of it with few
-    edges; these make it too short, the spectrum rather too long: the length is the geometric mean.
-    Other arguments are those of `path_kernels`.
+
+def from_kernels(
+    kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
+) -> tuple[jax.Array, jax.Array]:
+    """The density [A, k, k] that explains kernels best that were found at points of a photo.
+
+    The second result [] is how alike, as a mean correlation, the kernels and the density's are.
+
+    Each of the kernels leaves the place of its own picture open, so they are moved as the others
+    ask for.
+
+    Args:
+      kernels: [C, k, k] of sum one, each with its centre of mass in the middle.
+      centres: [C, 2] points (row, column).
+      shape: of the photo, (H, W).
+      tilt: b.
     """
-    density, _ = _one_level(
-        photo,
-        size,
-        straight_density(motion, kernel_size),
-        _STRONG_EDGES,
-        _grid(photo.shape, kernel_size),
-    )
-    density = lax.stop_gradient(density)
-    poses = jnp.stack(
-        jnp.meshgrid(*_pose_axes(kernel_size, density.dtype), indexing="ij"), -1
-    ).reshape(-1, 3)
-    weights = density.reshape(-1, 1)
-    centred = poses - jnp.sum(weights * poses, 0, keepdims=True)
-    values, axes = jnp.linalg.eigh(centred.T @ (weights * centred))
-    length = jnp.sqrt(12 * jnp.maximum(values[-1], 0))  # of a line of that variance
-    return axes[:, -1] * jnp.sqrt(length * jnp.linalg.norm(motion))
+    count, k, _ = kernels.shape
 
+    def seen(density: jax.Array) -> jax.Array:
+        return _smooth(synthesise(density, centres, shape, tilt))
 
-def synthesise(density: jax.Array, shape: tuple[int, ...], grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a density [A, k, k] on a photo of `shape`; linear in the density.
+    flat = jnp.full((rolls(k), k, k), 1 / (rolls(k) * k * k), kernels.dtype)
+    back = jax.linear_transpose(seen, flat)
 
-    Rolls are A equal steps, up to the one that moves a patch near the corner by half a kernel: the
-    density means the same on every grid.
-    Displacements between pixels are split linearly.
-    """
-    rolls, k, _ = density.shape
-    centres = blur.patch_centres((shape[0], shape[1]), grid) - (np.asarray(shape[:2]) - 1) / 2
-    largest = (k // 2) / lever(shape)
-    angles = largest * np.linspace(-1, 1, rolls)
-    moves = angles[None, :, None] * np.stack([-centres[:, 1], centres[:, 0]], -1)[:, None]
-    places = np.arange(k)
-    distance = places[:, None] - places[None] - moves[..., None, None]  # [P, A, 2, k, k]
-    shift = jnp.asarray(np.maximum(1 - np.abs(distance), 0), density.dtype)
-    return jnp.einsum("payi,aij,paxj->pyx", shift[:, :, 0], density, shift[:, :, 1])
+    def once(carry, _):
+        density, kernels, weight = carry
+        weights = weight[:, None, None]
+        right = back(weights * _smooth(kernels))[0]
 
+        def normal(density: jax.Array) -> jax.Array:
+            return back(weights * seen(density))[0] + _RIDGE * density
 
-def straight_density(motion: jax.Array, kernel_size: int) -> jax.Array:
-    """The density [A, k, k] of a camera that moves along `motion` [3] at constant speed.
-
-    `motion` is in pixels from end to end, as `motion_spectrum.straight_motion` returns it.
-    """
-    poses = jnp.linspace(-0.5, 0.5, 4 * kernel_size, dtype=motion.dtype)[:, None] * motion[None]
-    near = [
-        jnp.maximum(
-            1 - jnp.abs(entries[None] - poses[:, axis, None]) / (entries[1] - entries[0]), 0
+        density = least_squares.non_negative_least_squares(
+            normal,
+            right,
+            density,
+            steepness=least_squares.steepness(normal, right),
+            iterations=_ROUND_ITERATIONS,
         )
-        for axis, entries in enumerate(_pose_axes(kernel_size, motion.dtype))
-    ]
-    return _normalised(jnp.einsum("ta,ty,tx->ayx", *near))
+        shifts, alike = jax.vmap(_shift)(_smooth(kernels), seen(density))
+        kernels = jax.vmap(_moved)(kernels, shifts)
+        weight = jnp.clip((alike - _UNLIKE) / (_ALIKE - _UNLIKE), 0.02, 1)
+        return (density, kernels, weight), jnp.mean(alike)
+
+    begin = (flat, kernels, jnp.ones(count, kernels.dtype))
+    (density, _, _), alike = lax.scan(once, begin, length=_ROUNDS)
+    return _cleaned(density), alike[-1]
 
 
-def _pose_axes(kernel_size: int, dtype: jnp.dtype) -> list[jax.Array]:
-    """Rolls, rows and columns of a density's entries, in pixels that a pose moves the picture."""
-    half, rolls = kernel_size // 2, _rolls(kernel_size)
-    return [jnp.linspace(-half, half, n, dtype=dtype) for n in (rolls, kernel_size, kernel_size)]
+def alternate(
+    view: View,
+    density: jax.Array,
+    setting: Setting,
+    *,
+    times: int,
+    tilt: jax.Array | float = 1.0,
+) -> jax.Array:
+    """Image and density [A, k, k] in turn, on one view of range one."""
+    shape, k = view.plane.shape, density.shape[-1]
+    grid = _grid(shape, k)
+    parts = crops((shape[0], shape[1]), grid, k // 2)
+    window = jnp.asarray(parts.rows[:, :, None] * parts.cols[:, None, :])
+    canvas = fourier.canvas_shape(parts.shape, k)
+    useful, photo_edges, share = one_kernel.voters(view, setting.useless, k)
+    centres = blur.patch_centres((shape[0], shape[1]), grid)
+
+    def kernels_of(density: jax.Array) -> jax.Array:
+        return synthesise(density, centres, shape, tilt)
+
+    back = jax.linear_transpose(kernels_of, density)
+
+    def sharpened(density: jax.Array, sparsity: jax.Array) -> jax.Array:
+        kernels = blur.unit_sums(kernels_of(density))
+
+        def add(total, patch):
+            kernel, first, weight = patch
+            crop = lax.dynamic_slice(view.plane, first, parts.shape)
+            own = None if view.size is None else _own_size(view.size, first, parts)
+            extended = fourier.extend(crop, canvas, own)
+            splittings = kernel_estimation.SPLITTINGS
+            latent = kernel_estimation.l0_latent(extended, kernel, sparsity, splittings)
+            found = weight * latent[: parts.shape[0], : parts.shape[1]]
+            before = lax.dynamic_slice(total, first, parts.shape)
+            return lax.dynamic_update_slice(total, before + found, first), None
+
+        patches = (kernels, jnp.asarray(parts.first), window)
+        return lax.scan(add, jnp.zeros_like(view.plane), patches)[0]
+
+    def told(latent_edges: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Of every patch: the transfer of its edges' autocorrelation, and their correlation."""
+        gaps = ((0, 0), *((0, n - m) for n, m in zip(canvas, parts.shape, strict=True)))
+
+        def one(patch):
+            first, weight = patch
+
+            def cut(planes: jax.Array) -> jax.Array:
+                crop = lax.dynamic_slice(planes, (0, first[0], first[1]), (2, *parts.shape))
+                return jnp.pad(crop * jnp.sqrt(weight)[None], gaps)
+
+            return kernel_estimation.correlations(cut(latent_edges), cut(photo_edges), k)
+
+        auto, cross = lax.map(one, (jnp.asarray(parts.first), window))
+        energy = jnp.maximum(jnp.mean(auto[:, k - 1, k - 1]), 1e-12)
+        return jax.vmap(kernel_estimation.autocorrelation_transfer)(auto / energy), cross / energy
+
+    def once(carry, _):
+        density, sparsity = carry
+        latent = sharpened(density, sparsity)
+        rows = jnp.diff(latent, axis=0, append=latent[-1:])
+        cols = jnp.diff(latent, axis=1, append=latent[:, -1:])
+        found = edges.strongest(jnp.stack([rows, cols]), useful, share * setting.fraction)
+        density = _cleaned(_fit(*told(found), density, kernels_of, back))
+        return (density, kernel_estimation.next_sparsity(sparsity)), None
+
+    begin = (_cleaned(density), jnp.asarray(setting.sparsity, view.plane.dtype))
+    return lax.scan(once, begin, length=times)[0][0]
+
+
+def zoom(density: jax.Array, kernel_size: int, scale: float) -> jax.Array:
+    """The density [A, k, k] of a view whose pixels are `scale` times as fine."""
+    count, window, _ = density.shape
+    shape = (rolls(kernel_size), kernel_size, kernel_size)
+    finer = scale * (window // 2) / max(count - 1, 1) * (shape[0] - 1) / (kernel_size // 2)
+    factors = jnp.asarray([finer, scale, scale], density.dtype)
+    shift = (jnp.asarray(shape) - factors * jnp.asarray(density.shape)) / 2
+    found = jax.image.scale_and_translate(
+        density, shape, (0, 1, 2), factors, shift, "linear", antialias=False
+    )
+    return _normalised(jnp.maximum(found, 0))
+
+
+def _splat(weights: jax.Array, row: jax.Array, col: jax.Array, k: int) -> jax.Array:
+    """[k, k] of weights [N] at displacements from the middle pixel, split bilinearly."""
+    side = k + 2  # a border for what is lost
+    total = jnp.zeros(side * side, weights.dtype)
+    low = jnp.floor(row), jnp.floor(col)
+    for down in (0, 1):
+        for right in (0, 1):
+            y, x = low[0] + down, low[1] + right
+            part = (1 - jnp.abs(row - y)) * (1 - jnp.abs(col - x))
+            place = jnp.clip(y + k // 2 + 1, 0, side - 1), jnp.clip(x + k // 2 + 1, 0, side - 1)
+            total = total.at[(place[0] * side + place[1]).astype(int)].add(part * weights)
+    return total.reshape(side, side)[1:-1, 1:-1]
+
+
+def _fit(
+    transfers: jax.Array,
+    cross: jax.Array,
+    density: jax.Array,
+    kernels_of: Callable[[jax.Array], jax.Array],
+    back: Callable[[jax.Array], tuple[jax.Array]],
+) -> jax.Array:
+    """Non-negative least squares for the density, from what the patches' edges tell."""
+
+    def normal(density: jax.Array) -> jax.Array:
+        kernels = kernels_of(density)
+        correlated = jax.vmap(kernel_estimation.convolve)(kernels, transfers)
+        return back(correlated + _KERNEL_RIDGE * kernels)[0] + _RIDGE * density
+
+    right = back(cross)[0]
+    return least_squares.non_negative_least_squares(
+        normal,
+        right,
+        density,
+        steepness=least_squares.steepness(normal, right),
+        iterations=_ITERATIONS,
+    )
 
 
 def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:
@@ -168,114 +276,50 @@ def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:
     return rows, cols
 
 
-def _rolls(k: int) -> int:
-    return min(k, _MOST_ROLLS)
+def _own_size(size: jax.Array, first: jax.Array, parts: Crops) -> jax.Array:
+    """[2] rows and columns of a crop that are no padding; one of each at least."""
+    return jnp.clip(size - first, 1, jnp.asarray(parts.shape))
 
 
-def _one_level(
-    photo: jax.Array,
-    size: jax.Array | None,
-    density: jax.Array,
-    sparsity: jax.Array | float,
-    grid: tuple[int, int],
-) -> tuple[jax.Array, jax.Array]:
-    crops = _crops(photo.shape, grid)
-    side, k = crops.windows.shape[1:], density.shape[-1]
-    shape = fourier.canvas_shape(side, k)
-    gaps = ((0, 0), *((0, n - m) for n, m in zip(shape, side, strict=True)))
-
-    def cut(image: jax.Array) -> jax.Array:
-        return image[crops.rows[:, :, None], crops.cols[:, None, :]]
-
-    def edges(canvases: jax.Array) -> jax.Array:
-        # The last row and column of a crop have no neighbour of their own.
-        known = fourier.inside((side[0] - 1, side[1] - 1), shape)
-        return jax.vmap(fourier.differences)(canvases) * known[None, None]
-
-    trust = cut(fourier.inside(photo.shape if size is None else size, photo.shape))
-    weight = jnp.pad(jnp.sqrt(crops.windows) * trust, gaps)[:, None]
-    canvases = jax.vmap(lambda crop: fourier.extend(crop, shape))(cut(photo))
-    photo_edges = edges(canvases) * weight
-
-    def alternate(carry, _):
-        density, sparsity = carry
-        kernels = blur.unit_sums(synthesise(density, photo.shape, grid))
-        latents = jax.vmap(
-            lambda g, k: kernel_estimation.l0_latent(g, k, sparsity, kernel_estimation.SPLITTINGS)
-        )(canvases, kernels)
-        blended = (
-            jnp.zeros_like(photo)
-            .at[crops.rows[:, :, None], crops.cols[:, None, :]]
-            .add(crops.windows * latents[:, : side[0], : side[1]])
-        )
-        latent_edges = edges(jnp.pad(cut(blended), gaps, mode="edge")) * weight
-        density = _fit(latent_edges, photo_edges, density, photo.shape, grid, _KERNEL_RIDGE)
-        density = kernel_estimation.without_islands(
-            jnp.where(density < _LEAST_DENSITY * jnp.max(density), 0, density), _LEAST_ISLAND
-        )
-        return (_centred(density), kernel_estimation.next_sparsity(sparsity)), None
-
-    start = (density, jnp.asarray(sparsity, photo.dtype))
-    return lax.scan(alternate, start, length=kernel_estimation.ALTERNATIONS)[0]
+def _smooth(kernels: jax.Array) -> jax.Array:
+    """G: kernels [P, k, k] blurred by a Gaussian."""
+    places = np.arange(kernels.shape[-1])
+    bell = np.exp(-((places[:, None] - places) ** 2) / (2 * _BLUR**2))
+    narrow = jnp.asarray(bell / bell.sum(1).max(), kernels.dtype)
+    return jnp.einsum("ij,pjk,lk->pil", narrow, kernels, narrow)
 
 
-def _fit(
-    latent_edges: jax.Array,
-    photo_edges: jax.Array,
-    density: jax.Array,
-    shape: tuple[int, ...],
-    grid: tuple[int, int],
-    ridge: float,
-) -> jax.Array:
-    """Non-negative least squares for the density between weighted gradients [P, 2, ...]."""
-    k = density.shape[-1]
-    auto, cross = jax.vmap(lambda e, h: kernel_estimation.correlations(e, h, k))(
-        latent_edges, photo_edges
-    )
-    energy = jnp.maximum(jnp.mean(auto[:, k - 1, k - 1]), 1e-12)
-    transfers = jax.vmap(kernel_estimation.autocorrelation_transfer)(auto / energy)
-
-    def kernels(density: jax.Array) -> jax.Array:
-        return synthesise(density, shape, grid)
-
-    to_density = jax.linear_transpose(kernels, density)
-
-    def normal(density: jax.Array) -> jax.Array:
-        blurred = kernels(density)
-        correlated = jax.vmap(kernel_estimation.convolve)(blurred, transfers)
-        return to_density(correlated + ridge * blurred)[0] + _RIDGE * density
-
-    right = to_density(cross / energy)[0]
-    density = least_squares.non_negative_least_squares(
-        normal,
-        right,
-        density,
-        steepness=least_squares.steepness(normal, right),
-        iterations=_ITERATIONS,
-    )
-    return _normalised(density)
+def _shift(kernel: jax.Array, other: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[2] whole pixels that move a kernel [k, k] onto another; how alike [] they are then."""
+    k = kernel.shape[0]
+    side = blur.good_size(2 * k)
+    spectra = [jnp.fft.rfft2(x, s=(side, side)) for x in (kernel, other)]
+    overlap = jnp.fft.irfft2(jnp.conj(spectra[0]) * spectra[1], s=(side, side))
+    norms = jnp.linalg.norm(kernel) * jnp.linalg.norm(other)
+    shift = jnp.stack(jnp.unravel_index(jnp.argmax(overlap), overlap.shape))
+    shift = jnp.where(shift > side // 2, shift - side, shift)
+    return jnp.clip(shift, -(k // 2), k // 2), jnp.max(overlap) / jnp.maximum(norms, 1e-12)
 
 
-def _crops(shape: tuple[int, ...], grid: tuple[int, int]) -> _Crops:
-    """Crops of equal size that hold the windows of `blur.windows`."""
-    axes = []
-    for n, profiles in zip(shape, blur.windows((shape[0], shape[1]), grid), strict=True):
-        first = (profiles > 0).argmax(1)
-        length = int(((profiles > 0).sum(1)).max())
-        places = np.minimum(first, n - length)[:, None] + np.arange(length)
-        axes.append((places, np.take_along_axis(profiles, places, 1)))
-    (rows, row_profiles), (cols, col_profiles) = axes
-    r, c = (i.ravel() for i in np.indices(grid))
-    windows = row_profiles[r][:, :, None] * col_profiles[c][:, None, :]
-    return _Crops(rows[r], cols[c], windows.astype(np.float32))
+def _moved(kernel: jax.Array, shift: jax.Array) -> jax.Array:
+    """A kernel [k, k] moved by whole pixels [2], of sum one."""
+    k = kernel.shape[0]
+    wide = jnp.pad(kernel, k)
+    return views.normalised(lax.dynamic_slice(wide, (k - shift[0], k - shift[1]), (k, k)))
+
+
+def _cleaned(density: jax.Array) -> jax.Array:
+    """Without faint entries and small islands, of sum one, its mean displacement in the middle."""
+    density = jnp.where(density < _LEAST_DENSITY * jnp.max(density), 0, density)
+    return _centred(kernel_estimation.without_islands(density, _LEAST_ISLAND))
 
 
 def _centred(density: jax.Array) -> jax.Array:
     """The density moved by whole entries, so that its mean pose is the middle one."""
     for axis, n in enumerate(density.shape):
         mass = jnp.sum(density, [other for other in range(3) if other != axis])
-        move = jnp.round(jnp.sum(mass * jnp.arange(n)) / jnp.sum(mass)).astype(int) - n // 2
-        places = jnp.arange(n) + move
+        mean = jnp.sum(mass * jnp.arange(n)) / jnp.maximum(jnp.sum(mass), 1e-12)
+        places = jnp.arange(n) + jnp.round(mean).astype(int) - n // 2
         known = ((places >= 0) & (places < n)).reshape([-1 if i == axis else 1 for i in range(3)])
         density = jnp.take(density, jnp.clip(places, 0, n - 1), axis=axis) * known
     return _normalised(density)

@@ -60,7 +60,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     window = overview_window(shape, kernel_size, closer)
     candidates = CANDIDATES if closer == 1 else CLOSER_CANDIDATES
     kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(
-        _one_by_one(candidates)
+        one_by_one(candidates)
     )
     choice = choose(seen, kernels)
     if closer == 1:
@@ -95,7 +95,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
-        kernel = views.zoom_kernel(kernel, _window(kernel_size, scale), scale / before)
+        kernel = views.zoom_kernel(kernel, window(kernel_size, scale), scale / before)
         if scale < 1:
             kernel, _ = alternate(at(scale), kernel, FINER)
     kernel = views.zoom_kernel(kernel, kernel_size, 1.0)
@@ -110,7 +110,7 @@ def overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> in
     (43, 31)
     """
     largest = closer * (_LARGEST_WINDOW - 1) + 1
-    return min(_window(kernel_size, views.overview_scale(shape, closer)), largest)
+    return min(window(kernel_size, views.overview_scale(shape, closer)), largest)
 
 
 def extent(kernel: np.ndarray) -> int:
@@ -131,13 +131,13 @@ def extent(kernel: np.ndarray) -> int:
     return 2 * int(np.abs(places).max()) + 1
 
 
-def _one_by_one(settings: Setting) -> Setting:
+def one_by_one(settings: Setting) -> Setting:
     """Settings of N candidates, every field [N]: a number is that of all."""
     count = len(settings.sparsity)
     return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
 
 
-def _window(kernel_size: int, scale: float) -> int:
+def window(kernel_size: int, scale: float) -> int:
     """An odd number of pixels that holds a kernel at `scale`."""
     return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
 

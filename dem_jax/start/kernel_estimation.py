@@ -18,34 +18,11 @@ from dem_jax.model.blur import good_size, recentre
 from dem_jax.solve import fourier
 from dem_jax.solve.least_squares import non_negative_least_squares
 
-ALTERNATIONS = 5  # of image and kernel at every level of the pyramid
 SPLITTINGS = 24  # half-quadratic steps for every image
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _FINEST_SPLITTING = 1e5  # last penalty of the half-quadratic splitting (Xu et al.)
 _FINEST_VALUES = 8.0  # the same for values (Pan et al.)
 _LEAST_SPARSITY = 1e-4  # squared image units
-_LEAST_SIDE = 16  # pixels; the pyramid does not shrink a photo below this
-
-
-def pyramid(kernel_size: int) -> list[int]:
-    """Odd kernel sizes from the coarsest level to the finest, by steps of about sqrt(1/2)."""
-    sizes, size = [kernel_size], float(kernel_size)
-    while sizes[-1] > 3:
-        size *= 0.5**0.5
-        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
-    return sizes[::-1]
-
-
-def pyramid_level(
-    photo: jax.Array, scale: float, kernel_size: int, size: jax.Array | None
-) -> tuple[jax.Array, jax.Array | None]:
-    """The photo [H, W] (and the `size` of it that is no padding), made smaller by `scale`."""
-    if scale == 1:
-        return photo, size
-    side = [max(round(n * scale), min(n, _LEAST_SIDE), kernel_size) for n in photo.shape]
-    if size is not None:
-        size = size * jnp.asarray(side) // jnp.asarray(photo.shape)
-    return jax.image.resize(photo, side, "linear"), size
 
 
 def next_sparsity(sparsity: jax.Array) -> jax.Array:

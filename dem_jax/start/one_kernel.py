@@ -173,6 +173,20 @@ def most_useful(
     return worth >= jnp.quantile(values, 1 - _share(view) * (1 - useless))
 
 
+def voters(
+    view: View, useless: jax.Array | float, window: int
+) -> tuple[jax.Array, jax.Array, jax.Array | float]:
+    """What may enter a fit: where [H, W], 1 or 0, and the photo's edges [2, H, W].
+
+    The third is the part of the view that is no padding.
+    """
+    rows, cols = view.plane.shape
+    _, photo_edges, mask = _canvas(view, window)
+    useful = mask * most_useful(view, photo_edges, useless, window)
+    useful, photo_edges = _trusted(view, useful, photo_edges, window)
+    return useful[:rows, :cols], photo_edges[:, :rows, :cols], _share(view)
+
+
 def judging_weight(view: View) -> jax.Array:
     """The prior weight of images to be judged: smooth ones, of edges only."""
     return 8.0 * (estimate_noise_std(view.plane[..., None], size=view.size) ** 2 + 0.003**2)

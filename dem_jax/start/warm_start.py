@@ -8,13 +8,11 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.model.windows import patch_centres
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, prior_weight
-from dem_jax.start.camera_path import path_kernels, turned_motion
 from dem_jax.start.choice import entropy, normalized_sparsity
 from dem_jax.start.find import find
-from dem_jax.start.motion_spectrum import agrees, line_ends, straight_motion
+from dem_jax.start.turning import turning
 from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
 
@@ -22,8 +20,6 @@ LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth, of edges only
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: benchmarks/NOTEBOOK.md
-_SHORTNESS_WEIGHT = 0.3  # per nat; right kernels have 0.6 to 1.1 of the motion's length
-_SHORT, _SLACK = 0.6, 0.5  # part of it, pixels: what kernels may lack without a penalty
 
 
 def luma(photo: jax.Array) -> jax.Array:
@@ -116,33 +112,9 @@ def one_kernel(photo: View, config: DeblurConfig) -> Candidates:
 
 
 def along_paths(photo: View, config: DeblurConfig) -> Candidates:
-    """A kernel for every patch along a camera's path; their penalty is their `shortness`.
-
-    By every path_sparsity from coarse to fine, and by every line_sparsity from the straight motion
-    that the photo's spectrum shows, as it is and turned.
-    """
-    k, start, (plane, size, _) = config.kernel_size, config.start, photo
-    motion = straight_motion(plane, kernel_size=k, size=size)
-    turned = turned_motion(plane, motion, kernel_size=k, size=size)
-    agreed = agrees(plane, motion, turned, kernel_size=k, size=size)
-    lines = jnp.stack([motion, jnp.where(agreed, turned, motion)])
-
-    def kernels(sparsity, motion=None):
-        return path_kernels(
-            plane, sparsity, kernel_size=k, grid=config.patch_grid, motion=motion, size=size
-        )
-
-    pairs = (
-        jnp.tile(jnp.asarray(start.line_sparsity), len(lines)),
-        jnp.repeat(lines, len(start.line_sparsity), axis=0),
-    )
-    from_coarse = lax.map(kernels, jnp.asarray(start.path_sparsity))
-    from_lines = lax.map(lambda pair: kernels(*pair), pairs)
-    found = jnp.concatenate([from_coarse, from_lines])
-    centres = patch_centres((plane.shape[0], plane.shape[1]), config.patch_grid)
-    moves = line_ends(motion, centres, plane.shape)
-    short = jax.vmap(lambda kernels: shortness(kernels, moves))(found)
-    return Candidates(found, _SHORTNESS_WEIGHT * short)
+    """A kernel for every patch along a camera's path, see `turning`."""
+    kernels = turning(photo, kernel_size=config.kernel_size, grid=config.patch_grid)
+    return Candidates(kernels[None], jnp.zeros(1, kernels.dtype))
 
 
 def excess(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
@@ -152,24 +124,3 @@ def excess(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """
     mask = fourier.inside(latent.shape if size is None else size, latent.shape)
     return jnp.sum(mask * jnp.abs(latent - jnp.clip(latent, 0, 1))) / jnp.sum(mask)
-
-
-def shortness(kernels: jax.Array, moves: jax.Array) -> jax.Array:
-    """How much shorter kernels [P, k, k] are than lines `moves` [P, 2], from end to end in pixels.
-
-        max(0, log (0.6 L / (l + 0.5))),    L^2 = sum_p |v_p|^4 / 12 / sum_p |v_p|^2
-
-    L and l being standard deviations along the lines, of the lines and of the kernels: a start that
-    explains much less motion than the photo's spectrum shows has been lost on a coarse level. Half
-    a pixel more is allowed, since sharp photos show that much.
-    """
-    middle = kernels.shape[-1] // 2
-    steps = jnp.arange(kernels.shape[-1]) - middle
-    along = moves[:, 0, None, None] * steps[None, :, None]
-    along = along + moves[:, 1, None, None] * steps[None, None]
-    mean = jnp.sum(kernels * along, (1, 2), keepdims=True)
-    power = jnp.sum(moves**2, 1)
-    total = jnp.maximum(jnp.sum(power), 1e-6)
-    found = jnp.sqrt(jnp.sum(kernels * (along - mean) ** 2) / total)
-    shown = jnp.sqrt(jnp.sum(power**2) / 12 / total)
-    return jnp.maximum(jnp.log(jnp.maximum(_SHORT * shown, 1e-6) / (found + _SLACK)), 0)

@@ -171,3 +171,31 @@ def test_what_is_saturated_in_a_darker_copy_can_be_told(case):
     taken_as_it_is = robust(dark, kernel, WEIGHT, everywhere)
     told = robust(dark, kernel, WEIGHT, everywhere, white=0.5 * likelihood.CLIPPED)
     assert told.max() > 1.1 * taken_as_it_is.max()
+
+
+def test_equal_kernels_of_a_grid_give_what_one_kernel_gives(case):
+    """On crops with a kernel more around each window: their borders are not seen."""
+    _, kernel, photo = case
+    photo, weight = photo[..., None], 8 * NOISE**2
+
+    def restored(grid):
+        kernels = jnp.tile(kernel, (grid[0] * grid[1], 1, 1))
+        return deconvolution.deconvolve(photo, kernels, weight, blur=blur.blur_operator(grid))
+
+    one, many = (np.asarray(jax.jit(restored, static_argnums=0)(g)) for g in ((1, 1), (3, 4)))
+    assert many.shape == one.shape
+    assert metrics.psnr(crop(many), crop(one)) > 38
+
+
+def test_padding_changes_nothing_of_a_grid(case):
+    _, kernel, photo = case
+    grid, kernels = (2, 3), jnp.tile(kernel, (6, 1, 1))
+    operator = blur.blur_operator(grid)
+    wide = jnp.pad(photo, ((0, 16), (0, 20)), constant_values=9.0)[..., None]
+    size = jnp.asarray(photo.shape)
+    latent = jax.jit(
+        lambda g, n: deconvolution.deconvolve(g, kernels, 2e-4, blur=operator, size=n)
+    )(wide, size)
+    alone = deconvolve(photo, kernel, 2e-4)
+    inner = [slice(HALF, HALF + n) for n in photo.shape]
+    assert metrics.psnr(np.asarray(latent)[..., 0][tuple(inner)], crop(alone)) > 35

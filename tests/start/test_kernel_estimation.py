@@ -107,18 +107,6 @@ def test_clean_keeps_an_island_of_weight_and_works_under_vmap():
     assert max(counts) > 1
 
 
-def test_pyramid_is_odd_increasing_and_ends_with_the_kernel():
-    for k in range(3, 152, 2):
-        sizes = kernel_estimation.pyramid(k)
-        assert sizes[0] == 3
-        assert sizes[-1] == k
-        assert all(size % 2 == 1 for size in sizes)
-        ratios = np.divide(sizes[1:], sizes[:-1])
-        assert (ratios > 1).all()
-        assert (ratios < 2).all()  # a kernel twice as large is too far from the last one
-        assert len(sizes) <= 2 + 2 * np.log2(k / 3)  # every level is a compile
-
-
 def test_the_image_of_few_edges_is_the_noisy_picture_without_its_noise():
     """Two flat halves; blurred, so that edges are sharpened as well as noise removed."""
     sharp = np.full((48, 56), 0.2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dem_jax import solver
-from dem_jax.config import DeblurConfig, WarmStartConfig
+from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
 from dem_jax.runtime.files import images
@@ -30,7 +30,7 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
 
     def psnr(bound):
         bounded = DeblurConfig(kernel_size=bound)
-        config, given, _ = first_look(
+        config, given, *_ = first_look(
             lambda name, *args: programs[name](*args), Given(photo), bounded
         )
         problem = prepare(jax.random.key(0), given, config)
@@ -41,18 +41,12 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     assert psnr(45) > psnr(23) - 0.3
 
 
-@pytest.mark.parametrize("starts", [{"path_sparsity": ()}, {"line_sparsity": ()}, {}])
-def test_every_kind_of_start_along_a_path_gives_kernels(starts):
-    config = DeblurConfig(kernel_size=5, patch_grid=(1, 2), start=WarmStartConfig(**starts))
+def test_the_start_along_a_path_gives_kernels():
+    config = DeblurConfig(kernel_size=5, patch_grid=(1, 2))
     photo = jax.random.uniform(jax.random.key(0), (30, 36, 1))
     kernels = start(photo, config)
     assert bool((kernels >= 0).all())
     np.testing.assert_allclose(kernels.sum((1, 2)), [1, 1], rtol=1e-4)
-
-
-def test_a_path_needs_a_start():
-    with pytest.raises(ValueError, match="both empty"):
-        WarmStartConfig(path_sparsity=(), line_sparsity=())
 
 
 def start(photo, config):

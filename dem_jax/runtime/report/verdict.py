@@ -24,7 +24,8 @@ _AGREED = 0.9  # confidence from which on candidates say the same
 _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
 _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
-_EXCESS = 4e-2  # mean excess of a latent image beyond [0, 1] that tells of ringing
+# Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel, and of a grid.
+_EXCESS, _GRID_EXCESS = 4e-2, 1.2e-2
 _CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
 
 
@@ -191,7 +192,7 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "the kernel may be wrong (try another --kernel_size), or the run was too short (try "
             "more --em_iterations)."
         )
-    if evidence.excess > _EXCESS:
+    if evidence.excess > (_GRID_EXCESS if evidence.kernel_confidence is None else _EXCESS):
         found.append(
             "Light and dark rings beside edges are likely; the blur found is doubtful. Try a "
             + ("different kernel." if fixed else "larger --kernel_size.")

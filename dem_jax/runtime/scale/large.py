@@ -1,7 +1,7 @@
 """A photo too large for EM in one piece: kernels from crops, the photo restored tile by tile.
 
 1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
-   one kernel for the photo is found in all of it before, and EM improves it on the crop.
+   before, kernels are found in all of the photo, and EM improves them on the crops.
 2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the hyper-Laplacian
    deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
@@ -206,6 +206,9 @@ class InTiles:
         chosen = crops.choose(self._light, side, config.patch_grid)
         desk.folder.note(crops=[crop._asdict() for crop in chosen])
         best = int(np.argmax([crop.score for crop in chosen]))
+        grid = (
+            None if desk.kernel is None else np.reshape(desk.kernel, (-1, *desk.kernel.shape[-2:]))
+        )
         found, problems = [], []
         outcome = Outcome(run_folder.DONE)
         for number, crop in enumerate(chosen):
@@ -213,9 +216,9 @@ class InTiles:
             pixels: Any = np.ascontiguousarray(self._light[rows, cols])
             if desk.options.batching.buckets:
                 pixels = buckets.pad(pixels)
-            if desk.kernel is not None:  # the whole photo tells more of it than a crop
+            if grid is not None:  # the whole photo tells more of it than a crop
                 pixels = pixels if isinstance(pixels, Given) else Given(pixels)
-                pixels = pixels._replace(kernel=desk.kernel)
+                pixels = pixels._replace(kernel=grid[number])
             kernel, problem = self._kernel_of(pixels, number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)

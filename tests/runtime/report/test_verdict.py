@@ -2,11 +2,15 @@
 
 import types
 
+import jax
 import numpy as np
 import pytest
 
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.evaluation import camera_shake
 from dem_jax.runtime.report import verdict
+from dem_jax.types import Given
 
 FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0, None)
 CONFIG = DeblurConfig(kernel_size=31)
@@ -127,3 +131,21 @@ def test_a_photo_is_kept_only_where_candidates_agree_on_little_blur(
     evidence = FINE._replace(kernel_extent=extent, kernel_confidence=confidence)
     assert verdict.finding(evidence) == said
     assert verdict.trust(evidence) == pytest.approx(share)
+
+
+def test_rings_of_a_wrong_grid_of_kernels_are_told():
+    """A photo of little blur, restored with long kernels that differ from patch to patch."""
+    data = pytest.importorskip("skimage.data")
+    sharp = np.asarray(data.camera()[100:260, 100:300], np.float32)[..., None] / 255
+    kernels = np.tile(bell(0.8), (6, 1, 1)).astype(np.float32)
+    wrong = np.stack([np.rot90(line(25)[0], number % 2) for number in range(6)])
+    photo = np.asarray(camera_shake.blur_uniform(sharp, kernels[0]))
+    config = DeblurConfig(kernel_size=31, patch_grid=(2, 3))
+    prepare = jax.jit(lambda g, k: solver.prepare(jax.random.key(0), Given(g, kernel=k), config))
+
+    def said(kernels):
+        evidence = verdict.weigh(photo, prepare(photo, kernels), kernels, [])
+        return " ".join(verdict.warnings(evidence, config))
+
+    assert "rings" in said(wrong)
+    assert "rings" not in said(kernels)
