@@ -24,7 +24,7 @@ _ALTERNATIONS = 5  # of image and path where the crops were looked at
 _FINER_ALTERNATIONS = 2  # in finer views
 # How unlike, 1 - correlation, kernels of crops far from each other are where the blur differs: at
 # least, and in terms of neighbours. benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_UNLIKE, _TIMES_UNLIKE = 0.04, 1.4
+_LEAST_UNLIKE, _TIMES_UNLIKE = 0.04, 1.6
 
 
 class Survey(NamedTuple):
