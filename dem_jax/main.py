@@ -160,7 +160,8 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         sizes.AUTO,
         [sizes.AUTO, sizes.UNIFORM, sizes.NONUNIFORM],
         "auto asks the photo whether the camera also turned, so that the blur differs between the "
-        "middle and the corners; uniform says that it did not, nonuniform that it did.",
+        "middle and the corners, but with --effort=quick; uniform says that it did not, nonuniform "
+        "that it did.",
         **own,
     )
     flags.DEFINE_string(
@@ -328,14 +329,12 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         raise ValueError("--patch_grid needs --blur=nonuniform; add it, or drop --patch_grid.")
     if blur == sizes.NONUNIFORM and patch_grid == (1, 1):
         raise ValueError("--patch_grid=1x1 contradicts --blur=nonuniform; use --blur=uniform.")
-    if blur == sizes.AUTO and patch_grid == (1, 1):
-        blur = sizes.UNIFORM
-    elif blur == sizes.AUTO and (patch_grid or given["init_kernels"] or not config.warm_start):
-        blur = sizes.NONUNIFORM  # nothing is looked for that could decide
     kernels = None
     if given["init_kernels"]:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
+    if blur == sizes.AUTO:
+        blur = _blur_before_a_look(given, patch_grid, kernels)
     return driver.Options(
         output_dir=_path(given["output_dir"]),
         config=config,
@@ -353,6 +352,18 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         batching=plan.parse_batching(given["batch_size"], given["buckets"]),
         tile_size=tiles.parse_size(given["tile_size"]),
     )
+
+
+def _blur_before_a_look(
+    given: Mapping[str, Any], patch_grid: tuple[int, int] | None, kernels: Any | None
+) -> str:
+    """What --blur=auto stands for where other flags say it; a quick run does not look for it."""
+    if patch_grid is not None:
+        return sizes.UNIFORM if patch_grid == (1, 1) else sizes.NONUNIFORM
+    if kernels is not None:
+        return sizes.UNIFORM if len(kernels) == 1 else sizes.NONUNIFORM
+    looks = given["warm_start"] is not False and given["effort"] != "quick"
+    return sizes.AUTO if looks else sizes.UNIFORM
 
 
 def help_text(values: flags.FlagValues, *, full: bool = False) -> str:
