@@ -37,10 +37,11 @@ from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
+from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
-from dem_jax.start import find, views
 from dem_jax.start.warm_start import luma
+from dem_jax.types import Given
 
 NOISE = 0.003  # of the set `sharp`, image units
 MAX_SHIFT, CROP = 10, 15  # pixels, of the score
@@ -151,17 +152,16 @@ def measure(data, set_name, name, bound, kept):
     case = SETS[set_name](pathlib.Path(data), name)
     photo = jnp.asarray(case.photo)
     largest = sizes.largest_kernel_size(min(photo.shape[:2]))
+    seconds = []
+
+    def call(name, *args):
+        result, each = timed(getattr(solver, name), args[:-1], args[-1])
+        seconds.append(each)
+        return result
+
     config = DeblurConfig(kernel_size=min(bound or largest, largest))
-    choice, first = timed(solver.overview, (photo,), config)
-    if find.is_doubtful(choice, photo.shape[:2]):
-        choice, more = timed(solver.closer_look, (photo,), config)
-        first += more
-    scale = views.overview_scale(photo.shape[:2])
-    config = sizes.fitted(config, np.asarray(choice.kernel), scale)
-    found, second = timed(solver.refine, (photo, choice.kernel), config)
-    found, memory = np.asarray(found), peak_memory()
-    config = sizes.fitted(config, found, 1.0)
-    found = sizes.cropped(found, config.kernel_size)
+    config, given, choice, _ = first_look(call, Given(photo), config)
+    found, memory = given.kernel, peak_memory()
     both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
     best, true = max(both, key=lambda pair: pair[0])
     row = {
@@ -172,7 +172,7 @@ def measure(data, set_name, name, bound, kept):
         "blurred": psnr(np.asarray(luma(photo))[..., None], case),
         "ours": restored_psnr(case, found),
         "true": best,
-        "seconds": first + second,
+        "seconds": sum(seconds),
         "memory": memory,
     }
     for peer, kernel in case.peers.items():
