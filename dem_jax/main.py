@@ -334,7 +334,8 @@ def make_options(values: flags.FlagValues) -> driver.Options:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
     if blur == sizes.AUTO:
-        blur = _blur_before_a_look(given, patch_grid, kernels)
+        looks = config.warm_start and given["effort"] != "quick"
+        blur = _blur_before_a_look(patch_grid, kernels, looks=looks)
     return driver.Options(
         output_dir=_path(given["output_dir"]),
         config=config,
@@ -355,14 +356,13 @@ def make_options(values: flags.FlagValues) -> driver.Options:
 
 
 def _blur_before_a_look(
-    given: Mapping[str, Any], patch_grid: tuple[int, int] | None, kernels: Any | None
+    patch_grid: tuple[int, int] | None, kernels: Any | None, *, looks: bool
 ) -> str:
     """What --blur=auto stands for where other flags say it; a quick run does not look for it."""
     if patch_grid is not None:
         return sizes.UNIFORM if patch_grid == (1, 1) else sizes.NONUNIFORM
     if kernels is not None:
         return sizes.UNIFORM if len(kernels) == 1 else sizes.NONUNIFORM
-    looks = given["warm_start"] is not False and given["effort"] != "quick"
     return sizes.AUTO if looks else sizes.UNIFORM
 
 

@@ -176,7 +176,10 @@ BAD_FLAGS = {
     "even kernel": (["--input={photo}", "--kernel_size=30"], "try 31"),
     "no kernel": (["--input={photo}", "--kernel_size=huge"], "odd number"),
     "grid": (["--input={photo}", "--patch_grid=4"], "ROWSxCOLS"),
-    "contradiction": (["--input={photo}", "--patch_grid=2x2"], "--patch_grid needs --blur=nonuni"),
+    "contradiction": (
+        ["--input={photo}", "--blur=uniform", "--patch_grid=2x2"],
+        "--patch_grid needs --blur=nonuni",
+    ),
     "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),

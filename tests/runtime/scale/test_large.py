@@ -224,10 +224,10 @@ def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
         problem = prepare(key, given.pixels, config)
         return problem._replace(start_kernels=given.kernel[None])
 
-    number = jnp.zeros(())
+    number, sure = jnp.zeros(()), jnp.ones(())
     solver = KNOWING._replace(
         prepare=start,
-        overview=lambda given, config: Choice(jnp.asarray(TRUE.T), number, number[None], number),
+        overview=lambda given, config: Choice(jnp.asarray(TRUE.T), number, number[None], sure),
         refine=lambda given, kernel, config: kernel,
     )
     photo = np.clip(blurred(scene((400, 460)), TRUE), 0, 1)
