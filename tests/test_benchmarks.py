@@ -154,4 +154,7 @@ def test_new_rows_of_kernels_get_a_table(tmp_path, monkeypatch, benchmark_module
     assert "| peer (ours there: 30.00) | 1 | 0.700 | 20.00 | 28.00 | 34.00 | - | - |" in text
     assert "1 of 2 fail" in text
     assert "Commits a1b2c3d, not recorded." in text
-    assert "| 20.00 | 26.00 | 28.00 (peer, 1 photos) | 34.00 | 9 |" in results.headline()
+    assert (
+        "| 20.00 | 26.00 | 28.00 (peer, 1 photos, ours there 30.00) | 34.00 | 9 |"
+        in results.headline()
+    )

@@ -196,8 +196,9 @@ def kernels(path):
         f"{FAILED_CORRELATION}, or {FAILED_LOSS:.0f} dB below the true kernel."
     )
     best = max(names, key=lambda n: mean(rows.values(), n), default=None)
-    there = sum(best in row for row in rows.values())
-    name = best if there == len(rows) else f"{best}, {there} photos"
+    there = [row for row in rows.values() if best in row]
+    same = f"{best}, {len(there)} photos, ours there {mean(there, 'ours'):.2f}" if best else ""
+    name = best if len(there) == len(rows) else same
     peer = f"{mean(rows.values(), best):.2f} ({name})" if best else None
     title = f"Kernels: {KERNEL_SETS.get(label, label)}"
     headline = [title, own[1], own[2], peer, own[3], whole(own[4])]
