@@ -58,9 +58,8 @@ def first_look(
     if find.is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, wide)
     scale = views.overview_scale((height, width))
-    kernel = np.asarray(
-        call("refine", given, choice.kernel, sizes.fitted(wide, np.asarray(choice.kernel), scale))
-    )
+    refined = sizes.fitted(wide, np.asarray(choice.kernel), scale)
+    kernel = np.asarray(call("refine", given, choice.kernel, refined))
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
         larger = sizes.fitted(config, kernel, 1.0, turning=True)
@@ -72,7 +71,7 @@ def first_look(
             larger = dataclasses.replace(larger, patch_grid=grid)
             kernels = np.asarray(call("turn", given, survey, larger))
             return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
-    fitted = sizes.fitted(wide, kernel, 1.0)
+    fitted = sizes.fitted(refined, kernel, 1.0)
     config = dataclasses.replace(fitted, kernel_size=min(fitted.kernel_size, bound))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))
     return FirstLook(config, given, choice, turned)

@@ -65,3 +65,53 @@ def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
     one, many = (look(blur, 0.99, 0.9, (2, 3))[0].config for blur in ("uniform", "auto"))
     assert many.kernel_size > one.kernel_size
     assert many.patch_grid == (2, 3)
+
+
+def test_a_kernel_that_fills_its_window_keeps_its_size():
+    def call(name, *args):
+        k = args[-1].kernel_size
+        short = np.zeros((k, k), np.float32)
+        short[k // 2, k // 2 - 4 : k // 2 + 5] = 1 / 9
+        answers = {
+            "overview": types.SimpleNamespace(kernel=short),
+            "refine": np.full((k, k), 1 / k**2, np.float32),
+        }
+        return answers[name]
+
+    seen = first_look(call, Given(np.zeros((240, 250, 3), np.float32)), BOUND)
+    k = seen.config.kernel_size
+    assert 9 < k < 20
+    assert seen.given.kernel.shape == (k, k)
+
+
+@pytest.mark.parametrize("agreement", [0.8, 0.95])
+def test_a_doubtful_photo_gets_a_closer_look(agreement):
+    called = []
+
+    def call(name, *args):
+        called.append(name)
+        kernel = np.zeros((args[-1].kernel_size,) * 2, np.float32)
+        kernel[kernel.shape[0] // 2] = 1 / kernel.shape[0]
+        found = types.SimpleNamespace(kernel=kernel[:9, :9] + 0.01, agreement=agreement)
+        return kernel if name == "refine" else found
+
+    first_look(call, Given(np.zeros((600, 800, 3), np.float32)), BOUND)
+    assert ("closer_look" in called) == (agreement < 0.9)
+
+
+@pytest.mark.parametrize("bound", [9, 31, 63])
+def test_the_bound_does_not_change_the_search(bound):
+    windows = []
+
+    def call(name, *args):
+        k = args[-1].kernel_size
+        windows.append((name, k))
+        kernel = np.zeros((k, k), np.float32)
+        kernel[k // 2, k // 2 - 8 : k // 2 + 9] = 1 / 17
+        return kernel if name == "refine" else types.SimpleNamespace(kernel=kernel)
+
+    photo = Given(np.zeros((240, 250, 3), np.float32))
+    seen = first_look(call, photo, DeblurConfig(kernel_size=bound))
+    assert windows == [("overview", 81), ("refine", 27)]
+    assert seen.config.kernel_size == min(bound, 27)
+    np.testing.assert_allclose(seen.given.kernel.sum(), 1, rtol=1e-5)
