@@ -42,7 +42,7 @@ def restore(programs, photo, config, seed):
     """(start's image, its kernel, result) of one photo, as the driver does it."""
     key, photo = jax.random.key(seed), Given(jnp.asarray(photo))
     if config.patch_grid == (1, 1) and programs.has("overview"):
-        config, photo, _ = first_look(programs, photo, config)
+        config, photo, *_ = first_look(programs, photo, config)
     functions = solver.Solver(*[functools.partial(programs, n) for n in solver.Solver._fields])
     programs.begin(key, photo, config)
     state, problem = solver.begin(key, photo, config, solver=functions)
