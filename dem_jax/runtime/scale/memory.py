@@ -16,7 +16,7 @@ USABLE = 0.85  # of the memory there is: the rest is the program's, and the esti
 _FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
-_MOST_FOR_GRIDS = 2**30  # bytes: EM for a grid of kernels, on CPU
+_MOST_FOR_GRIDS = 2**28  # bytes: EM for a grid of kernels, on CPU; 330 x 330 grey pixels
 _HOST_COPIES = 22  # of the photo, in float32, while a result is put together and written
 _MAX_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
 
