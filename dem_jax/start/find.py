@@ -3,7 +3,8 @@
 `overview` looks for the kernel in few pixels, whatever the photo's size, by several candidates
 of which the photo chooses one. `refined` goes on from there in views twice as fine each, until
 the photo's own pixels. `find` is both; who can look at the overview's kernel between the two may
-give the second stage a kernel size that fits (see `extent`).
+give the second stage a kernel size that fits (see `extent`), and look closer where the
+candidates disagree (see `is_doubtful`).
 """
 
 import math
@@ -53,7 +54,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     text that is smeared far is not to be seen there, and the candidates disagree; then others, in a
     look that is `closer` by 2, help. What they find is made smaller, to overview pixels.
     """
-    photo = _stretched(photo)
+    photo = stretched_view(photo)
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     seen = views.view(photo, views.overview_shape(shape, closer), scale)
@@ -79,7 +80,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     Views of large photos show the part that has the most useful edges.
     """
-    photo = _stretched(photo)
+    photo = stretched_view(photo)
     shape = photo.plane.shape
     worth = _worth(photo, kernel.shape[0])
     scale = first = views.overview_scale(shape)
@@ -142,7 +143,8 @@ def window(kernel_size: int, scale: float) -> int:
     return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
 
 
-def _stretched(photo: View) -> View:
+def stretched_view(photo: View) -> View:
+    """A view [H, W] whose plane has contrast one."""
     return photo._replace(plane=stretched(photo.plane, photo.size))
 
 

@@ -1,13 +1,14 @@
 """Parts of classical kernel estimates: an image of few edges, and the kernel that fits to it.
 
-At every level of a pyramid the starts alternate between the two,
+In every view the starts alternate between the two,
 
-    f = argmin |k * f - g|^2 + lambda |grad f|_0                         (half-quadratic, FFT)
-    k = argmin |k * grad f - grad g|^2 + ridge |k|^2 + smooth |grad k|^2    (k >= 0, k x k pixels)
+    f = argmin |k * f - g|^2 + lambda |grad f|_0 (+ lambda |f - b|_0)      (half-quadratic, FFT)
+    k = argmin |k * grad f - grad g|^2 + ridge |k|^2 + smooth |w grad k|^2        (k >= 0)
 
 after Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013,
 and Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014.
-Photos are planes [H, W] in [0, 1], kernels [k, k]. All shapes are fixed by the photo and k.
+Photos are planes [H, W] of range one, kernels [k, k] in windows of w = k pixels. All shapes are
+fixed by the photo and k.
 """
 
 import jax
@@ -39,7 +40,7 @@ def l0_latent(
     plain: jax.Array | float = 0.0,
     background: jax.Array | float = 1.0,
 ) -> jax.Array:
-    """The image of few edges that explains the photo; both on the canvas.
+    """The image of few edges that explains the photo; both on the canvas, [H, W] of range one.
 
     With `plain` = 1 the image also has few values other than `background`, as text on paper has:
     lambda |f - b|_0 is added. Where the expected background is not the photo's, little is lost.
@@ -51,7 +52,6 @@ def l0_latent(
     data = jnp.conj(transfer) * jnp.fft.rfft2(photo)
     first = 2 * sparsity
     penalties = first * (_FINEST_SPLITTING / first) ** jnp.linspace(0, 1, splittings)
-
     values = plain * first * (_FINEST_VALUES / first) ** jnp.linspace(0, 1, splittings)
 
     def split(latent, pair):

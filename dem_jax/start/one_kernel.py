@@ -25,12 +25,10 @@ from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.start import edges, views
-from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_latent
+from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_latent, next_sparsity
 from dem_jax.start.views import View
 
 _ALTERNATIONS = 5  # of image and kernel at every level
-_DECAY = 1 / 1.1  # of lambda, from one alternation to the next
-_LEAST_SPARSITY = 1e-4  # squared image units
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
 _FEW_CLIPPED = 0.05  # of the pixels of a view
 _COARSEST = 5  # pixels: the window at the coarsest level
@@ -135,7 +133,7 @@ def alternate(
         found = edges.strongest(fourier.differences(latent), useful, share * setting.fraction)
         kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
         kernel = clean(kernel, setting.least_entry, setting.least_island)
-        return (kernel, jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)), None
+        return (kernel, next_sparsity(sparsity)), None
 
     start = (kernel, jnp.asarray(setting.sparsity, view.plane.dtype))
     return lax.scan(once, start, length=times)[0]

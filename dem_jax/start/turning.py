@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 
 from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import CANDIDATES, LAST, coarse_to_fine, stretched
+from dem_jax.start.one_kernel import CANDIDATES, LAST, coarse_to_fine
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
@@ -50,7 +50,7 @@ def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Arra
 
 def survey(photo: View, *, kernel_size: int) -> Survey:
     """A first path, from crops of a photo [H, W], and what speaks for it."""
-    photo = _stretched(photo)
+    photo = find.stretched_view(photo)
     kernels, centres = local_kernels(photo, kernel_size=kernel_size)
     shape = _shape_at(photo, crop_scale(photo.plane.shape, kernel_size))
     row, col = np.divmod(np.arange(_CROPS**2), _CROPS)
@@ -72,7 +72,7 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
-    photo = _stretched(photo)
+    photo = find.stretched_view(photo)
     shape = photo.plane.shape
     scale = crop_scale(shape, kernel_size)
 
@@ -145,10 +145,6 @@ def _whole(photo: View, scale: float) -> View:
 def _shape_at(photo: View, scale: float) -> tuple[int, int]:
     rows, cols = (round(n * scale) for n in photo.plane.shape)
     return rows, cols
-
-
-def _stretched(photo: View) -> View:
-    return photo._replace(plane=stretched(photo.plane, photo.size))
 
 
 def _window(kernel_size: int, scale: float) -> int:

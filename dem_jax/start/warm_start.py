@@ -57,7 +57,7 @@ def warm_start(
       photo: luma of g, [H, W] in [0, 1]; what follows its `size` continues its edge, and enters
         neither the fit of the kernel, nor the data that f must explain, nor the scores.
       noise_std: [] of its luma, image units.
-      config: kernel_size, patch_grid and start are used.
+      config: kernel_size and patch_grid are used.
       blur: A, by which what the kernels make of the photo is judged.
       starts: each gives candidates.
     """
