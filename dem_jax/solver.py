@@ -16,7 +16,7 @@ from dem_jax.em import langevin, mcem, uncertainty
 from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import deconvolve, kernel_error, prior_weight
+from dem_jax.solve.deconvolution import deconvolve, prior_weight
 from dem_jax.start import find, turning
 from dem_jax.start.choice import Choice
 from dem_jax.start.views import View
@@ -28,6 +28,7 @@ _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
+_MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
 
@@ -386,29 +387,20 @@ def prepare(
         else:
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        error = kernel_error(patches, after_em=False)
-        weight_of_prior = prior_weight(noise_std, error)
-        latent = deconvolve(photo, kernels, weight_of_prior, blur=operator, size=size)
-        guide = latent
+        weight_of_prior = prior_weight(noise_std, patches)
+        white = gain * likelihood.CLIPPED
+        trust = likelihood.without_saturation(photo, weight, white)
+        latent = deconvolve(
+            photo, kernels, weight_of_prior, blur=operator, trust=trust, white=white, size=size
+        )
         if patches == 1:
-            white = gain * likelihood.CLIPPED
-            trust = likelihood.without_saturation(photo, weight, white)
-            guide = deconvolve(
-                photo,
-                kernels,
-                weight_of_prior,
-                blur=operator,
-                trust=trust,
-                white=white,
-                size=size,
-            )
-            scale = _PLAUSIBLE * jnp.hypot(noise_std, error)
-            gap = jnp.max(jnp.abs(photo - operator(kernels, guide)), axis=-1)
+            scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
+            gap = jnp.max(jnp.abs(photo - operator(kernels, latent)), axis=-1)
             believed = likelihood.plausible(gap, scale)
             weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
             residual = photo - operator(kernels, latent)
             misfit = likelihood.root_mean_square(residual, weight) / noise_std
-        image_input = jnp.concatenate([image_input, guide, padded], axis=-1)
+        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
     return Problem(
@@ -480,7 +472,7 @@ def _deconvolved(
     white = problem.gain * likelihood.CLIPPED
     trust = likelihood.without_saturation(problem.photo, problem.weight, white)
     noise_std = jnp.maximum(problem.noise_std, residual_std)
-    weight = prior_weight(noise_std, kernel_error(len(kernels), after_em=True))
+    weight = prior_weight(noise_std, len(kernels))
     return deconvolve(
         problem.photo, kernels, weight, blur=model.blur, trust=trust, white=white, size=size
     )

@@ -289,7 +289,7 @@ def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
     photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
     problem = problem._replace(photo=photo, noise_std=jnp.asarray(0.02))
     moved = np.s_[1:-3, 3:-1]
-    weight = deconvolution.prior_weight(0.02, deconvolution.kernel_error(2, after_em=True))
+    weight = deconvolution.prior_weight(0.02, 2)
     operator = blur.blur_operator(config.patch_grid)
     sharp, smoother = (
         deconvolution.deconvolve(photo, state.kernels, factor * weight, blur=operator)[moved]

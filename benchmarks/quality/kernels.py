@@ -129,7 +129,7 @@ def restored_psnr(case, kernel):
     config = DeblurConfig(kernel_size=size)
     kernel = given_kernels.fit(kernel[None], size, (1, 1))
     noise = likelihood.estimate_noise_std(plane)
-    weight = deconvolution.prior_weight(noise, deconvolution.kernel_error(1, after_em=True))
+    weight = deconvolution.prior_weight(noise, 1)
     latent, _ = timed(solver.restore, (plane, jnp.asarray(kernel), weight), config)
     return psnr(np.clip(latent, 0, 1), case)
 

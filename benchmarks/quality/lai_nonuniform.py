@@ -44,7 +44,6 @@ CASES = {
     ("text_01", 1): 25,
 }
 MODES = {"uniform": "quickstart", "nonuniform": "nonuniform"}
-TRUE_KERNEL_ERROR = 0.005  # image units; a true kernel explains the photo nearly to its noise
 SCORES = "blurred|uniform|non-uniform|gain|over uniform|true kernels"
 HEADER = (
     f"photo|longest kernel|{SCORES}|{SCORES.replace('|', ' (h)|')} (h)|"
@@ -114,7 +113,7 @@ def measure_known(data, folder, case, side):
     centres = jnp.asarray(blur.patch_centres(photo.shape[:2], TRUE_GRID))
     kernels = blur.unit_sums(camera_shake.local_kernels(path, centres, k))
     config = DeblurConfig(kernel_size=k, patch_grid=TRUE_GRID)
-    weight = prior_weight(estimate_noise_std(photo), TRUE_KERNEL_ERROR)
+    weight = prior_weight(estimate_noise_std(photo), 1)
     restore = jax.jit(lambda photo: solver.restore(photo, kernels, weight, config))
     latent = np.asarray(restore(jnp.asarray(photo)))
     found = {"photo": scores(photo, truth), "true": scores(np.clip(latent, 0, 1), truth)}

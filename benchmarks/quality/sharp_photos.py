@@ -68,7 +68,7 @@ def measure(options, programs, picture, kernel_file, seed, quality):
     config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, picture.stem)
     start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
-    weight = deconvolution.prior_weight(NOISE, deconvolution.kernel_error(1, after_em=True))
+    weight = deconvolution.prior_weight(NOISE, 1)
     known = RESTORE(jnp.asarray(photo), true, weight, config)
 
     def psnr(image):

@@ -1,6 +1,7 @@
 """Least squares: over kernels, which cannot be negative, and over images, which are smooth."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,13 @@ def steepness(normal: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax
     return 1.05 * jnp.sum(vector * normal(vector)) + 1e-12
 
 
+class Roughness(NamedTuple):
+    """|D f|^2 for filters D."""
+
+    normal: Callable[[jax.Array], jax.Array]  # f [h, w, C] -> D^T D f
+    power: Callable[[tuple[int, ...]], jax.Array]  # shape -> [h, w/2+1], of periodic images
+
+
 def smooth(
     blur: Callable[[jax.Array], jax.Array],
     mean_kernel: jax.Array,
@@ -58,13 +66,14 @@ def smooth(
     ratio: jax.Array | float,
     right: jax.Array,
     *,
+    roughness: Roughness | None = None,
     iterations: int,
     tolerance: float = 1e-4,
     start: jax.Array | None = None,
 ) -> jax.Array:
     """Solves (A^T W A + ratio D^T D) f = right for an image, by conjugate gradients.
 
-    A is a blur, W the photo's weights, D forward differences. The preconditioner is the inverse
+    A is a blur, W the photo's weights, D forward differences or other filters. The preconditioner is the inverse
     that the operator would have if the mean kernel blurred a periodic image.
 
     Args:
@@ -73,6 +82,7 @@ def smooth(
       weight: [H, W].
       ratio: of the two terms, in squared image units over squared image units.
       right: [h, w, C].
+      roughness: of D; None: of forward differences.
       iterations: at most so many steps.
       tolerance: of the residual over the right side; at less, the steps end.
       start: [h, w, C], the first f; None is zero.
@@ -80,13 +90,13 @@ def smooth(
     Returns:
       f, [h, w, C].
     """
-    adjoint = transposed(blur, right)
+    adjoint, roughness = transposed(blur, right), roughness or Roughness(_normal, _power)
 
     def normal(f: jax.Array) -> jax.Array:
         data = adjoint(weight[..., None] * blur(f))
-        return data + ratio * adjoint_differences(f[1:] - f[:-1], f[:, 1:] - f[:, :-1]) + 1e-6 * f
+        return data + ratio * roughness.normal(f) + 1e-6 * f
 
-    precondition = _periodic_inverse(mean_kernel, right.shape, ratio)
+    precondition = _periodic_inverse(mean_kernel, right.shape, ratio, roughness)
     f, _ = jax.scipy.sparse.linalg.cg(
         normal, right, x0=start, maxiter=iterations, tol=tolerance, M=precondition
     )
@@ -108,14 +118,22 @@ def adjoint_differences(rows: jax.Array, cols: jax.Array) -> jax.Array:
     return along_rows + along_cols
 
 
+def _normal(f: jax.Array) -> jax.Array:
+    return adjoint_differences(f[1:] - f[:-1], f[:, 1:] - f[:, :-1])
+
+
+def _power(shape: tuple[int, ...]) -> jax.Array:
+    waves = jnp.fft.fftfreq(shape[0])[:, None], jnp.fft.rfftfreq(shape[1])[None]
+    rows, cols = (4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
+    return rows + cols
+
+
 def _periodic_inverse(
-    kernel: jax.Array, shape: tuple[int, ...], ratio: jax.Array | float
+    kernel: jax.Array, shape: tuple[int, ...], ratio: jax.Array | float, roughness: Roughness
 ) -> Callable[[jax.Array], jax.Array]:
-    size = tuple(good_size(n) for n in shape[:2])
+    size = good_size(shape[0]), good_size(shape[1])
     power = jnp.abs(jnp.fft.rfft2(kernel, s=size)) ** 2
-    waves = [jnp.fft.fftfreq(size[0])[:, None], jnp.fft.rfftfreq(size[1])[None]]
-    gradient = sum(4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
-    inverse = (1 / (0.8 * power + ratio * gradient + 1e-4))[..., None]
+    inverse = (1 / (0.8 * power + ratio * roughness.power(size) + 1e-4))[..., None]
 
     def apply(f: jax.Array) -> jax.Array:
         spectrum = jnp.fft.rfft2(f, s=size, axes=(0, 1)) * inverse

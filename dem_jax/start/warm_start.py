@@ -9,7 +9,7 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import deconvolve, prior_weight
+from dem_jax.solve.deconvolution import deconvolve
 from dem_jax.start.choice import entropy, normalized_sparsity
 from dem_jax.start.find import find
 from dem_jax.start.turning import turning
@@ -17,7 +17,7 @@ from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
 
 LUMA = (0.299, 0.587, 0.114)  # Rec. 601
-_JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth, of edges only
+_JUDGED_SMOOTHNESS, _JUDGED_ERROR = 2.0, 0.003  # of images to be judged: smooth, of edges only
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: benchmarks/NOTEBOOK.md
 
@@ -66,7 +66,7 @@ def warm_start(
     if len(kernels) == 1:
         return kernels[0]
     penalty = jnp.concatenate([one.penalty for one in found])
-    weight = prior_weight(noise_std, _JUDGED_ERROR, smoothness=_JUDGED_SMOOTHNESS)
+    weight = _JUDGED_SMOOTHNESS * (noise_std**2 + _JUDGED_ERROR**2)
     return choose(photo.plane, kernels, penalty, weight, blur=blur, size=photo.size)
 
 

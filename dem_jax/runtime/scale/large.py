@@ -28,7 +28,7 @@ from dem_jax.runtime.job import Expected, Found, Job, Outcome
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
 from dem_jax.runtime.whole import InOnePiece
-from dem_jax.solve.deconvolution import kernel_error, prior_weight
+from dem_jax.solve.deconvolution import prior_weight
 from dem_jax.types import Given
 
 _MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour on two cores
@@ -254,8 +254,7 @@ class InTiles:
         """The whole photo [H, W, C], tile by tile."""
         desk, light, kernels = self._desk, self._light, self._kernels
         noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
-        error = kernel_error(len(kernels), after_em=True)
-        weight = np.float32(prior_weight(noise_std, error))
+        weight = np.float32(prior_weight(noise_std, len(kernels)))
         of_tile = _for_crop(config)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
