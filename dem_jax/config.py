@@ -81,7 +81,7 @@ class DeblurConfig:
     )
     # Monte Carlo EM.
     em_iterations: int = setting(
-        3,
+        2,
         "E-steps, with an M-step between each two; more help where kernels still change, 0 leaves "
         "the start's deconvolution, without an uncertainty map.",
     )

@@ -1,10 +1,10 @@
 """What is expected of the detail beside T_f's image, for a photo sharp to the pixel and a soft one.
 
 A photo that is sharp to the pixel has texture in its finest differences, which is taken for noise:
-the start leaves no more than that over. In a soft photo, as most cameras' are even where nothing
-moved, only the noise is left in those differences, and the start, whose kernel errs, leaves over
-more than the noise. So the start's misfit tells the two apart. Kernels of a grid err more on any
-photo; there the misfit tells nothing, and only the user can say that a photo is soft.
+the start leaves less than that over. In a soft photo, as most cameras' are even where nothing
+moved, those differences hold only noise, and the start leaves over as much. So the start's misfit
+tells the two apart. Kernels of a grid err more on any photo; there the misfit tells nothing, and
+only the user can say that a photo is soft.
 """
 
 import jax
@@ -16,7 +16,7 @@ from dem_jax.types import DetailPrior
 SHARP = DetailPrior(std=0.1, m_part=1.0, spread=0.5, displacement_std=0.3)
 SOFT = DetailPrior(std=0.03, m_part=0.5, spread=1.0, displacement_std=0.4)
 NONE = DetailPrior(std=0.0, m_part=0.0, spread=1.0, displacement_std=0.3)
-MIN_MISFIT = 1.2  # of the start, in deviations of the noise: from here on a photo is soft
+MIN_MISFIT = 0.82  # of the start, in deviations of the noise: from here on a photo is soft
 
 
 def choose(name: str, start_misfit: jax.Array) -> DetailPrior:

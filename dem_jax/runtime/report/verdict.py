@@ -40,7 +40,7 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # seen in the photo's finest differences; relative as well
     excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
-    start_misfit: float  # of one kernel's start, in photo_noise_std: 1.2 and more for soft photos
+    start_misfit: float  # of one kernel's start, in photo_noise_std: less for photos sharp to the pixel
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 
