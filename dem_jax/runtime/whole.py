@@ -1,5 +1,6 @@
 """A photo deblurred in one piece: EM iterations one after the other, watched by observers."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.em import mcem
 from dem_jax.model import blur
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
@@ -18,6 +20,7 @@ from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
 
+_TRUSTED = 0.5  # weight in the likelihood of a pixel that the start's kernels explain
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 
@@ -109,7 +112,9 @@ class InOnePiece:
         )
         if self._state is None or not len(self._log):
             kernels, shift = blur.recentre(self._problem.start_kernels)
-            light = self._start_image(config, shift=-shift)
+            light = self._robust_image(config)
+            if light is None:
+                light = self._start_image(config, shift=-shift)
             return Found(light, kernels, None, self._problem, how)
         result = desk.solver.finish(self._state, self._problem, config)
         light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
@@ -197,6 +202,26 @@ class InOnePiece:
 
     def _tell(self, now: Iteration) -> None:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
+
+    def _robust_image(self, config: DeblurConfig) -> Any | None:
+        """The image by the start's kernels without what no kernel explains; None: all is explained.
+
+        The start's own image takes lamps, date stamps and transparent pixels for data.
+        """
+        desk, problem = self._desk, self._problem
+        if not desk.looks(config) or np.min(desk.cut(problem.weight)) >= _TRUSTED:
+            return None
+        state = mcem.MCEMState(
+            chains=(),
+            theta_k=(),
+            kernels=problem.start_kernels,
+            noise_std=problem.noise_std,
+            mean=problem.start_latent,
+            variance=np.zeros_like(problem.start_latent),
+            iteration=np.int32(0),
+        )
+        plain = dataclasses.replace(config, refinement=1.0, grain=0.0)
+        return desk.cut(desk.call("finish", state, problem, plain).latent)
 
     def _start_image(self, config: DeblurConfig, shift: Any = (0, 0)) -> Any:
         """The start's deconvolved image [H, W, C], moved by `shift` and cropped to the photo."""
