@@ -7,6 +7,7 @@ import cv2
 import fake_solver
 import jax
 import numpy as np
+import odd_files
 import pytest
 import tifffile
 
@@ -198,3 +199,64 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
     }
     skipped = {pathlib.Path(entry["input"]).name: entry["why"] for entry in summary["skipped"]}
     assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"}
+
+
+def thirty_odd_files():
+    """name -> (content, what becomes of it)."""
+    picture, cut = odd_files.saved("PNG"), odd_files.saved("JPEG", quality=95)
+    wide, floats = odd_files.PIXELS.astype(np.uint16) * 257, np.float32(odd_files.PIXELS) / 255
+    done = {
+        "a.png": picture,
+        "a.jpg": cut,
+        "a.bmp": odd_files.saved("BMP"),
+        "a.gif": odd_files.saved("GIF"),
+        "a.webp": odd_files.saved("WEBP"),
+        "a.jp2": odd_files.saved("JPEG2000"),
+        "a.avif": odd_files.saved("AVIF"),
+        "a.ppm": odd_files.saved("PPM"),
+        "grey.pgm": odd_files.saved("PPM", odd_files.PIXELS[..., 0]),
+        "sixteen.tif": odd_files.tiff(wide, photometric="rgb"),
+        "float.tif": odd_files.tiff(floats, photometric="rgb"),
+        "preview.dng": odd_files.dng(wide, odd_files.PIXELS[:8, :8]),
+        "noname": picture,
+        "wrong.jpg": picture,
+        "[1].png": picture,
+        "写真.png": picture,
+        "x" * 200 + ".png": picture,
+        "sum.png": odd_files.with_chunk(b"tEXt", b"a\0b", sound=False),
+        "last.jpg": cut[:-1],
+    }
+    failed = {
+        "empty.png": b"",
+        "text.jpg": b"hello",
+        "half.webp": odd_files.saved("WEBP", lossless=True)[:900],
+        "layers.psd": b"8BPS\0\1" + bytes(30),
+        "beyond.tif": odd_files.tiff(255 * floats, photometric="rgb"),
+        "flat.png": odd_files.saved("PNG", np.full_like(odd_files.PIXELS, 99)),
+        "tiny.png": odd_files.saved("PNG", odd_files.PIXELS[:1, :1]),
+    }
+    skipped = {
+        "notes.txt": b"hello",
+        "film.mp4": b"\0\0\0\x18ftypisom" + bytes(30),
+        "paper.pdf": b"%PDF-1.4",
+        ".hidden.png": picture,
+        "...png": picture,
+    }
+    groups = {"done": done, "failed": failed, "skipped": skipped}
+    return {name: (data, fate) for fate, group in groups.items() for name, data in group.items()}
+
+
+def test_a_folder_of_thirty_odd_files(tmp_path, capsys):
+    files, folder, out = thirty_odd_files(), tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name, (data, _) in files.items():
+        (folder / name).write_bytes(data)
+    assert len(files) > 30
+    assert run_small(folder, f"--output_dir={out}", "--blur=uniform") == 1
+    summary = json.loads((out / "summary.json").read_text())
+    fates = {pathlib.Path(entry["input"]).name: "skipped" for entry in summary["skipped"]}
+    fates |= {pathlib.Path(entry["input"]).name: entry["status"] for entry in summary["photos"]}
+    assert fates == {name: fate for name, (_, fate) in files.items()}
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == summary["counts"]["done"]
+    assert "5 files skipped, as they are no pictures" in said.err
