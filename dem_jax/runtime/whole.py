@@ -218,7 +218,7 @@ class InOnePiece:
             noise_std=problem.noise_std,
             mean=problem.start_latent,
             variance=np.zeros_like(problem.start_latent),
-            iteration=np.int32(0),
+            iteration=jax.numpy.int32(0),
         )
         plain = dataclasses.replace(config, refinement=1.0, grain=0.0)
         return desk.cut(desk.call("finish", state, problem, plain).latent)
