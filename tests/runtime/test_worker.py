@@ -3,6 +3,7 @@
 import os
 import sys
 
+import fake_run
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,26 +11,6 @@ from PIL import Image
 from dem_jax.runtime import worker
 from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.options import make_options
-
-WRITES = """
-import json, pathlib, sys
-import numpy as np
-from PIL import Image
-folder = pathlib.Path(sys.argv[1], "a")
-folder.mkdir()
-for line in ({"photo": "a.png", "stage": "EM 1/3", "fraction": 0.5, "seconds_left": 75.0},
-             {"photo": "a.png", "message": "a.png: done"}):
-    print(json.dumps(line), file=sys.stderr, flush=True)
-print("a plain line", file=sys.stderr)
-Image.fromarray(np.full((20, 24), 99, np.uint8)).save(folder / "preview.png")
-print("another", file=sys.stderr, flush=True)
-print("no picture since then", file=sys.stderr, flush=True)
-for name in ("deblurred", "kernels"):
-    Image.fromarray(np.zeros((20, 24), np.uint8)).save(folder / f"{name}.png")
-record = {"status": "done", "kernel": "found", "warnings": ["Look twice."],
-          "evidence": {"kernel_confidence": 0.93}, "timings_seconds": {"total": 12.2}}
-(folder / "run.json").write_text(json.dumps(record))
-"""
 
 
 @pytest.fixture
@@ -46,7 +27,9 @@ def folder(tmp_path):
 
 
 def test_a_run_is_followed_to_its_result(photo, folder, monkeypatch):
-    monkeypatch.setattr(worker, "command", lambda *given: [sys.executable, "-c", WRITES, given[3]])
+    monkeypatch.setattr(
+        worker, "command", lambda *given: [sys.executable, "-c", fake_run.WRITES, given[3]]
+    )
     before = []
     for last in worker.Worker(folder).run(photo, "quick", "1, 2, 10, 12"):
         assert last.slider is None or all(os.path.exists(path) for path in last.slider)
