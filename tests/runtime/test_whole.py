@@ -1,11 +1,14 @@
-"""A photo in one piece: what the start alone is worth where some pixels are no blurred scene."""
+"""A photo in one piece: previews, and what the start alone is worth."""
 
 import types
 
+import cv2
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 from scipy import ndimage
+from small_runs import make_photo, run
 from tiny import jit
 
 from dem_jax import solver
@@ -75,3 +78,18 @@ def test_nothing_is_computed_again_where_all_is_explained(scene, tmp_path):
     way, called = way_with(problem, tmp_path)
     assert way.found(CONFIG).light.shape == photo.shape
     assert called == []
+
+
+def test_previews_and_the_animation(tmp_path):
+    make_photo(tmp_path / "a.png")
+    status, said = run(tmp_path, ["a.png"], preview_every=2)
+    assert status == 0, said
+    folder = tmp_path / "out" / "a"
+    preview, result = (cv2.imread(str(folder / n)) for n in ("preview.png", "deblurred.png"))
+    np.testing.assert_array_equal(preview, result)
+    with Image.open(folder / "sharpening.webp") as animation:
+        assert animation.n_frames == 4  # before, start, EM 2, after
+        assert animation.size == (48, 40)
+    run(tmp_path, ["a.png"], overwrite=True)
+    assert not (folder / "preview.png").exists()
+    assert not (folder / "sharpening.webp").exists()
