@@ -209,7 +209,7 @@ class InOnePiece:
         The start's own image takes lamps, date stamps and transparent pixels for data.
         """
         desk, problem = self._desk, self._problem
-        if not desk.looks(config) or np.min(desk.cut(problem.weight)) >= _TRUSTED:
+        if not config.warm_start or np.min(desk.cut(problem.weight)) >= _TRUSTED:
             return None
         state = mcem.MCEMState(
             chains=(),

@@ -191,10 +191,6 @@ def test_every_style_is_quiet_on_standard_output(style, capsys, tmp_path):
 
 
 def test_terminal_shows_one_line_with_stage_and_time_left():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     stream = Terminal()
     bar = progress.Progress(stream)
     bar.begin("a.png", 4)

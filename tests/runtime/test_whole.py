@@ -43,9 +43,7 @@ def way_with(problem, tmp_path):
 
     folder = types.SimpleNamespace(path=tmp_path, checkpoint=tmp_path / "checkpoint")
     options = types.SimpleNamespace(checkpoint_every=30.0, preview_every=0)
-    desk = types.SimpleNamespace(
-        folder=folder, options=options, looks=lambda config: True, cut=lambda x: x, call=call
-    )
+    desk = types.SimpleNamespace(folder=folder, options=options, cut=lambda x: x, call=call)
     way = InOnePiece(desk)
     way._problem, way._log = problem, ()
     return way, called
