@@ -19,8 +19,10 @@ from dem_jax.runtime.job import Expected, Found, Outcome
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
+from dem_jax.solve.deconvolution import kernel_error
 
 _TRUSTED = 0.5  # weight in the likelihood of a pixel that the start's kernels explain
+_ODD_SHARE = 1e-3  # of the pixels: fewer that they do not explain are not worth the time
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 
@@ -204,18 +206,22 @@ class InOnePiece:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
 
     def _robust_image(self, config: DeblurConfig) -> Any | None:
-        """The image by the start's kernels without what no kernel explains; None: all is explained.
+        """The image by the start's kernels without what they do not explain; None: there is no such.
 
         The start's own image takes lamps, date stamps and transparent pixels for data.
         """
         desk, problem = self._desk, self._problem
-        if not config.warm_start or np.min(desk.cut(problem.weight)) >= _TRUSTED:
+        odd = np.mean(np.asarray(desk.cut(problem.weight)) < _TRUSTED)
+        if not config.warm_start or odd < _ODD_SHARE:
             return None
+        count = len(problem.start_kernels)
+        before, after = (kernel_error(count, after_em=em) ** 2 for em in (False, True))
         state = mcem.MCEMState(
             chains=(),
             theta_k=(),
             kernels=problem.start_kernels,
-            noise_std=problem.noise_std,
+            # These kernels are as wrong as the start's, where `finish` takes them for EM's.
+            noise_std=jax.numpy.sqrt(problem.noise_std**2 + before - after),
             mean=problem.start_latent,
             variance=np.zeros_like(problem.start_latent),
             iteration=jax.numpy.int32(0),
