@@ -206,7 +206,7 @@ class InOnePiece:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
 
     def _robust_image(self, config: DeblurConfig) -> Any | None:
-        """The image by the start's kernels without what they do not explain; None: there is no such.
+        """The image by the start's kernels without what they do not explain; None: nothing.
 
         The start's own image takes lamps, date stamps and transparent pixels for data.
         """
