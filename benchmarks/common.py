@@ -20,11 +20,12 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks import simulated
-from dem_jax import main
 from dem_jax.config import ImageNetworkConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import image_network
 from dem_jax.runtime import driver
+from dem_jax.runtime.command.flags import define_flags, find_flagfiles
+from dem_jax.runtime.command.options import make_options
 from dem_jax.runtime.files import atomic, samples
 from dem_jax.runtime.scale import devices
 
@@ -164,9 +165,9 @@ def arguments_and_flags(doc: str, **options: Any) -> tuple[argparse.Namespace, l
 
 def options(flags: Sequence[str]) -> driver.Options:
     """What flags of dem_jax.main mean; sets JAX up as they say."""
-    values = main.define_flags()
-    values(["benchmark", *main._find_flagfiles(list(flags)), "--input=-", "--output_dir=-"])
-    given = main.make_options(values)
+    values = define_flags()
+    values(["benchmark", *find_flagfiles(list(flags)), "--input=-", "--output_dir=-"])
+    given = make_options(values)
     cache_dir = values["compilation_cache_dir"].value or ""
     devices.configure(precision=given.precision, cache_dir=cache_dir)
     return given

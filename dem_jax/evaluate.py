@@ -14,6 +14,7 @@ import numpy as np
 from absl import flags
 
 from dem_jax.evaluation import protocols, reference_deconvolution, tables
+from dem_jax.runtime.command import plain
 from dem_jax.runtime.files import atomic, images
 
 USAGE = """python -m dem_jax.evaluate --protocol=levin|lai|koehler --results=DIR --ground_truth=DIR
@@ -31,16 +32,11 @@ def run(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     values = define_flags()
     try:
-        extra = values(["evaluate", *(sys.argv[1:] if argv is None else argv)])[1:]
-        given: dict[str, Any] = values.flag_values_dict()
-        if given["help"]:
-            print(USAGE + "\n" + values.get_help())
+        given = plain.read(
+            values, "evaluate", argv, usage=USAGE, required=("protocol", "results", "ground_truth")
+        )
+        if given is None:
             return 0
-        if extra:
-            raise ValueError(f"Unexpected argument {extra[0]}; see --help.")
-        for name in ("protocol", "results", "ground_truth"):
-            if not given[name]:
-                raise ValueError(f"--{name} is missing; see --help.")
         results = find_results(_folder(given, "results"))
         dataset = Dataset(given["protocol"], _folder(given, "ground_truth"))
     except (flags.Error, ValueError) as error:

@@ -16,6 +16,7 @@ from absl import flags
 
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import blur
+from dem_jax.runtime.command import plain
 from dem_jax.runtime.files import atomic, images, samples
 
 USAGE = """python -m dem_jax.shake --input=sharp.png --path=random --output=blurry.png
@@ -42,16 +43,9 @@ def run(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     values = define_flags()
     try:
-        extra = values(["shake", *(sys.argv[1:] if argv is None else argv)])[1:]
-        given: dict[str, Any] = values.flag_values_dict()
-        if given["help"]:
-            print(USAGE + "\n" + values.get_help())
+        given = plain.read(values, "shake", argv, usage=USAGE, required=("input", "path", "output"))
+        if given is None:
             return 0
-        if extra:
-            raise ValueError(f"Unexpected argument {extra[0]}; see --help.")
-        for name in ("input", "path", "output"):
-            if not given[name]:
-                raise ValueError(f"--{name} is missing; see --help.")
         output = pathlib.Path(given["output"]).expanduser()
         if output.suffix.lower() not in (".png", ".tiff"):
             raise ValueError(f"--output={output} must end in .png or .tiff.")

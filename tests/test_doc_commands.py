@@ -26,6 +26,8 @@ from PIL import Image
 import dem_jax
 from dem_jax import evaluate, main, shake
 from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
+from dem_jax.runtime.command.flags import define_flags, find_flagfiles
+from dem_jax.runtime.command.options import make_options
 
 JAX_CONFIG = (  # what main.run sets
     "jax_default_matmul_precision",
@@ -135,8 +137,8 @@ def check_main(words, *, complete=True):
     for word in words:
         if word.startswith("--flagfile=") and "/" in word:
             assert pathlib.Path(word.partition("=")[2]).is_file(), word
-    values = main.define_flags()
-    photos = values(["dem_jax", *main._find_flagfiles(words)])[1:]
+    values = define_flags()
+    photos = values(["dem_jax", *find_flagfiles(words)])[1:]
     assert all(re.fullmatch(r"[\w./:*-]+", photo) for photo in photos), photos
     given = values.flag_values_dict()
     helps = given["help"] or given["helpfull"]
@@ -146,7 +148,7 @@ def check_main(words, *, complete=True):
         np.save(path, np.full((3, 3), 1 / 9))
     if given["kernel_size"] == "LIST":
         pathlib.Path("LIST").write_text("photo.jpg 21\n")
-    main.make_options(values)
+    make_options(values)
 
 
 def check_shake(words):

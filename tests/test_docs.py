@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from dem_jax import main
+from dem_jax.runtime.command.flags import define_flags
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -23,7 +23,7 @@ def test_flags_of_the_readme_exist():
     rows = re.findall(r"^\| (`--.*?) \|", (ROOT / "README.md").read_text(), re.M)
     named = {name for row in rows for name in re.findall(r"`--(\w+)`", row)}
     assert 0 < len(named) <= 8  # a reader has a minute; --help has them all
-    known = set(main.define_flags())
+    known = set(define_flags())
     assert named - {"flagfile"} <= known
 
 

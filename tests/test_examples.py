@@ -1,10 +1,15 @@
 """Every example runs, tiny, and does what it says."""
 
 import importlib.util
+import os
 import pathlib
+import re
+import sys
 
 import jax
 import jax.numpy as jnp
+import nbclient
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,3 +155,22 @@ def test_posterior_samples():
     samples = load("posterior_samples").main(size=24, **TINY)
     assert samples.shape == (2, 24, 24, 1)
     assert (samples[0] != samples[1]).any()
+
+
+def test_notebook(tmp_path):
+    """Every cell runs, with tiny settings in place of its own."""
+    notebook = nbformat.read(FOLDER / "notebook.ipynb", as_version=4)
+    (at,) = [i for i, x in enumerate(notebook.cells) if "parameters" in x.metadata.get("tags", ())]
+    tiny = "dem_jax.ImageNetworkConfig(channels=4, levels=1)"
+    few = {name: value for name, value in TINY.items() if not name.endswith("_network")}
+    code = f"size, settings = 48, {few} | dict(image_network={tiny})"
+    notebook.cells.insert(at + 1, nbformat.v4.new_code_cell(code))
+    cache = {"JAX_COMPILATION_CACHE_DIR": jax.config.jax_compilation_cache_dir}
+    here = {"metadata": {"path": str(tmp_path)}}
+    client = nbclient.NotebookClient(notebook, timeout=300, resources=here)
+    client.execute(env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **cache})
+    said = "".join(
+        out.get("text", "") for cell in notebook.cells for out in cell.get("outputs", ())
+    )
+    for name in ("none", "network T_K", "thin"):
+        assert re.search(rf"^{name} +[\d.]+ dB, kernel's likeness [\d.]+$", said, re.M)

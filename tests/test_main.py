@@ -1,22 +1,18 @@
-"""The command line: flags become a configuration; bad input becomes one sentence."""
+"""The command line: photos come to results, and bad input becomes one sentence."""
 
-import dataclasses
 import json
 import pathlib
-import re
 
 import cv2
 import fake_solver
 import jax
 import numpy as np
+import odd_files
 import pytest
 import tifffile
 
 from dem_jax import main
-from dem_jax.config import EFFORTS, DeblurConfig
 from dem_jax.solver import Solver
-
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
 
 
 @pytest.fixture(autouse=True)
@@ -32,137 +28,9 @@ def _keep_jax_config():
         jax.config.update(name, value)
 
 
-def options_of(*argv):
-    values = main.define_flags()
-    assert len(values(["dem_jax", *argv])) == 1
-    return main.make_options(values)
-
-
 def write_picture(path, shape=(40, 48, 3)):
     rng = np.random.default_rng(0)
     assert cv2.imwrite(str(path), rng.integers(0, 256, shape, dtype=np.uint8))
-
-
-def test_defaults_are_those_of_the_configuration():
-    assert options_of().config == DeblurConfig()
-
-
-def test_effort_is_a_configuration_and_single_flags_win():
-    for name, config in EFFORTS.items():
-        assert options_of(f"--effort={name}").config == config
-    for argv in (["--burn_in=7", "--effort=best"], ["--effort=best", "--burn_in=7"]):
-        assert options_of(*argv).config == dataclasses.replace(EFFORTS["best"], burn_in=7)
-    assert EFFORTS["normal"] == DeblurConfig()
-    assert EFFORTS["quick"].em_iterations == 0
-
-
-def settings_of(config):
-    """Every field of a configuration and of its parts."""
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from settings_of(value)
-        else:
-            yield field
-
-
-def test_settings_are_few_and_each_has_a_sentence():
-    fields = list(settings_of(DeblurConfig()))
-    assert len(fields) <= 30
-    for field in fields:
-        assert field.metadata["help"].endswith("."), field.name
-
-
-def test_flags_are_few_and_each_says_when_to_touch_it():
-    values = main.define_flags()
-    names = set(values) - {"help", "h", "helpfull"}
-    assert len(names) <= 40
-    for name in names:
-        assert len(values[name].help.split()) > 4, name
-    for name, _, text in main._config_fields(DeblurConfig()):
-        assert values[name].help == text
-
-
-def test_flags_reach_the_configuration():
-    options = options_of(
-        "--blur=nonuniform",
-        "--em_iterations=7",
-        "--image_network.channels=12",
-        "--kernel_size=21",
-        "--patch_grid=3x4",
-        "--seed=5",
-    )
-    assert options.config.em_iterations == 7
-    assert options.config.image_network.channels == 12
-    assert options.sizes == ("nonuniform", 21, (3, 4))
-    assert options.seed == 5
-    untouched = dataclasses.replace(
-        options.config,
-        em_iterations=DeblurConfig.em_iterations,
-        image_network=DeblurConfig.image_network,
-    )
-    assert untouched == DeblurConfig()
-
-
-def test_flags_beside_the_configuration(tmp_path):
-    kernels = np.ones((6, 9, 9), np.float32) / 81
-    np.save(tmp_path / "k.npy", kernels)
-    options = options_of(
-        "--crop=1,2,30,40",
-        "--linear_light",
-        f"--init_kernels={tmp_path / 'k.npy'}",
-        "--kernels=fixed",
-        "--grain=0.25",
-        "--preview_every=2",
-    )
-    assert options.crop == (1, 2, 30, 40)
-    assert options.linear_light
-    assert options.preview_every == 2
-    assert (options.config.kernels, options.config.grain) == ("fixed", 0.25)
-    assert options.sizes.kernel_size == 9
-    np.testing.assert_allclose(options.kernels, kernels, rtol=1e-6)
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.flags")), ids=lambda path: path.stem)
-def test_flagfiles_parse_anywhere_and_leave_the_photo_to_the_user(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    options_of(f"--flagfile={path}")
-    text = path.read_text()
-    assert not re.search(r"^--(input|output_dir)", text, re.M)
-    assert f"--flagfile=configs/{path.name}" in text
-    for header in ("# Cost:", "# Expect:"):
-        assert header in text
-
-
-def test_the_promised_flagfiles_are_there():
-    promised = {"quickstart", "nonuniform", "best", "large", "paper", "smoke"}
-    assert promised == {path.stem for path in CONFIGS.glob("*.flags")}
-
-
-def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("configs/smoke.flags", "smoke"):
-        (argument,) = main._find_flagfiles([f"--flagfile={name}"])
-        assert pathlib.Path(argument.removeprefix("--flagfile=")).is_file()
-
-
-def test_help_tells_a_newcomer_how(capsys):
-    assert main.run(["--help"]) == 0
-    text = capsys.readouterr().out
-    assert "\n  dem-jax photo.jpg " in text
-    assert re.findall(r"^  --(\w+)", text, re.M) == list(main.FIRST_FLAGS)
-    assert len(text.splitlines()) <= 40  # one screen
-    assert max(map(len, text.splitlines())) <= 100
-    assert "default: 31" not in text  # kernel_size is auto
-
-
-def test_full_help_has_every_flag_once(capsys):
-    assert main.run(["--helpfull"]) == 0
-    text = capsys.readouterr().out
-    names = re.findall(r"^  --([\w.]+)", text, re.M)
-    assert sorted(names) == sorted(set(main.define_flags()) - {"help", "helpfull", "h"})
-    for path in CONFIGS.glob("*.flags"):
-        assert path.stem in text
 
 
 BAD_FLAGS = {
@@ -331,3 +199,64 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
     }
     skipped = {pathlib.Path(entry["input"]).name: entry["why"] for entry in summary["skipped"]}
     assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"}
+
+
+def thirty_odd_files():
+    """name -> (content, what becomes of it)."""
+    picture, cut = odd_files.saved("PNG"), odd_files.saved("JPEG", quality=95)
+    wide, floats = odd_files.PIXELS.astype(np.uint16) * 257, np.float32(odd_files.PIXELS) / 255
+    done = {
+        "a.png": picture,
+        "a.jpg": cut,
+        "a.bmp": odd_files.saved("BMP"),
+        "a.gif": odd_files.saved("GIF"),
+        "a.webp": odd_files.saved("WEBP"),
+        "a.jp2": odd_files.saved("JPEG2000"),
+        "a.avif": odd_files.saved("AVIF"),
+        "a.ppm": odd_files.saved("PPM"),
+        "grey.pgm": odd_files.saved("PPM", odd_files.PIXELS[..., 0]),
+        "sixteen.tif": odd_files.tiff(wide, photometric="rgb"),
+        "float.tif": odd_files.tiff(floats, photometric="rgb"),
+        "preview.dng": odd_files.dng(wide, odd_files.PIXELS[:8, :8]),
+        "noname": picture,
+        "wrong.jpg": picture,
+        "[1].png": picture,
+        "写真.png": picture,
+        "x" * 200 + ".png": picture,
+        "sum.png": odd_files.with_chunk(b"tEXt", b"a\0b", sound=False),
+        "last.jpg": cut[:-1],
+    }
+    failed = {
+        "empty.png": b"",
+        "text.jpg": b"hello",
+        "half.webp": odd_files.saved("WEBP", lossless=True)[:900],
+        "layers.psd": b"8BPS\0\1" + bytes(30),
+        "beyond.tif": odd_files.tiff(255 * floats, photometric="rgb"),
+        "flat.png": odd_files.saved("PNG", np.full_like(odd_files.PIXELS, 99)),
+        "tiny.png": odd_files.saved("PNG", odd_files.PIXELS[:1, :1]),
+    }
+    skipped = {
+        "notes.txt": b"hello",
+        "film.mp4": b"\0\0\0\x18ftypisom" + bytes(30),
+        "paper.pdf": b"%PDF-1.4",
+        ".hidden.png": picture,
+        "...png": picture,
+    }
+    groups = {"done": done, "failed": failed, "skipped": skipped}
+    return {name: (data, fate) for fate, group in groups.items() for name, data in group.items()}
+
+
+def test_a_folder_of_thirty_odd_files(tmp_path, capsys):
+    files, folder, out = thirty_odd_files(), tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name, (data, _) in files.items():
+        (folder / name).write_bytes(data)
+    assert len(files) > 30
+    assert run_small(folder, f"--output_dir={out}", "--blur=uniform") == 1
+    summary = json.loads((out / "summary.json").read_text())
+    fates = {pathlib.Path(entry["input"]).name: "skipped" for entry in summary["skipped"]}
+    fates |= {pathlib.Path(entry["input"]).name: entry["status"] for entry in summary["photos"]}
+    assert fates == {name: fate for name, (_, fate) in files.items()}
+    said = capsys.readouterr()
+    assert len(said.out.splitlines()) == summary["counts"]["done"]
+    assert "5 files skipped, as they are no pictures" in said.err

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from dem_jax import main
+from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.scale import hosts
 
 BIN = pathlib.Path(__file__).parents[2] / "bin"
@@ -29,7 +29,7 @@ def flags_of(command):
 
 
 def parsed(arguments):
-    values = main.define_flags()
+    values = define_flags()
     arguments = [text for text in arguments if not text.startswith("--flagfile")]
     assert values(["dem_jax", *arguments]) == ["dem_jax"]
     hosts.parse(values["distributed"].value, values["process"].value)

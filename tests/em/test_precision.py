@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tiny
 
-from dem_jax import main
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur, detail_prior
+from dem_jax.runtime.command.flags import define_flags
+from dem_jax.runtime.command.options import make_options
 from dem_jax.types import Problem
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (28, 32)
@@ -84,6 +85,6 @@ def test_bfloat16_costs_little(results):
 
 
 def test_the_flag_reaches_the_network():
-    values = main.define_flags()
+    values = define_flags()
     values(["", "--precision=bfloat16", "--input=-", "--output_dir=-"])
-    assert main.make_options(values).config.image_network.bfloat16
+    assert make_options(values).config.image_network.bfloat16

@@ -15,8 +15,9 @@ def prepare(key, photo, config):
     photo, weight = given.pixels, given.weight
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-    size = config.kernel_size
-    kernels = jnp.zeros((1, size, size)).at[:, margin, margin - 3 : margin + 4].set(1 / 7)
+    size, (rows, cols) = config.kernel_size, config.patch_grid
+    across = slice(margin - 3, margin + 4)  # a blur that is worth undoing
+    kernels = jnp.zeros((rows * cols, size, size)).at[:, margin, across].set(1 / 7)
     noise = jax.random.normal(key, latent.shape)
     weight = jnp.ones(photo.shape[:2]) if weight is None else weight
     small = noise[:8, :8]

@@ -79,8 +79,11 @@ def test_64_bits_and_strict_promotion_are_traced(dtype, grid):
     with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
         result = shapes(jax.ShapeDtypeStruct((24, 28, 3), dtype), config)
     assert result.latent.dtype == result.kernels.dtype == result.std.dtype == dtype
+
+
+def test_integers_are_traced_under_strict_promotion():
     with jax.numpy_dtype_promotion("strict"):
-        result = shapes(jax.ShapeDtypeStruct((24, 28, 3), np.uint8), config)
+        result = shapes(jax.ShapeDtypeStruct((24, 28, 3), np.uint8), tiny.CONFIG)
     assert result.latent.dtype == np.float32
 
 

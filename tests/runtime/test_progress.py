@@ -188,3 +188,32 @@ def test_every_style_is_quiet_on_standard_output(style, capsys, tmp_path):
     shown.tick()
     shown.companion().deliver(tmp_path / "deblurred.png")
     assert capsys.readouterr().out == f"{tmp_path / 'deblurred.png'}\n"
+
+
+def test_terminal_shows_one_line_with_stage_and_time_left():
+    stream = Terminal()
+    bar = progress.Progress(stream)
+    bar.begin("a.png", 4)
+    bar.stage("warm start")
+    bar.stage("EM")
+    bar.iteration(2, 1.25)
+    bar.say("done")
+    text = stream.getvalue()
+    assert "warm start" in text
+    assert "EM 2/4" in text
+    assert "0:00 left" in text
+    assert "-log p 1.2500" in text
+    assert text.count("\n") == 1
+
+
+def test_time_left_does_not_count_compiling(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    stream = io.StringIO()
+    lines = progress.Progress(stream)
+    lines.begin("a.png", 5)
+    for stage, seconds in (("compiling EM", 100), ("EM", 60)):
+        lines.stage(stage)
+        now[0] += seconds
+    lines.iteration(2, 1.0)
+    assert "EM 2/5, -log p 1.0000, 1:30 left" in stream.getvalue()

@@ -26,6 +26,7 @@ _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
 # Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel, and of a grid.
 _EXCESS, _GRID_EXCESS = 4e-2, 1.2e-2
+_RUINED = 0.1  # the same where candidates do not agree: a screenshot of a photo has 0.18
 _CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
 
 
@@ -118,9 +119,9 @@ def weigh(
 
 def finding(evidence: Evidence) -> str:
     """What is to be said of the kernel in a word or two."""
-    if trust(evidence) == 0:
-        return LITTLE_BLUR
-    return DOUBTFUL if _in_doubt(evidence) else FOUND
+    if _in_doubt(evidence):
+        return DOUBTFUL
+    return LITTLE_BLUR if trust(evidence) == 0 else FOUND
 
 
 def decide(
@@ -141,16 +142,21 @@ def trust(evidence: Evidence) -> float:
 
     The estimate of a kernel that is a point up to a pixel tells more of the estimator than of the
     photo, and the sharpening it asks for is mostly noise. But where candidates do not agree, a
-    small kernel is no evidence of a sharp photo.
+    small kernel is no evidence of a sharp photo; there only a result beyond black and white is
+    left out.
     """
     if _in_doubt(evidence):
-        return 1.0
+        return float(not _is_ruined(evidence))
     least, enough = _GRID if evidence.kernel_confidence is None else _ONE_KERNEL
     return float(np.clip((evidence.kernel_extent - least) / (enough - least), 0, 1))
 
 
 def _in_doubt(evidence: Evidence) -> bool:
     return evidence.kernel_confidence is not None and evidence.kernel_confidence < _AGREED
+
+
+def _is_ruined(evidence: Evidence) -> bool:
+    return _in_doubt(evidence) and evidence.excess > _RUINED
 
 
 def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
@@ -165,7 +171,12 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "plausible path of a camera, try --crop, with a part of clear edges, another "
             "--kernel_size, or --blur=nonuniform."
         )
-    if share < 1 and not fixed:
+    if _is_ruined(evidence) and not fixed:
+        found.append(
+            "What this blur makes of the photo lies far beyond black and white, so the photo was "
+            "kept as it is."
+        )
+    elif share < 1 and not fixed:
         kept = "the photo was kept as it is" if share == 0 else "most of the photo was kept"
         found.append(
             f"Little blur was found (about {evidence.kernel_extent:.1f} pixels), so {kept}: "
@@ -192,7 +203,8 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "the kernel may be wrong (try another --kernel_size), or the run was too short (try "
             "more --em_iterations)."
         )
-    if evidence.excess > (_GRID_EXCESS if evidence.kernel_confidence is None else _EXCESS):
+    most = _GRID_EXCESS if evidence.kernel_confidence is None else _EXCESS
+    if evidence.excess > most and (fixed or not _is_ruined(evidence)):
         found.append(
             "Light and dark rings beside edges are likely; the blur found is doubtful. Try a "
             + ("different kernel." if fixed else "larger --kernel_size.")

@@ -21,6 +21,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dem_jax.em import sharded
+from dem_jax.runtime.interrupt import Preempted
 from dem_jax.runtime.programs import Programs, in_background
 from dem_jax.solver import Solver
 
@@ -52,7 +53,8 @@ class _Call(NamedTuple):
 class Batch:
     """Calls of `count` jobs, run together, `width` at a time, by programs of a batched solver.
 
-    Once `stopped`, nothing more is begun: who leaves must not compute for those who leave next.
+    Once `stopped`, nothing more is begun: who leaves must not compute for those who leave next, and
+    who still waits is `Preempted`, so that no thread waits for ever.
     """
 
     def __init__(
@@ -87,9 +89,14 @@ class Batch:
         with self._lock:
             self._taken -= left
             self._waiting += [call] if call else []
-            if self._stopped() or not self._waiting or len(self._waiting) < self._taken:
+            stopped = self._stopped()
+            if not stopped and (not self._waiting or len(self._waiting) < self._taken):
                 return
             round_, self._waiting = self._waiting, []
+        if stopped:
+            for each in round_:
+                each.result.set_exception(Preempted())
+            return
         groups: dict[Any, list[_Call]] = {}
         for each in round_:
             groups.setdefault(self._programs.signature(each.name, each.args), []).append(each)

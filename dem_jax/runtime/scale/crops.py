@@ -9,7 +9,7 @@ _CLIPPED = 254.5 / 255
 _SATURATION_AVERSION = 8  # a crop with 10 % of clipped pixels scores 0.9^8 = 0.43
 
 
-class Crop(NamedTuple):
+class Square(NamedTuple):
     """A square part of a photo."""
 
     top: int
@@ -17,7 +17,7 @@ class Crop(NamedTuple):
     score: float  # higher is better; only good for comparing
 
 
-def choose(photo: np.ndarray, size: int, grid: tuple[int, int], *, block: int = 2) -> list[Crop]:
+def choose(photo: np.ndarray, size: int, grid: tuple[int, int], *, block: int = 2) -> list[Square]:
     """The best crop for every patch of a grid, row by row.
 
     The score is the smaller eigenvalue of the structure tensor, sum grad f grad f^T over the crop
@@ -95,7 +95,7 @@ def _patches(count: int, parts: int) -> list[slice]:
     ]
 
 
-def _best(scores: np.ndarray, rows: slice, cols: slice, step: int) -> Crop:
+def _best(scores: np.ndarray, rows: slice, cols: slice, step: int) -> Square:
     part = scores[rows, cols]
     row, col = np.unravel_index(np.argmax(part), part.shape)
-    return Crop(int(rows.start + row) * step, int(cols.start + col) * step, float(part[row, col]))
+    return Square(int(rows.start + row) * step, int(cols.start + col) * step, float(part[row, col]))

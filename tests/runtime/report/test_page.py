@@ -4,7 +4,6 @@ import base64
 import html.parser
 import io
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -160,22 +159,6 @@ def test_kernels_lie_over_their_patches():
 
     expected = blur.patch_centres((304, 404), (2, 3)) - 2
     np.testing.assert_allclose(centres, expected, atol=2)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium: that of the system, or playwright's own."""
-    sync_api = pytest.importorskip(
-        "playwright.sync_api", reason="no browser test: playwright is missing, run bin/browser"
-    )
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    with sync_api.sync_playwright() as playwright:
-        try:
-            found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except sync_api.Error as error:
-            pytest.skip(f"no browser test: {str(error).splitlines()[0]}; run bin/browser")
-        yield found
-        found.close()
 
 
 @pytest.mark.filterwarnings("ignore")  # of playwright's event loop

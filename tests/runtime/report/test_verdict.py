@@ -133,6 +133,25 @@ def test_a_photo_is_kept_only_where_candidates_agree_on_little_blur(
     assert verdict.trust(evidence) == pytest.approx(share)
 
 
+def test_a_doubtful_blur_that_ruins_the_photo_is_not_removed():
+    """Of a screenshot that shows a photo, say; with kernels of the user's own it is."""
+    photo, latent = np.zeros((2, 8, 9, 1), np.float32)
+    latent = latent + 1
+    evidence = FINE._replace(kernel_extent=9.0, kernel_confidence=0.88, excess=0.18)
+    image, said = verdict.decide(evidence, photo, latent, CONFIG)
+    np.testing.assert_array_equal(image, photo)
+    assert len(said) == 2
+    assert "the photo was kept as it is" in said[1]
+    assert verdict.finding(evidence) == verdict.DOUBTFUL
+    for change in ({"excess": 0.06}, {"kernel_confidence": 0.97}):
+        image, _ = verdict.decide(evidence._replace(**change), photo, latent, CONFIG)
+        np.testing.assert_array_equal(image, latent)
+    fixed = DeblurConfig(kernels="fixed")
+    image, said = verdict.decide(evidence, photo, latent, fixed)
+    np.testing.assert_array_equal(image, latent)
+    assert "rings" in said[0]
+
+
 def test_rings_of_a_wrong_grid_of_kernels_are_told():
     """A photo of little blur, restored with long kernels that differ from patch to patch."""
     data = pytest.importorskip("skimage.data")

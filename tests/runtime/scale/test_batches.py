@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import cv2
 import jax
@@ -17,6 +18,7 @@ import tiny
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import driver, programs, progress, sizes
 from dem_jax.runtime.files import images, inputs
+from dem_jax.runtime.interrupt import Preempted
 from dem_jax.runtime.scale import batches, buckets, memory, plan
 from dem_jax.solver import Solver
 from dem_jax.types import EMInfo, Given, Problem, Result
@@ -239,14 +241,18 @@ def test_seats_wait_for_each_other_and_for_nobody_who_left():
     assert found == [[2.0], [4.0, 4.0], [6.0, 6.0, 6.0]]
 
 
-def test_who_leaves_a_stopped_batch_computes_nothing():
+def test_who_leaves_a_stopped_batch_computes_nothing_and_nobody_waits_for_ever():
+    """A thread that waits would hold up the interpreter's end."""
     never = Solver(*[lambda *_: pytest.fail("the machine is being taken away")] * 4)
-    batch = batches.Batch(programs.Programs(never), 2, 2, stopped=lambda: True)
+    stopped = threading.Event()
+    batch = batches.Batch(programs.Programs(never), 2, 2, stopped=stopped.is_set)
+    asked = "init", jnp.float32(0), jnp.float32(1), 2
     with batch.seat() as seat:
-        asked = "init", jnp.float32(0), jnp.float32(1), 2
-        call = threading.Thread(target=seat, args=asked, daemon=True)  # it waits for ever
-        call.start()
-    with batch.seat():
-        pass
-    call.join(timeout=0.3)
-    assert call.is_alive()
+        early = programs.in_background(lambda: seat(*asked))
+        while not batch._waiting:
+            time.sleep(0.01)
+        stopped.set()
+    late = programs.in_background(lambda: seat(*asked))
+    for future in (early, late):
+        with pytest.raises(Preempted):
+            future.result(timeout=20)

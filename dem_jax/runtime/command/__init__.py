@@ -1,0 +1,1 @@
+"""The command line: its flags, what they mean, and how --help tells of them."""

@@ -1,0 +1,93 @@
+"""A photo in one piece: previews, and what the start alone is worth."""
+
+import types
+
+import cv2
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import ndimage
+from small_runs import make_photo, run
+from tiny import jit
+
+from dem_jax import solver
+from dem_jax.config import DeblurConfig
+from dem_jax.evaluation import camera_shake
+from dem_jax.runtime.whole import InOnePiece
+from dem_jax.types import Given
+
+CONFIG = DeblurConfig(kernel_size=9, em_iterations=0)
+PREPARE = jit(solver.prepare, static_argnums=2)
+FINISH = jit(solver.finish, static_argnums=2)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A sharp picture [H, W, 1], a slanted kernel [k, k], and the photo."""
+    rng = np.random.default_rng(0)
+    sharp = ndimage.gaussian_filter(rng.normal(size=(64, 72)), 2.0)
+    sharp = np.where(sharp > 0, 0.6, 0.3)[..., None].astype(np.float32)
+    kernel = np.eye(9, dtype=np.float32) / 9
+    photo = np.array(camera_shake.blur_uniform(sharp, kernel))
+    return sharp, kernel, photo + 0.003 * rng.normal(size=photo.shape).astype(np.float32)
+
+
+def way_with(problem, tmp_path):
+    """The way of a photo whose start is finished; and which programs it calls."""
+    called = []
+
+    def call(name, *args):
+        called.append(name)
+        return {"finish": FINISH}[name](*args)
+
+    folder = types.SimpleNamespace(path=tmp_path, checkpoint=tmp_path / "checkpoint")
+    options = types.SimpleNamespace(checkpoint_every=30.0, preview_every=0)
+    desk = types.SimpleNamespace(folder=folder, options=options, cut=lambda x: x, call=call)
+    way = InOnePiece(desk)
+    way._problem, way._log = problem, ()
+    return way, called
+
+
+def worst(image, sharp):
+    """The largest mean error of a square of 8 x 8 pixels, apart from the photo's border."""
+    errors = np.abs(np.asarray(image) - sharp)[8:-8, 8:-8, 0]
+    return ndimage.uniform_filter(errors, 8).max()
+
+
+def test_a_stamp_makes_no_rings_without_em(scene, tmp_path):
+    sharp, kernel, photo = scene
+    stamp = np.zeros_like(photo, dtype=bool)
+    stamp[30:34, 20:40:4] = True
+    problem = PREPARE(jax.random.key(0), Given(np.where(stamp, 0.95, photo), kernel=kernel), CONFIG)
+    way, called = way_with(problem, tmp_path)
+    around = sharp + stamp * (0.95 - sharp)
+    plain = way._start_image(CONFIG)
+    found = way.found(CONFIG).light
+    assert called == ["finish"]
+    assert worst(np.where(stamp, around, found), around) < 0.5 * worst(
+        np.where(stamp, around, plain), around
+    )
+
+
+def test_nothing_is_computed_again_where_all_is_explained(scene, tmp_path):
+    _, kernel, photo = scene
+    problem = PREPARE(jax.random.key(0), Given(photo, kernel=kernel), CONFIG)
+    way, called = way_with(problem, tmp_path)
+    assert way.found(CONFIG).light.shape == photo.shape
+    assert called == []
+
+
+def test_previews_and_the_animation(tmp_path):
+    make_photo(tmp_path / "a.png")
+    status, said = run(tmp_path, ["a.png"], preview_every=2)
+    assert status == 0, said
+    folder = tmp_path / "out" / "a"
+    preview, result = (cv2.imread(str(folder / n)) for n in ("preview.png", "deblurred.png"))
+    np.testing.assert_array_equal(preview, result)
+    with Image.open(folder / "sharpening.webp") as animation:
+        assert animation.n_frames == 4  # before, start, EM 2, after
+        assert animation.size == (48, 40)
+    run(tmp_path, ["a.png"], overwrite=True)
+    assert not (folder / "preview.png").exists()
+    assert not (folder / "sharpening.webp").exists()
