@@ -1,6 +1,5 @@
 """A photo deblurred in one piece: EM iterations one after the other, watched by observers."""
 
-import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,7 +9,6 @@ import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
-from dem_jax.em import mcem
 from dem_jax.model import blur
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
@@ -19,10 +17,7 @@ from dem_jax.runtime.job import Expected, Found, Outcome
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
-from dem_jax.solve.deconvolution import kernel_error
 
-_TRUSTED = 0.5  # weight in the likelihood of a pixel that the start's kernels explain
-_ODD_SHARE = 1e-3  # of the pixels: fewer that they do not explain are not worth the time
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 
@@ -114,9 +109,7 @@ class InOnePiece:
         )
         if self._state is None or not len(self._log):
             kernels, shift = blur.recentre(self._problem.start_kernels)
-            light = self._robust_image(config)
-            if light is None:
-                light = self._start_image(config, shift=-shift)
+            light = self._start_image(config, shift=-shift)
             return Found(light, kernels, None, self._problem, how)
         result = desk.solver.finish(self._state, self._problem, config)
         light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
@@ -204,30 +197,6 @@ class InOnePiece:
 
     def _tell(self, now: Iteration) -> None:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
-
-    def _robust_image(self, config: DeblurConfig) -> Any | None:
-        """The image by the start's kernels without what they do not explain; None: nothing.
-
-        The start's own image takes lamps, date stamps and transparent pixels for data.
-        """
-        desk, problem = self._desk, self._problem
-        odd = np.mean(np.asarray(desk.cut(problem.weight)) < _TRUSTED)
-        if not config.warm_start or odd < _ODD_SHARE:
-            return None
-        count = len(problem.start_kernels)
-        before, after = (kernel_error(count, after_em=em) ** 2 for em in (False, True))
-        state = mcem.MCEMState(
-            chains=(),
-            theta_k=(),
-            kernels=problem.start_kernels,
-            # These kernels are as wrong as the start's, where `finish` takes them for EM's.
-            noise_std=jax.numpy.sqrt(problem.noise_std**2 + before - after),
-            mean=problem.start_latent,
-            variance=np.zeros_like(problem.start_latent),
-            iteration=jax.numpy.int32(0),
-        )
-        plain = dataclasses.replace(config, refinement=1.0, grain=0.0)
-        return desk.cut(desk.call("finish", state, problem, plain).latent)
 
     def _start_image(self, config: DeblurConfig, shift: Any = (0, 0)) -> Any:
         """The start's deconvolved image [H, W, C], moved by `shift` and cropped to the photo."""

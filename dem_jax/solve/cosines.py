@@ -1,6 +1,7 @@
 """Eight filters that show how rough an image is: the cosines of 3 x 3 pixels without the constant.
 
-    c_ij = u_i u_j^T,  u = [1, 1, 1] / sqrt(3), [-1, 0, 1] / sqrt(2), [1, -2, 1] / sqrt(6),  i + j > 0
+    c_ij = u_i u_j^T, i + j > 0
+    u_0 = [1, 1, 1] / sqrt(3), u_1 = [-1, 0, 1] / sqrt(2), u_2 = [1, -2, 1] / sqrt(6)
 
 They are orthonormal. Differences are among them, but also curvature and corners, so that a prior on
 all of them keeps slopes and fine lines that one on differences makes into steps (Roth and Black:
@@ -11,6 +12,7 @@ Planes are [H, W] and continue periodically.
 
 import jax
 import jax.numpy as jnp
+
 
 def responses(plane: jax.Array) -> jax.Array:
     """[8, H, W] what the filters see of a plane [H, W]."""

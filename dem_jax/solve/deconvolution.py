@@ -89,10 +89,8 @@ def _in_windows(
     """Every patch is deconvolved on a crop of its own, and weighed by the patch's window.
 
     A crop holds the window and a kernel more on every side, so that time and memory grow with the
-    photo and hardly with the number of patches.
-
-    Args:
-      with_one_kernel: (crop [h, w, C], kernel [k, k], trust [h, w], size) -> its latent image.
+    photo and hardly with the number of patches. `with_one_kernel` gives the latent image of a crop
+    [h, w, C], its kernel [k, k], trust [h, w] and size.
     """
     k = kernels.shape[-1]
     latent_shape = photo.shape[0] + k - 1, photo.shape[1] + k - 1
@@ -276,10 +274,10 @@ def _general(
     inner = jnp.zeros((rows, cols, 1), photo.dtype).at[1:-1, 1:-1].set(1.0)
 
     def responses(f: jax.Array) -> jax.Array:
-        return inner * jax.vmap(cosines.responses, -1, -1)(f)
+        return inner[None] * jax.vmap(cosines.responses, -1, -1)(f)
 
     def adjoint(found: jax.Array) -> jax.Array:
-        return jax.vmap(cosines.adjoint, -1, -1)(inner * found)
+        return jax.vmap(cosines.adjoint, -1, -1)(inner[None] * found)
 
     roughness = least_squares.Roughness(lambda f: adjoint(responses(f)), cosines.power)
 

@@ -73,8 +73,9 @@ def smooth(
 ) -> jax.Array:
     """Solves (A^T W A + ratio D^T D) f = right for an image, by conjugate gradients.
 
-    A is a blur, W the photo's weights, D forward differences or other filters. The preconditioner is the inverse
-    that the operator would have if the mean kernel blurred a periodic image.
+    A is a blur, W the photo's weights, D forward differences or other filters. The
+    preconditioner is the inverse that the operator would have if the mean kernel blurred a periodic
+    image.
 
     Args:
       blur: A, linear, [h, w, C] -> [H, W, C].

@@ -10,8 +10,8 @@ from dem_jax.model import detail_prior
     ("name", "misfit", "expected"),
     [
         ("auto", 0.0, detail_prior.SHARP),  # grids, and photos without a start
-        ("auto", 1.1, detail_prior.SHARP),
-        ("auto", 1.3, detail_prior.SOFT),
+        ("auto", 0.75, detail_prior.SHARP),
+        ("auto", 0.9, detail_prior.SOFT),
         ("sharp", 2.0, detail_prior.SHARP),
         ("soft", 0.0, detail_prior.SOFT),
         ("none", 2.0, detail_prior.NONE),

@@ -26,7 +26,7 @@ _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
 # Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel, and of a grid.
 _EXCESS, _GRID_EXCESS = 4e-2, 1.2e-2
-_RUINED = 0.1  # the same where candidates do not agree: a screenshot of a photo has 0.18
+_RUINED = 0.06  # the same where candidates do not agree: a screenshot of a photo has 0.08
 _CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
 
 
@@ -41,7 +41,9 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # seen in the photo's finest differences; relative as well
     excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
-    start_misfit: float  # of one kernel's start, in photo_noise_std: less for photos sharp to the pixel
+    start_misfit: (
+        float  # of one kernel's start, in photo_noise_std: less for photos sharp to the pixel
+    )
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 
