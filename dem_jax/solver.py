@@ -97,15 +97,18 @@ def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
 
 
 @promotion.standard
-def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
+def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
     """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
 
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
-    >>> seen.density.shape, seen.far.shape
-    ((13, 13, 13), ())
+    `kernel` [h, h] is one for the photo.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
+    >>> seen.kernels.shape, seen.gain.shape
+    ((9, 13, 13), ())
     """
-    return turning.survey(_view(_given(photo)), kernel_size=config.kernel_size)
+    return turning.survey(_view(_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -113,7 +116,8 @@ def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
     """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
 
     >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> jax.eval_shape(lambda g: turn(g, survey(g, config), config), photo).shape
+    >>> one = jnp.ones((7, 7)) / 49
+    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
     (6, 7, 7)
     """
     return turning.refined(

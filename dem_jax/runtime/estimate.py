@@ -17,7 +17,7 @@ import numpy as np
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
-from dem_jax.start import views
+from dem_jax.start import turning, views
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
@@ -41,7 +41,8 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
-_SURVEY, _TURN = 6.0, 3.0  # of the overview's time, and of the finer views': camera's paths
+_SURVEY = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
+_TURN = 3.0  # of the finer views' time: a camera's path
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
@@ -111,6 +112,12 @@ def search(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[
     )
 
 
+def survey(shape: tuple[int, ...], speed: Speed) -> float:
+    """Seconds of the crops that tell whether the camera turned."""
+    crop = float(np.prod([min(turning.CROP, n) for n in shape[:2]]))
+    return crop * _SURVEY * speed.transform
+
+
 def writing(shape: tuple[int, ...]) -> float:
     """Seconds until the pictures and reports of a photo [H, W, C] are written."""
     fixed, each = _WRITING
@@ -161,13 +168,14 @@ def _start(
     restored = 2 * deconvolution(shape, config, speed)  # the image, and T_f's guide
     if looks:
         overview, finer = search(shape, config, speed)
-        values = {"overview": overview, "refine": finer}
+        values = {"overview": overview, "refine": finer, "survey": survey(shape, speed)}
         if config.patch_grid != (1, 1):
-            values |= {"survey": _SURVEY * overview, "turn": _TURN * finer}
+            values |= {"turn": _TURN * finer}
         for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        restored += (1 + _SURVEY) * search(shape, config, speed)[0]
+        overview, finer = search(shape, config, speed)
+        restored += overview + (1 + _TURN) * finer + survey(shape, speed)
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 
