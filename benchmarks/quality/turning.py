@@ -12,9 +12,9 @@ Neither kernel size nor blur is given; FLAGS go to all runs.
 
 A row holds the PSNR in dB (luma, as Lai's protocol) by the best shift, by rotation and shift, and
 by a homography, of the photo, of our result and, for Koehler's, of PMP's picture, whose published
-mean is 29.98; whether the blur was found to differ across the photo, and what says so; seconds, the peak of the
-process's memory in MB, and the warnings. Koehler's truth is a JPEG, so his scores compare pictures
-with each other and with no table. Finished rows are kept in the file.
+mean is 29.98; whether the blur was found to differ across the photo, and what says so; seconds,
+the peak of the process's memory in MB, and the warnings. Koehler's truth is a JPEG, so his scores
+compare pictures with each other and with no table. Finished rows are kept in the file.
 """
 
 import fnmatch
