@@ -19,8 +19,9 @@ from dem_jax.start.one_kernel import LAST, Setting, coarse_to_fine, judging_weig
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
-CROP = 144  # pixels of the view, along each side
-_WINDOW = 31  # pixels of the view, the most for kernels in crops
+CROP = 192  # pixels of the view along each side, the most
+_PART = 0.6  # of the view's sides, the most
+_WINDOW = 23  # pixels of the view, the most for kernels in crops
 _SETTING = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 _ITERATIONS = 20  # of the deconvolutions that judge kernels
 _ALTERNATIONS = 5  # of image and path where the crops were looked at
@@ -126,7 +127,7 @@ def has_turned(gain: float) -> bool:
 def crop_scale(kernel_size: int) -> float:
     """Pixels of the crops' view per pixel of the photo: fewer where kernels are long.
 
-    >>> crop_scale(62), crop_scale(13)
+    >>> crop_scale(46), crop_scale(13)
     (0.5, 1.0)
     """
     return min(1.0, _WINDOW / kernel_size)
@@ -134,7 +135,7 @@ def crop_scale(kernel_size: int) -> float:
 
 def _crops(shape: views.Shape) -> tuple[np.ndarray, tuple[int, int]]:
     """First pixels [C, 2] of crops of a view [H, W], row by row, and their rows and columns."""
-    rows, cols = (min(CROP, n) for n in shape)
+    rows, cols = (min(CROP, round(_PART * n)) for n in shape)
     firsts = [
         np.linspace(0, n - m, _CROPS).round() for n, m in zip(shape, (rows, cols), strict=True)
     ]
