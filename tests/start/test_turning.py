@@ -35,6 +35,7 @@ def survey():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(turning, "CROP", CROP)
+        patch.setattr(turning, "_PART", 1.0)
         yield of
 
 
