@@ -62,12 +62,12 @@ def first_look(
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
         larger = sizes.fitted(config, kernel, 1.0, turning=True)
-        survey = call("survey", given, kernel, larger)
-        gain = float(survey.gain)
+        gain = float(call("compare", given, kernel, larger))
         turned = Turned(turning.has_turned(gain), round(gain, 5))
         if turned.turned or wanted.blur == sizes.NONUNIFORM:
             grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)
+            survey = call("survey", given, kernel, larger)
             kernels = np.asarray(call("turn", given, survey, larger))
             return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
     fitted = sizes.fitted(refined, kernel, 1.0)

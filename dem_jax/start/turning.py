@@ -1,12 +1,14 @@
 """A kernel for every patch of a photo of a camera that turned, from the photo alone.
 
-Crops of the photo, small enough for the kernel to change little within them, are looked at with the
-estimator for one kernel. Each crop then takes whichever of all crops' kernels and of the photo's
-one kernel leaves it sharpest: a crop that misled the estimator borrows from another. Where the
-crops take different kernels the camera turned; a camera path explains them, and is refined by all
-patches of the photo together, in finer and finer views, see `camera_path`.
+The estimator for one kernel looks at crops of the photo, small enough for the kernel to change
+little within them. Every kernel found, and the photo's one kernel, is then tried on every crop, and
+each crop takes the one that leaves it sharpest: a crop that misled the estimator borrows another's.
+`gain` does so quickly, in small crops: where they all take the same kernel the blur is uniform.
+`survey` does it with all candidates in large crops, and explains what they take by a camera path,
+which is refined by all patches of the photo together, in finer and finer views, see `camera_path`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -15,27 +17,41 @@ import numpy as np
 from jax import lax
 
 from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import LAST, Setting, coarse_to_fine, judging_weight
+from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, judging_weight
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
-CROP = 192  # pixels of the view along each side, the most
-_PART = 0.6  # of the view's sides, the most
-_WINDOW = 23  # pixels of the view, the most for kernels in crops
-_SETTING = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
-_ITERATIONS = 20  # of the deconvolutions that judge kernels
-_ALTERNATIONS = 5  # of image and path where the crops were looked at
-_FINER_ALTERNATIONS = 2  # in finer views
+SMALL_CROP = 144  # pixels of the view, along each side
+_SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
+# Of the candidates, the one whose single estimates are best.
+_ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.004
+_CROP = 0.5  # of the photo's sides, but at least
+_CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
+_LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
+_ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
+_ALTERNATIONS = 5  # of image and path where the crops were looked at
+_FINER_ALTERNATIONS = 2  # in finer views
 
 
 class Survey(NamedTuple):
     """What crops of a photo tell of its camera."""
 
-    kernels: jax.Array  # [C, w, w] the crops', in pixels of a view at `crop_scale`
-    gain: jax.Array  # [] how much sparser they leave the crops than the best one kernel for all
+    density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `crop_scale`
+    tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
+
+
+class _Crops(NamedTuple):
+    """Parts of a view, all of one shape, row by row."""
+
+    whole: View  # [H, W]
+    corners: np.ndarray  # [C, 2] their first rows and columns
+    shape: tuple[int, int]
+
+    def crop(self, corner: jax.Array) -> View:
+        return views.view(self.whole, self.shape, 1.0, corner)
 
 
 def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
@@ -51,72 +67,34 @@ def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Arra
     return refined(photo, seen, kernel_size=kernel_size, grid=grid)
 
 
-def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
-    """The kernels of crops, and what they gain over one kernel for all.
+def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
+    """[] how much sparser kernels of their own leave crops than the best one kernel for all.
 
-    Every kernel found is tried on every crop, and the one for which the crop's `choice.score` is
-    least becomes the crop's. The gain is
+        min_j mean_c s(c, j) - mean_c min_j s(c, j) >= 0,    s the `choice.score` of crop c by
+                                                             kernel j
 
-        min_j mean_c s(c, j) - mean_c min_j s(c, j) >= 0,    s(c, j) of crop c by kernel j,
-
-    exactly zero where all crops prefer the same kernel.
+    over the kernels found in the crops and the photo's. It is exactly zero where all crops prefer
+    the same kernel.
 
     Args:
       photo: [H, W] in any units.
       kernel: [h, h] one for the photo, in its own pixels; h is odd.
       kernel_size: no larger kernel is found.
     """
-    photo = find.stretched_view(photo)
-    scale = crop_scale(kernel_size)
-    whole, window = _whole(photo, scale), _window(kernel_size, scale)
-    corners, part = _crops(whole.plane.shape)
-    corners, weight = jnp.asarray(corners, whole.plane.dtype), judging_weight(whole)
+    scale = min(1.0, _SMALL_WINDOW / kernel_size)
+    whole = _whole(find.stretched_view(photo), scale)
+    rows, cols = (min(SMALL_CROP, n) for n in whole.plane.shape)
+    crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
 
-    def found(corner: jax.Array) -> jax.Array:
-        return coarse_to_fine(views.view(whole, part, 1.0, corner), _SETTING, window=window)
+    def found(view: View) -> jax.Array:
+        return coarse_to_fine(view, _ALONE, window=window)
 
-    one = views.zoom_kernel(kernel, window, scale)
-    kernels = jnp.concatenate([lax.map(found, corners), one[None]])
-
-    def scores(corner: jax.Array) -> jax.Array:
-        crop = views.view(whole, part, 1.0, corner)
-        return lax.map(lambda k: choice.score(crop, k, weight, iterations=_ITERATIONS), kernels)
-
-    table = lax.map(scores, corners)
-    gain = jnp.min(jnp.mean(table, axis=0)) - jnp.mean(jnp.min(table, axis=1))
-    return Survey(kernels[jnp.argmin(table, axis=1)], gain)
-
-
-def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
-    photo = find.stretched_view(photo)
-    shape, scale = photo.plane.shape, crop_scale(kernel_size)
-    first = _shape_at(photo, scale)
-    corners, part = _crops(first)
-    centres = corners + (np.asarray(part) - 1) / 2
-    tilts = jnp.asarray([1.0, 0.0], seen.kernels.dtype)
-    densities, explained = lax.map(
-        lambda tilt: camera_path.from_kernels(seen.kernels, centres, first, tilt), tilts
-    )
-    best = jnp.argmax(explained)
-    tilt = tilts[best]
-
-    def alternated(density: jax.Array, scale: float, times: int) -> jax.Array:
-        view = _whole(photo, scale)
-        return camera_path.alternate(view, density, LAST, times=times, tilt=tilt)
-
-    density = alternated(densities[best], scale, _ALTERNATIONS)
-    while scale < 1:
-        before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
-        density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
-        sides = sorted(_shape_at(photo, scale))
-        if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
-            density = alternated(density, scale, _FINER_ALTERNATIONS)
-    return camera_path.patch_kernels(density, shape, grid, tilt)
+    scores, _ = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    return jnp.min(jnp.mean(scores, axis=0)) - jnp.mean(jnp.min(scores, axis=1))
 
 
 def has_turned(gain: float) -> bool:
-    """Whether a `Survey`'s gain says that the blur differs across the photo.
+    """Whether a `gain` says that the blur differs across the photo.
 
     >>> has_turned(0.011), has_turned(0.0)
     (True, False)
@@ -124,22 +102,91 @@ def has_turned(gain: float) -> bool:
     return gain > _LEAST_GAIN
 
 
-def crop_scale(kernel_size: int) -> float:
-    """Pixels of the crops' view per pixel of the photo: fewer where kernels are long.
+def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
+    """A first path, from crops half as long and wide as the photo; arguments as `gain`'s."""
+    shape = photo.plane.shape
+    scale = crop_scale(shape, kernel_size)
+    whole, window = _whole(find.stretched_view(photo), scale), _window(kernel_size, scale)
+    least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
+    rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
+    crops = _cut(whole, (rows, cols))
+    settings = find.one_by_one(CANDIDATES)
 
-    >>> crop_scale(46), crop_scale(13)
-    (0.5, 1.0)
+    def found(view: View) -> jax.Array:
+        kernels = jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
+        return choice.choose(view, kernels).kernel
+
+    scores, kernels = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    taken = kernels[jnp.argmin(scores, axis=1)]
+    centres = crops.corners + (np.asarray(crops.shape) - 1) / 2
+    tilts = jnp.asarray([1.0, 0.0], kernels.dtype)
+    densities, explained = lax.map(
+        lambda tilt: camera_path.from_kernels(taken, centres, whole.plane.shape, tilt), tilts
+    )
+    best = jnp.argmax(explained)
+    return Survey(densities[best], tilts[best])
+
+
+def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
+    """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
+    photo = find.stretched_view(photo)
+    shape = photo.plane.shape
+    scale = crop_scale(shape, kernel_size)
+
+    def alternated(density: jax.Array, scale: float, times: int) -> jax.Array:
+        view = _whole(photo, scale)
+        return camera_path.alternate(view, density, LAST, times=times, tilt=seen.tilt)
+
+    density = alternated(seen.density, scale, _ALTERNATIONS)
+    while scale < 1:
+        before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
+        density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
+        sides = sorted(_shape_at(photo, scale))
+        if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
+            density = alternated(density, scale, _FINER_ALTERNATIONS)
+    return camera_path.patch_kernels(density, shape, grid, seen.tilt)
+
+
+def crop_scale(shape: views.Shape, kernel_size: int) -> float:
+    """Pixels of a `survey`'s view per pixel of a photo [H, W]: twice as many as in the overview.
+
+    Fewer where kernels are so long that they need larger parts of the photo.
+
+    >>> crop_scale((680, 1024), 45), crop_scale((255, 255), 31)
+    (0.5647058823529412, 1.0)
     """
-    return min(1.0, _WINDOW / kernel_size)
+    overview = views.overview_scale(shape)
+    return min(1.0, 2 * overview, max(overview, _LARGEST_WINDOW / kernel_size))
 
 
-def _crops(shape: views.Shape) -> tuple[np.ndarray, tuple[int, int]]:
-    """First pixels [C, 2] of crops of a view [H, W], row by row, and their rows and columns."""
-    rows, cols = (min(CROP, round(_PART * n)) for n in shape)
-    firsts = [
-        np.linspace(0, n - m, _CROPS).round() for n, m in zip(shape, (rows, cols), strict=True)
-    ]
-    return np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 2), (rows, cols)
+def _cut(whole: View, part: tuple[int, int]) -> _Crops:
+    """Crops [h, w] of a view [H, W], spread evenly."""
+    firsts = [np.linspace(0, n - m, _CROPS) for n, m in zip(whole.plane.shape, part, strict=True)]
+    corners = np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 2).round()
+    return _Crops(whole, corners, part)
+
+
+def _tried(
+    crops: _Crops, found: Callable[[View], jax.Array], one: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Every kernel on every crop: scores [C, C + 1], less is better, and the kernels [C + 1, w, w].
+
+    Args:
+      crops: C of them.
+      found: the kernel [w, w] of a crop.
+      one: [w, w] the last of the kernels, for all of the photo.
+    """
+    corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
+    own = lax.map(lambda corner: found(crops.crop(corner)), corners)
+    kernels, weight = jnp.concatenate([own, one[None]]), judging_weight(crops.whole)
+
+    def scores(corner: jax.Array) -> jax.Array:
+        view = crops.crop(corner)
+        return lax.map(
+            lambda kernel: choice.score(view, kernel, weight, iterations=_ITERATIONS), kernels
+        )
+
+    return lax.map(scores, corners), kernels
 
 
 def _whole(photo: View, scale: float) -> View:

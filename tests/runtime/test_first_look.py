@@ -26,7 +26,8 @@ def look(blur, gain, grid=None):
         answers = {
             "overview": types.SimpleNamespace(kernel=kernel),
             "refine": kernel,
-            "survey": types.SimpleNamespace(kernels=kernel[None], gain=gain),
+            "compare": np.float32(gain),
+            "survey": types.SimpleNamespace(density=kernel[None]),
             "turn": np.tile(kernel, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
         }
         return answers[name]
@@ -53,11 +54,11 @@ def test_uniform_blur_is_not_asked_about():
 )
 def test_auto_asks_the_crops_and_nonuniform_does_not_care(blur, gain, many):
     seen, called = look(blur, gain)
-    assert called == ["overview", "refine", "survey", *(["turn"] if many else [])]
+    assert called == ["overview", "refine", "compare", *(["survey", "turn"] if many else [])]
     assert (seen.config.patch_grid != (1, 1)) == many
     assert seen.given.kernel.shape[-1] == seen.config.kernel_size
     assert seen.given.kernel.ndim == (3 if many else 2)
-    assert seen.turned.gain == gain
+    assert seen.turned.gain == pytest.approx(gain)
 
 
 def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
