@@ -175,8 +175,7 @@ def make_solver(
 
     >>> make_solver()._fields  # doctest: +NORMALIZE_WHITESPACE
     ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine', 'compare',
-    'survey',
-     'turn')
+     'survey', 'turn')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
