@@ -27,7 +27,7 @@ _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_GAIN = 0.004
+_LEAST_GAIN = 0.005
 _CROP = 0.5  # of the photo's sides, but at least
 _CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
 _LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
