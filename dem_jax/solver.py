@@ -98,15 +98,32 @@ def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
 
 
 @promotion.standard
-def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
+def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+    """[] how much crops of a photo [H, W, C] gain by kernels of their own, see `turning.gain`.
+
+    `kernel` [h, h] is one for the photo.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> jax.eval_shape(lambda g, k: compare(g, k, config), photo, kernel).shape
+    ()
+    """
+    return turning.gain(_view(_given(photo)), kernel, kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
     """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
 
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
-    >>> seen.density.shape, seen.far.shape
+    `kernel` [h, h] is one for the photo.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
+    >>> seen.density.shape, seen.tilt.shape
     ((13, 13, 13), ())
     """
-    return turning.survey(_view(_given(photo)), kernel_size=config.kernel_size)
+    return turning.survey(_view(_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -114,7 +131,8 @@ def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
     """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
 
     >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> jax.eval_shape(lambda g: turn(g, survey(g, config), config), photo).shape
+    >>> one = jnp.ones((7, 7)) / 49
+    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
     (6, 7, 7)
     """
     return turning.refined(
@@ -136,7 +154,8 @@ class Solver(NamedTuple):
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
     # Likewise for cameras that turned.
-    survey: Callable[..., Any] | None = None  # (photo, config) -> Survey
+    compare: Callable[..., Any] | None = None  # (photo, kernel [h, h], config) -> gain []
+    survey: Callable[..., Any] | None = None  # the same -> Survey
     turn: Callable[..., Any] | None = None  # (photo, Survey, config) -> kernels [P, k, k]
 
 
@@ -156,8 +175,8 @@ def make_solver(
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
     >>> make_solver()._fields  # doctest: +NORMALIZE_WHITESPACE
-    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine', 'survey',
-     'turn')
+    ('prepare', 'init', 'step', 'finish', 'restore', 'overview', 'closer_look', 'refine', 'compare',
+     'survey', 'turn')
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
@@ -197,7 +216,7 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return restore(photo, kernels, weight, config, model=model(config))
 
-    stages = (overview, closer_look, refine, survey, turn)
+    stages = (overview, closer_look, refine, compare, survey, turn)
     found = stages if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *found)
 

@@ -17,13 +17,14 @@ import numpy as np
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
-from dem_jax.start import views
+from dem_jax.start import turning, views
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
     "closer_look": "closer look",  # of few photos, and not estimated
     "refine": "kernel",
-    "survey": "crops",
+    "compare": "crops",
+    "survey": "kernels of crops",  # where the camera turned, as the path
     "turn": "camera path",
     "prepare": "warm start",
     "init": "first networks",
@@ -41,12 +42,14 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
+_COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
 _SURVEY, _TURN = 6.0, 3.0  # of the overview's time, and of the finer views': camera's paths
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
     "overview": 8.0,
     "refine": 3.0,
+    "compare": 8.0,
     "survey": 8.0,
     "turn": 8.0,
     "prepare": 3.0,
@@ -111,6 +114,12 @@ def search(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[
     )
 
 
+def comparison(shape: tuple[int, ...], speed: Speed) -> float:
+    """Seconds of the crops that tell whether the camera turned."""
+    crop = float(np.prod([min(turning.SMALL_CROP, n) for n in shape[:2]]))
+    return crop * _COMPARISON * speed.transform
+
+
 def writing(shape: tuple[int, ...]) -> float:
     """Seconds until the pictures and reports of a photo [H, W, C] are written."""
     fixed, each = _WRITING
@@ -161,13 +170,14 @@ def _start(
     restored = 2 * deconvolution(shape, config, speed)  # the image, and T_f's guide
     if looks:
         overview, finer = search(shape, config, speed)
-        values = {"overview": overview, "refine": finer}
+        values = {"overview": overview, "refine": finer, "compare": comparison(shape, speed)}
         if config.patch_grid != (1, 1):
             values |= {"survey": _SURVEY * overview, "turn": _TURN * finer}
         for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        restored += (1 + _SURVEY) * search(shape, config, speed)[0]
+        overview, finer = search(shape, config, speed)
+        restored += (1 + _SURVEY) * overview + (1 + _TURN) * finer
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 

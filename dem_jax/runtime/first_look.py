@@ -17,8 +17,7 @@ class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
 
     turned: bool  # the blur differs across the photo
-    alike_near: float  # how alike the kernels of neighbouring crops are, 0 to 1
-    alike_far: float  # how alike those of crops far from each other are
+    gain: float  # how much sparser crops are by kernels of their own than by one for all
 
 
 class FirstLook(NamedTuple):
@@ -63,12 +62,12 @@ def first_look(
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
         larger = sizes.fitted(config, kernel, 1.0, turning=True)
-        survey = call("survey", given, larger)
-        near, far = float(survey.near), float(survey.far)
-        turned = Turned(turning.has_turned(near, far), round(near, 4), round(far, 4))
+        gain = float(call("compare", given, kernel, larger))
+        turned = Turned(turning.has_turned(gain), round(gain, 5))
         if turned.turned or wanted.blur == sizes.NONUNIFORM:
             grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)
+            survey = call("survey", given, kernel, larger)
             kernels = np.asarray(call("turn", given, survey, larger))
             return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
     fitted = sizes.fitted(refined, kernel, 1.0)

@@ -37,14 +37,17 @@ def choose(view: View, kernels: jax.Array) -> Choice:
     return Choice(kernels[best], best, scores, agreement(kernels)[best])
 
 
-def score(view: View, kernel: jax.Array, weight: jax.Array | float) -> jax.Array:
+def score(
+    view: View, kernel: jax.Array, weight: jax.Array | float, *, iterations: int = 40
+) -> jax.Array:
     """[] `normalized_sparsity` of what a kernel makes of a view, and 0.005 per nat of `entropy`.
 
     A kernel that covers more pixels has more freedom to leave an image of few edges; hence its
-    entropy. `weight` is the deconvolution's.
+    entropy. `weight` and `iterations` are the deconvolution's.
     """
     half = kernel.shape[0] // 2
-    latent = hyper_laplacian(view.plane, kernel, weight, size=view.size)[half:-half, half:-half]
+    latent = hyper_laplacian(view.plane, kernel, weight, size=view.size, iterations=iterations)
+    latent = latent[half:-half, half:-half]
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
 
 

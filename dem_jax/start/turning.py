@@ -1,10 +1,14 @@
 """A kernel for every patch of a photo of a camera that turned, from the photo alone.
 
-The estimator for one kernel looks at overlapping crops of the photo, half as long and wide: within
-a crop the kernel changes little. A camera path explains what it finds there, and is refined by all
-patches of the photo together, in finer and finer views, see `camera_path`.
+The estimator for one kernel looks at crops of the photo, small enough for the kernel to change
+little within them. Every kernel found, and the photo's one kernel, is then tried on every crop, and
+each crop takes the one that leaves it sharpest: a crop that misled the estimator borrows another's.
+`gain` does so quickly, in small crops: where they all take the same kernel the blur is uniform.
+`survey` does it with all candidates in large crops, and explains what they take by a camera path,
+which is refined by all patches of the photo together, in finer and finer views, see `camera_path`.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -13,18 +17,23 @@ import numpy as np
 from jax import lax
 
 from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import CANDIDATES, LAST, coarse_to_fine
+from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, judging_weight
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
+SMALL_CROP = 144  # pixels of the view, along each side
+_SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
+# Of the candidates, the one whose single estimates are best.
+_ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
+# Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
+# benchmarks/NOTEBOOK.md has what photos show.
+_LEAST_GAIN = 0.005
 _CROP = 0.5  # of the photo's sides, but at least
 _CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
 _LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
+_ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _ALTERNATIONS = 5  # of image and path where the crops were looked at
 _FINER_ALTERNATIONS = 2  # in finer views
-# How unlike, 1 - correlation, kernels of crops far from each other are where the blur differs: at
-# least, and in terms of neighbours. benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_UNLIKE, _TIMES_UNLIKE = 0.04, 1.6
 
 
 class Survey(NamedTuple):
@@ -32,8 +41,17 @@ class Survey(NamedTuple):
 
     density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `crop_scale`
     tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
-    near: jax.Array  # [] how alike the kernels of neighbouring crops are on average, 0 to 1
-    far: jax.Array  # [] how alike those of crops are that share nothing
+
+
+class _Crops(NamedTuple):
+    """Parts of a view, all of one shape, row by row."""
+
+    whole: View  # [H, W]
+    corners: np.ndarray  # [C, 2] their first rows and columns
+    shape: tuple[int, int]
+
+    def crop(self, corner: jax.Array) -> View:
+        return views.view(self.whole, self.shape, 1.0, corner)
 
 
 def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
@@ -44,30 +62,69 @@ def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Arra
       kernel_size: k, odd: no larger kernel is found.
       grid: number of patches along rows and columns.
     """
-    seen = survey(photo, kernel_size=kernel_size)
+    kernel, _ = find.find(photo, kernel_size=kernel_size)
+    seen = survey(photo, kernel, kernel_size=kernel_size)
     return refined(photo, seen, kernel_size=kernel_size, grid=grid)
 
 
-def survey(photo: View, *, kernel_size: int) -> Survey:
-    """A first path, from crops of a photo [H, W], and what speaks for it."""
-    photo = find.stretched_view(photo)
-    kernels, centres = local_kernels(photo, kernel_size=kernel_size)
-    shape = _shape_at(photo, crop_scale(photo.plane.shape, kernel_size))
-    row, col = np.divmod(np.arange(_CROPS**2), _CROPS)
-    rows, cols = (np.abs(place[:, None] - place) for place in (row, col))
-    alike = choice.similarity(kernels)
-    near, far = rows + cols == 1, np.maximum(rows, cols) == _CROPS - 1
+def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
+    """[] how much sparser kernels of their own leave crops than the best one kernel for all.
+
+        min_j mean_c s(c, j) - mean_c min_j s(c, j) >= 0,    s the `choice.score` of crop c by
+                                                             kernel j
+
+    over the kernels found in the crops and the photo's. It is exactly zero where all crops prefer
+    the same kernel.
+
+    Args:
+      photo: [H, W] in any units.
+      kernel: [h, h] one for the photo, in its own pixels; h is odd.
+      kernel_size: no larger kernel is found.
+    """
+    scale = min(1.0, _SMALL_WINDOW / kernel_size)
+    whole = _whole(find.stretched_view(photo), scale)
+    rows, cols = (min(SMALL_CROP, n) for n in whole.plane.shape)
+    crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
+
+    def found(view: View) -> jax.Array:
+        return coarse_to_fine(view, _ALONE, window=window)
+
+    scores, _ = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    return jnp.min(jnp.mean(scores, axis=0)) - jnp.mean(jnp.min(scores, axis=1))
+
+
+def has_turned(gain: float) -> bool:
+    """Whether a `gain` says that the blur differs across the photo.
+
+    >>> has_turned(0.011), has_turned(0.0)
+    (True, False)
+    """
+    return gain > _LEAST_GAIN
+
+
+def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
+    """A first path, from crops half as long and wide as the photo; arguments as `gain`'s."""
+    shape = photo.plane.shape
+    scale = crop_scale(shape, kernel_size)
+    whole, window = _whole(find.stretched_view(photo), scale), _window(kernel_size, scale)
+    least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
+    rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
+    crops = _cut(whole, (rows, cols))
+    settings = find.one_by_one(CANDIDATES)
+
+    def found(view: View) -> jax.Array:
+        kernels = jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
+        return choice.choose(view, kernels).kernel
+
+    scores, kernels = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    taken = kernels[jnp.argmin(scores, axis=1)]
+    centres = crops.corners + (np.asarray(crops.shape) - 1) / 2
     tilts = jnp.asarray([1.0, 0.0], kernels.dtype)
     densities, explained = lax.map(
-        lambda tilt: camera_path.from_kernels(kernels, centres, shape, tilt), tilts
+        lambda tilt: camera_path.from_kernels(taken, centres, whole.plane.shape, tilt), tilts
     )
     best = jnp.argmax(explained)
-    return Survey(
-        densities[best],
-        tilts[best],
-        jnp.sum(near * alike) / near.sum(),
-        jnp.sum(far * alike) / far.sum(),
-    )
+    return Survey(densities[best], tilts[best])
 
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
@@ -90,44 +147,8 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
     return camera_path.patch_kernels(density, shape, grid, seen.tilt)
 
 
-def has_turned(near: float, far: float) -> bool:
-    """Whether a `Survey` says that the blur differs across the photo.
-
-    The crops' kernels are never quite alike, by mistakes. But mistakes make neighbours differ
-    nearly as much as crops far from each other.
-
-    >>> has_turned(0.96, 0.88), has_turned(0.84, 0.81)
-    (True, False)
-    """
-    return 1 - far > max(_LEAST_UNLIKE, _TIMES_UNLIKE * (1 - near))
-
-
-def local_kernels(photo: View, *, kernel_size: int) -> tuple[jax.Array, np.ndarray]:
-    """Kernels [C, w, w] found in crops of a photo of range one, and the crops' centres [C, 2].
-
-    Both are in pixels of a view at `crop_scale`.
-    """
-    shape = photo.plane.shape
-    scale = crop_scale(shape, kernel_size)
-    window = _window(kernel_size, scale)
-    full = [round(n * scale) for n in shape]
-    least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
-    part = tuple(min(max(round(_CROP * n), least), n) for n in full)
-    corners = [np.linspace(0, n - m, _CROPS) for n, m in zip(full, part, strict=True)]
-    places = np.stack(np.meshgrid(*corners, indexing="ij"), axis=-1).reshape(-1, 2)
-    settings = find.one_by_one(CANDIDATES)
-
-    def one(corner: jax.Array) -> jax.Array:
-        seen = views.view(photo, part, scale, corner)
-        found = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(settings)
-        return choice.choose(seen, found).kernel
-
-    kernels = lax.map(one, jnp.asarray(places, photo.plane.dtype))
-    return kernels, places + (np.asarray(part) - 1) / 2
-
-
 def crop_scale(shape: views.Shape, kernel_size: int) -> float:
-    """Pixels of a crop's view per pixel of a photo [H, W]: twice as many as in the overview.
+    """Pixels of a `survey`'s view per pixel of a photo [H, W]: twice as many as in the overview.
 
     Fewer where kernels are so long that they need larger parts of the photo.
 
@@ -136,6 +157,36 @@ def crop_scale(shape: views.Shape, kernel_size: int) -> float:
     """
     overview = views.overview_scale(shape)
     return min(1.0, 2 * overview, max(overview, _LARGEST_WINDOW / kernel_size))
+
+
+def _cut(whole: View, part: tuple[int, int]) -> _Crops:
+    """Crops [h, w] of a view [H, W], spread evenly."""
+    firsts = [np.linspace(0, n - m, _CROPS) for n, m in zip(whole.plane.shape, part, strict=True)]
+    corners = np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 2).round()
+    return _Crops(whole, corners, part)
+
+
+def _tried(
+    crops: _Crops, found: Callable[[View], jax.Array], one: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Every kernel on every crop: scores [C, C + 1], less is better, and the kernels [C + 1, w, w].
+
+    Args:
+      crops: C of them.
+      found: the kernel [w, w] of a crop.
+      one: [w, w] the last of the kernels, for all of the photo.
+    """
+    corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
+    own = lax.map(lambda corner: found(crops.crop(corner)), corners)
+    kernels, weight = jnp.concatenate([own, one[None]]), judging_weight(crops.whole)
+
+    def scores(corner: jax.Array) -> jax.Array:
+        view = crops.crop(corner)
+        return lax.map(
+            lambda kernel: choice.score(view, kernel, weight, iterations=_ITERATIONS), kernels
+        )
+
+    return lax.map(scores, corners), kernels
 
 
 def _whole(photo: View, scale: float) -> View:

@@ -62,8 +62,7 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         sizes.AUTO,
         [sizes.AUTO, sizes.UNIFORM, sizes.NONUNIFORM],
         "auto asks the photo whether the camera also turned, so that the blur differs between the "
-        "middle and the corners, but with --effort=quick; uniform says that it did not, nonuniform "
-        "that it did.",
+        "middle and the corners; uniform says that it did not, nonuniform that it did.",
         **own,
     )
     flags.DEFINE_string(

@@ -41,8 +41,7 @@ def make_options(values: flags.FlagValues) -> Options:
         kernels = given_kernels.read(given["init_kernels"])
         kernel_size = kernel_size or max(3, kernels.shape[-1])
     if blur == sizes.AUTO:
-        looks = config.warm_start and given["effort"] != "quick"
-        blur = _blur_before_a_look(patch_grid, kernels, looks=looks)
+        blur = _blur_before_a_look(patch_grid, kernels, looks=config.warm_start)
     return Options(
         output_dir=_path(given["output_dir"]),
         config=config,
@@ -65,7 +64,7 @@ def make_options(values: flags.FlagValues) -> Options:
 def _blur_before_a_look(
     patch_grid: tuple[int, int] | None, kernels: Any | None, *, looks: bool
 ) -> str:
-    """What --blur=auto stands for where other flags say it; a quick run does not look for it."""
+    """What --blur=auto stands for where other flags say it, or nothing looks for the blur."""
     if patch_grid is not None:
         return sizes.UNIFORM if patch_grid == (1, 1) else sizes.NONUNIFORM
     if kernels is not None:

@@ -120,7 +120,7 @@ def expected_seconds(
     seconds = {}
     if looks:
         seconds = estimate.in_one_piece(shape, one, speed, looks=True)
-        searched = estimate.STAGES["overview"], estimate.STAGES["refine"]
+        searched = tuple(estimate.STAGES[name] for name in ("overview", "refine", "compare"))
         seconds = {name: value for name, value in seconds.items() if name.endswith(searched)}
     cut = tiles.cut(shape[0], shape[1], taken.tiling)
     tile = (*cut[0].window.shape, shape[2])

@@ -1,0 +1,53 @@
+"""Whether the camera turned, from photos whose blur is known."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from dem_jax.model import blur
+from dem_jax.start import turning
+from dem_jax.start.views import View
+
+SIZE, SHAPE, CROP = 9, (72, 150), 72  # crops smaller than the program's, for speed
+
+
+def line(axis):
+    return jnp.zeros((SIZE, SIZE)).at[SIZE // 2].set(1 / SIZE).swapaxes(0, axis)
+
+
+@pytest.fixture(scope="module")
+def sharp():
+    from skimage import data
+
+    rows, cols = (n + SIZE - 1 for n in SHAPE)
+    return jnp.asarray(data.camera()[60 : 60 + rows, 100 : 100 + cols] / 255, jnp.float32)
+
+
+@pytest.fixture(scope="module")
+def gain():
+    run = jax.jit(lambda g, k: turning.gain(View(g), k, kernel_size=SIZE))
+
+    def of(plane, light=1.0):
+        noise = 0.003 * jax.random.normal(jax.random.key(0), plane.shape)
+        return float(run(light * (plane + noise), line(0)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turning, "SMALL_CROP", CROP)
+        yield of
+
+
+def shaken(sharp, kernel):
+    return blur.uniform(kernel, sharp[..., None])[..., 0]
+
+
+def test_crops_of_one_blur_gain_little_by_kernels_of_their_own(sharp, gain):
+    found = gain(shaken(sharp, line(0)))
+    assert found >= 0
+    assert not turning.has_turned(found)
+
+
+@pytest.mark.parametrize("light", [1.0, 0.1])
+def test_crops_of_two_blurs_gain_whatever_the_light(sharp, gain, light):
+    left = jnp.arange(SHAPE[1]) < SHAPE[1] // 2
+    photo = jnp.where(left, shaken(sharp, line(0)), shaken(sharp, line(1)))
+    assert turning.has_turned(gain(photo, light))
