@@ -239,7 +239,7 @@ def sparse_cosines(
         explained = saturated & (free > canvas)
         w = jnp.where(explained, 0, counted * believed)
         blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
-        sparse = _shrink(cosines.responses(latent), weight / penalty)
+        sparse = _shrink_once(cosines.responses(latent), weight / penalty)
         light = jnp.maximum(latent + light_off, 0)
         return (sparse, blurred, free - blurred, light, latent + light_off - light, latent), None
 
@@ -283,7 +283,7 @@ def _general(
 
     def alternate(latent: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
         penalty = _penalty(weight, t)
-        sparse = _shrink(responses(latent), weight / penalty)
+        sparse = _shrink_once(responses(latent), weight / penalty)
         latent = least_squares.smooth(
             applied,
             mean_kernel,
@@ -305,12 +305,24 @@ def _penalty(weight: jax.Array | float, t: jax.Array) -> jax.Array:
 
 
 def _shrink(edges: jax.Array, threshold: jax.Array | float) -> jax.Array:
-    """Nearly argmin_u threshold |u|^0.8 + (u - edge)^2 / 2: one step of its fixed point.
+    """argmin_u threshold |u|^0.8 + (u - edge)^2 / 2, by a fixed point from |edge| down."""
+    size = jnp.abs(edges)
+    u = size
+    for _ in range(4):
+        u = _towards_zero(size, u, threshold)
+    cost = threshold * jnp.maximum(u, 1e-12) ** _EXPONENT + (u - size) ** 2 / 2
+    return jnp.where(cost < size**2 / 2, jnp.sign(edges) * u, 0)
 
-    The smallest differences to the minimum are where it jumps to zero.
+
+def _shrink_once(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
+    """One step of that fixed point: for many filters it is as good, in a quarter of the time.
 
     Source: Chartrand: Nonconvex splitting for regularized low-rank + sparse decomposition, 2012.
     """
-    size = jnp.maximum(jnp.abs(edges), 1e-6)
-    kept = jnp.maximum(size - threshold * _EXPONENT * size ** (_EXPONENT - 1), 0)
-    return jnp.sign(edges) * kept
+    size = jnp.abs(found)
+    return jnp.sign(found) * _towards_zero(size, size, threshold)
+
+
+def _towards_zero(size: jax.Array, u: jax.Array, threshold: jax.Array | float) -> jax.Array:
+    slope = threshold * _EXPONENT * jnp.maximum(u, 1e-4) ** (_EXPONENT - 1)
+    return jnp.maximum(size - slope, 0)

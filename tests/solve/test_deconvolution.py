@@ -90,15 +90,16 @@ def test_the_prior_weight_is_near_the_best(case, noise):
     assert quality(weight) > best - 0.6
 
 
-def test_shrinking_nearly_minimises_the_scalar_energy():
+def test_shrinking_minimises_the_scalar_energy():
     """Against a search over all u for many edges and thresholds."""
     edges = np.linspace(-1.5, 1.5, 61)
     candidates = np.linspace(-1.6, 1.6, 32_001)
     for threshold in (0.01, 0.1, 0.5):
         energy = threshold * abs(candidates) ** 0.8 + (candidates - edges[:, None]) ** 2 / 2
-        shrunk = np.asarray(deconvolution._shrink(jnp.asarray(edges, jnp.float32), threshold))
-        reached = threshold * abs(shrunk) ** 0.8 + (shrunk - edges) ** 2 / 2
-        np.testing.assert_array_less(reached, 1.2 * energy.min(1) + 1e-6)
+        for shrink, most in ((deconvolution._shrink, 1.0), (deconvolution._shrink_once, 1.2)):
+            shrunk = np.asarray(shrink(jnp.asarray(edges, jnp.float32), threshold))
+            reached = threshold * abs(shrunk) ** 0.8 + (shrunk - edges) ** 2 / 2
+            np.testing.assert_array_less(reached, most * energy.min(1) + 2e-3 * threshold)
 
 
 def test_works_under_vmap_grad_and_eval_shape(case):
