@@ -98,7 +98,8 @@ def make_page(worker: Worker) -> Any:
                         label="The blur that was found", type="filepath", buttons=["fullscreen"]
                     )
                     downloads = gradio.File(label="Downloads", file_count="multiple")
-        marked, own = gradio.State(), {"api_name": False}
+        marked = gradio.State()
+        own: dict[str, Any] = {"api_name": False}
         photo.change(_look_at, photo, [marked, picture, crop], **own)
         picture.select(mark, marked, [marked, picture, crop], show_progress="hidden", **own)
         shown = [status, slider, kernels, notes, downloads]
