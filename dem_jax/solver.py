@@ -4,6 +4,7 @@
 one photo. Only `begin` and `iterate` know which key a function gets.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,13 +22,14 @@ from dem_jax.start import find, turning
 from dem_jax.start.choice import Choice
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
-from dem_jax.types import EMInfo, Given, Model, Problem, Result
+from dem_jax.types import BlurOperator, EMInfo, Given, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
+_ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
@@ -406,17 +408,18 @@ def prepare(
         else:
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        weight_of_prior = prior_weight(noise_std, patches)
-        white = gain * likelihood.CLIPPED
-        trust = likelihood.without_saturation(photo, weight, white)
-        latent = deconvolve(
-            photo, kernels, weight_of_prior, blur=operator, trust=trust, white=white, size=size
+        known = weight
+        deconvolved = functools.partial(
+            _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=operator
         )
+        latent = deconvolved(known)
         if patches == 1:
             scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
             gap = jnp.max(jnp.abs(photo - operator(kernels, latent)), axis=-1)
             believed = likelihood.plausible(gap, scale)
             weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
+            odd = jnp.mean(weight < 0.5 * known) > _ODD_SHARE
+            latent = lax.cond(odd, deconvolved, lambda _: latent, weight)
             residual = photo - operator(kernels, latent)
             misfit = likelihood.root_mean_square(residual, weight) / noise_std
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
@@ -451,7 +454,16 @@ def finish(
     model = model or paper_model(config)
     mean = state.mean
     if config.refinement:
-        sharp = _deconvolved(state.kernels, state.noise_std, problem, model)
+        # What EM's images leave over is the photo's noise and all that the model does not know,
+        # such as JPEG: the deconvolution must not explain it either.
+        sharp = _deconvolved(
+            problem.photo,
+            state.kernels,
+            problem.weight,
+            noise_std=jnp.maximum(problem.noise_std, state.noise_std),
+            gain=problem.gain,
+            blur=model.blur,
+        )
         mean = mean + config.refinement * (sharp - mean)
     kernels, shift = blur.recentre(state.kernels)
 
@@ -479,21 +491,30 @@ def finish(
 
 
 def _deconvolved(
-    kernels: jax.Array, residual_std: jax.Array, problem: Problem, model: Model
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array,
+    *,
+    noise_std: jax.Array,
+    gain: jax.Array,
+    blur: BlurOperator,
 ) -> jax.Array:
-    """[H+k-1, W+k-1, C] by EM's kernels; padding, which weighs nothing, does not enter.
+    """[H+k-1, W+k-1, C] by known kernels, of a photo [H, W, C] multiplied by `gain` [].
 
-    What EM's images leave over, `residual_std` [], is the photo's noise and all that the model
-    does not know, such as JPEG: the deconvolution must not explain it either.
+    Padding, whose `weight` [H, W] is 0, does not enter; what is saturated bounds the light.
     """
-    known = problem.weight > 0
+    known = weight > 0
     size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
-    white = problem.gain * likelihood.CLIPPED
-    trust = likelihood.without_saturation(problem.photo, problem.weight, white)
-    noise_std = jnp.maximum(problem.noise_std, residual_std)
-    weight = prior_weight(noise_std, len(kernels))
+    white = gain * likelihood.CLIPPED
+    trust = likelihood.without_saturation(photo, weight, white)
     return deconvolve(
-        problem.photo, kernels, weight, blur=model.blur, trust=trust, white=white, size=size
+        photo,
+        kernels,
+        prior_weight(noise_std, len(kernels)),
+        blur=blur,
+        trust=trust,
+        white=white,
+        size=size,
     )
 
 
