@@ -156,7 +156,8 @@ class Desk:
             return config
         seen = first_look(self.call, self._in_bucket(photo), config, self.options.sizes)
         self.choice, self.turned, self.kernel = seen.choice, seen.turned, seen.given.kernel
-        if seen.config.patch_grid != (1, 1) and memory.em_is_slow(*photo.shape, seen.config):
+        has_turned = seen.config.patch_grid != (1, 1)
+        if config.em_iterations and has_turned and memory.em_is_slow(*photo.shape, seen.config):
             label = self.source.label
             self.progress.say(f"{label}: EM would take long for little here; the start is given.")
             return dataclasses.replace(seen.config, em_iterations=0)
