@@ -17,7 +17,7 @@ from dem_jax.em import langevin, mcem, uncertainty
 from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import deconvolve, prior_weight
+from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
 from dem_jax.start import find, turning
 from dem_jax.start.choice import Choice
 from dem_jax.start.views import View
@@ -488,6 +488,20 @@ def finish(
         std=jnp.sqrt(crop(variance)) / gain,
         info=info,
     )
+
+
+def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Image and deviation [H, W, C], kernels [P, k, k] as the start leaves them, without EM.
+
+    The kernels are recentred and the image moved with them, as `finish` does it; the deviation is
+    that of `uncertainty.gaussian_variance`.
+    """
+    kernels, shift = blur.recentre(problem.start_kernels)
+    half = kernels.shape[-1] // 2
+    image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
+    error = error_variance(problem.noise_std, len(kernels))
+    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
+    return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
 
 
 def _deconvolved(

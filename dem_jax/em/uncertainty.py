@@ -15,7 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dem_jax.model.blur import good_size
+from dem_jax.solve import fourier
+
 _WINDOW = 7  # pixels
+_MISSING = 2.0  # roughness of the truth over a deconvolution's; chosen on Levin's and Lai's photos
+_ROUGHNESS, _LEVELS = (1e-8, 1.0), 40  # squared image units per pixel, for which it is computed
+_LEAST_CANVAS = 64  # pixels
 _NOISE_GAIN = 1.25  # of the photo's noise to the image's; chosen on simulated photos of seed 1
 
 
@@ -28,6 +34,40 @@ def displacement_variance(image: jax.Array, std: jax.Array | float) -> jax.Array
 def noise_variance(noise_std: jax.Array) -> jax.Array:
     """Variance [] of every pixel of the image from the photo's noise, in squared image units."""
     return (_NOISE_GAIN * noise_std) ** 2
+
+
+def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
+    """Variance [H, W, C] of an image that a deconvolution has made, in squared image units.
+
+    Where the differences of the true image are Gaussian with mean square a, and what the photo has
+    beside the blurred image has the variance `error`,
+
+        var(a) = mean_w 1 / (|K(w)|^2 / error + |D(w)|^2 / a)
+
+    over the frequencies w: what the kernel has wiped out is as unsure as the prior leaves it. Here
+    a is twice the local mean of |grad f|^2, as a deconvolution shows about half of the roughness.
+
+    Args:
+      image: f, [H, W, C].
+      kernels: [P, k, k], each of sum one; the mean of their variances counts.
+      error: [] of the photo.
+    """
+    side = good_size(max(_LEAST_CANVAS, 2 * kernels.shape[-1]))
+    shape = side, side
+    power = jnp.abs(jax.vmap(lambda k: fourier.transfer_function(k, shape))(kernels)) ** 2
+    rough = jnp.sum(jnp.abs(fourier.difference_transfer(shape)) ** 2, 0, keepdims=True)
+    twice = jnp.full(rough.shape[-1], 2.0).at[0].set(1.0)  # of a real plane half is at hand
+    count = twice if side % 2 else twice.at[-1].set(1.0)
+    levels = jnp.geomspace(*_ROUGHNESS, _LEVELS)
+
+    def variance(level: jax.Array) -> jax.Array:
+        each = 1 / (power / error + rough / level + 1)  # no image has a variance above one
+        return jnp.sum(jnp.mean(each, (0, 1)) * count) / side
+
+    found = jnp.log(lax.map(variance, levels))
+    rows, cols = jnp.gradient(image, axis=(0, 1))
+    local = _MISSING * local_mean(rows**2 + cols**2)
+    return jnp.exp(jnp.interp(jnp.log(jnp.maximum(local, levels[0])), jnp.log(levels), found))
 
 
 def local_mean(variance: jax.Array) -> jax.Array:

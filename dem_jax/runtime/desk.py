@@ -21,7 +21,7 @@ from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.programs import Programs, in_thread
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import batches, buckets, devices, memory, plan
+from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
@@ -156,11 +156,6 @@ class Desk:
             return config
         seen = first_look(self.call, self._in_bucket(photo), config, self.options.sizes)
         self.choice, self.turned, self.kernel = seen.choice, seen.turned, seen.given.kernel
-        has_turned = seen.config.patch_grid != (1, 1)
-        if config.em_iterations and has_turned and memory.em_is_slow(*photo.shape, seen.config):
-            label = self.source.label
-            self.progress.say(f"{label}: EM would take long for little here; the start is given.")
-            return dataclasses.replace(seen.config, em_iterations=0)
         return seen.config
 
     def given(self, photo: images.Photo) -> Any:

@@ -30,7 +30,7 @@ class Found(NamedTuple):
 
     light: Any  # the latent image [H, W, C], in the light it was computed in
     kernels: Any  # [P, k, k]
-    std: np.ndarray | None  # [H, W, C], in the photo's own values; None where there is none
+    std: np.ndarray  # [H, W, C], in the photo's own values
     problem: Any  # that the kernels were found in
     how: str  # follows the size in the report's caption
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
-from dem_jax.model import blur
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
@@ -18,6 +17,7 @@ from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
 
+_started = jax.jit(solver.started)
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 
@@ -91,7 +91,7 @@ class InOnePiece:
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
             self._start(key, desk.given(photo), config)
-            start = desk.encoded(self._start_image(config))
+            start = desk.encoded(desk.cut(_started(self._problem)[0]))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")
         if not config.em_iterations:
@@ -108,14 +108,14 @@ class InOnePiece:
             + (f"{len(self._log)} of {total} EM iterations" if total else "no EM")
         )
         if self._state is None or not len(self._log):
-            kernels, shift = blur.recentre(self._problem.start_kernels)
-            light = self._start_image(config, shift=-shift)
-            return Found(light, kernels, None, self._problem, how)
-        result = desk.solver.finish(self._state, self._problem, config)
-        light, std = (np.asarray(desk.cut(x)) for x in (result.latent, result.std))
+            light, std, kernels = _started(self._problem)
+        else:
+            result = desk.solver.finish(self._state, self._problem, config)
+            light, std, kernels = result.latent, result.std, result.kernels
+        light, std = (np.asarray(desk.cut(x)) for x in (light, std))
         if desk.linear:
             std = colour.spread_from_light(std, light)
-        return Found(light, result.kernels, std, self._problem, how)
+        return Found(light, kernels, std, self._problem, how)
 
     def watched(self, latent: np.ndarray) -> None:
         self._watch.finish(latent)
@@ -197,10 +197,3 @@ class InOnePiece:
 
     def _tell(self, now: Iteration) -> None:
         self._desk.progress.iteration(now.number, now.entry["negative_log_likelihood"])
-
-    def _start_image(self, config: DeblurConfig, shift: Any = (0, 0)) -> Any:
-        """The start's deconvolved image [H, W, C], moved by `shift` and cropped to the photo."""
-        margin = config.kernel_size // 2
-        latent = blur.translate(self._problem.start_latent, shift)
-        inner = latent[margin:-margin, margin:-margin]
-        return self._desk.cut(inner / self._problem.gain)

@@ -119,13 +119,18 @@ def _in_windows(
 
 
 def prior_weight(noise_std: jax.Array | float, count: int) -> jax.Array | float:
-    """The weight of the prior for a photo of that noise and `count` kernels, image units squared.
+    """The prior's weight for a photo of that noise and `count` kernels, in squared image units."""
+    return _SMOOTHNESS * error_variance(noise_std, count)
+
+
+def error_variance(noise_std: jax.Array | float, count: int) -> jax.Array | float:
+    """What a photo of that noise and a blurred image may differ by, image units squared.
 
     The photo is to be explained up to its noise and to what the kernels are wrong by, which is more
     where there are many.
     """
     error = _GRID_ERROR if count > 1 else _KERNEL_ERROR
-    return _SMOOTHNESS * (noise_std**2 + error**2)
+    return noise_std**2 + error**2
 
 
 def hyper_laplacian(

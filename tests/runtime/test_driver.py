@@ -94,7 +94,7 @@ def test_divergence_is_recorded_and_the_warm_start_written(tmp_path):
     assert "iteration 1" in record(tmp_path, "a")["why"]
     written = cv2.imread(str(tmp_path / "out" / "a" / "deblurred.png"))
     np.testing.assert_array_equal(written, cv2.imread(str(tmp_path / "a.png")))
-    assert not (tmp_path / "out" / "a" / "uncertainty.npy").exists()
+    assert (tmp_path / "out" / "a" / "uncertainty.npy").exists()
     line = json.loads((tmp_path / "out" / "a" / "metrics.jsonl").read_text())
     assert line["negative_log_likelihood"] is None
 

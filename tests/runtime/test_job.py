@@ -30,7 +30,8 @@ def test_everything_is_left_behind(tmp_path):
     std = np.load(folder / "uncertainty.npy")
     written = cv2.imread(str(folder / "deblurred.png"), cv2.IMREAD_UNCHANGED)[..., ::-1]
     assert written.shape == (40, 48, 3)
-    np.testing.assert_allclose(written / 255, 10 * std, atol=0.5 / 255 + 1e-6)
+    half_precision = 2.0**-11
+    np.testing.assert_allclose(written / 255, 10 * std, atol=0.5 / 255 + half_precision)
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["iteration"] for line in lines] == [1, 2, 3]
     info = record(tmp_path, "a")
@@ -59,7 +60,7 @@ def test_without_em_the_start_is_the_result(tmp_path):
     written, photo = (cv2.imread(str(p)) for p in (folder / "deblurred.png", tmp_path / "a.png"))
     np.testing.assert_array_equal(written, photo)  # the stand-in's start
     assert (folder / "report.html").exists()
-    assert not (folder / "uncertainty.npy").exists()
+    assert np.load(folder / "uncertainty.npy").shape == photo.shape
     assert record(tmp_path, "a")["em_iterations_done"] == 0
     assert "EM" not in said
     assert 0 < record(tmp_path, "a")["estimated_seconds"]["writing"] < 10
@@ -72,7 +73,7 @@ def test_float_tiff_gives_a_float_tiff(tmp_path):
     run(tmp_path, ["a.tiff"])
     written = tifffile.imread(tmp_path / "out" / "a" / "deblurred.tiff")
     std = np.load(tmp_path / "out" / "a" / "uncertainty.npy")[..., 0]
-    np.testing.assert_allclose(written, 10 * std, rtol=1e-5)
+    np.testing.assert_allclose(written, 10 * std, rtol=2.0**-10)
 
 
 def test_psnr_is_logged_where_the_truth_is_given(tmp_path):

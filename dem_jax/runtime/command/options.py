@@ -45,7 +45,7 @@ def make_options(values: flags.FlagValues) -> Options:
     return Options(
         output_dir=_path(given["output_dir"]),
         config=config,
-        sizes=sizes.Sizes(blur, kernel_size, patch_grid),
+        sizes=sizes.Sizes(blur, kernel_size, patch_grid, _em_pixels(given)),
         seed=given["seed"],
         overwrite=given["overwrite"],
         resume=given["resume"],
@@ -59,6 +59,12 @@ def make_options(values: flags.FlagValues) -> Options:
         batching=plan.parse_batching(given["batch_size"], given["buckets"]),
         tile_size=tiles.parse_size(given["tile_size"]),
     )
+
+
+def _em_pixels(given: Mapping[str, Any]) -> int | None:
+    """EM is for every photo where it is asked for."""
+    asked = given["em_iterations"] is not None or given["effort"] != "normal"
+    return None if asked else sizes.EM_PIXELS
 
 
 def _blur_before_a_look(

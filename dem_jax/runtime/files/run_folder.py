@@ -94,7 +94,7 @@ class RunFolder:
         photo: images.Photo,
         latent: np.ndarray,
         kernels: np.ndarray,
-        std: np.ndarray | None,
+        std: np.ndarray,
         *,
         grid: tuple[int, int],
         history: Sequence[Mapping[str, float]],
@@ -106,7 +106,7 @@ class RunFolder:
           photo: the blurred photo.
           latent: [H, W, C] the sharp one.
           kernels: [P, k, k].
-          std: [H, W, C] posterior standard deviation, or None where there is none yet.
+          std: [H, W, C] posterior standard deviation.
           grid: rows and columns of patches, rows x columns = P.
           history: one entry per EM iteration, for the plot of convergence.
           caption: one line under the report's title.
@@ -116,10 +116,9 @@ class RunFolder:
             images.write_photo(self.path / "deblurred.tiff", latent, photo)
         self._write_array("kernels.npy", kernels)
         self._write_picture("kernels.png", pictures.kernels_picture(kernels, grid))
-        if std is not None:
-            std = framing.complete_spread(std, photo)
-            self._write_array("uncertainty.npy", std)
-            self._write_picture("uncertainty.png", pictures.uncertainty_picture(std))
+        std = framing.complete_spread(std, photo)
+        self._write_array("uncertainty.npy", std, np.float16)
+        self._write_picture("uncertainty.png", pictures.uncertainty_picture(std))
         picture = pictures.report_page(
             photo.pixels,
             latent,
@@ -150,8 +149,8 @@ class RunFolder:
     def _write_picture(self, name: str, picture: np.ndarray) -> None:
         atomic.write_bytes(self.path / name, images.encode_png(picture))
 
-    def _write_array(self, name: str, array: np.ndarray) -> None:
-        atomic.write_array(self.path / name, array.astype(np.float32))
+    def _write_array(self, name: str, array: np.ndarray, dtype: type = np.float32) -> None:
+        atomic.write_array(self.path / name, array.astype(dtype))
 
 
 def write_summary(output_dir: pathlib.Path, *, skipped: Mapping[str, str] | None = None) -> None:

@@ -35,7 +35,7 @@ class Content(NamedTuple):
     before: np.ndarray  # [H, W, C] the blurred photo, in [0, 1]
     after: np.ndarray  # [H, W, C] the sharp one
     kernels: np.ndarray  # [P, k, k]
-    std: np.ndarray | None  # [H, W, C], None where there is none
+    std: np.ndarray  # [H, W, C]
     grid: tuple[int, int]
     history: Sequence[Mapping[str, Any]]  # one entry per EM iteration
     record: Mapping[str, Any]  # run.json
@@ -108,9 +108,7 @@ def _crops(content: Content, photo: np.ndarray, sharp: np.ndarray) -> str:
     )
 
 
-def _uncertainty(std: np.ndarray | None) -> str:
-    if std is None:
-        return "<p>There is no uncertainty: no EM iteration was finished.</p>"
+def _uncertainty(std: np.ndarray) -> str:
     mean = std.mean(axis=-1)
     step = -(-max(mean.shape) // 1000)
     picture, _ = figures.data_uri(pictures.uncertainty_picture(std[::step, ::step]))

@@ -65,7 +65,7 @@ def report_page(
     before: np.ndarray,
     after: np.ndarray,
     kernels: np.ndarray,
-    std: np.ndarray | None,
+    std: np.ndarray,
     *,
     grid: tuple[int, int],
     history: Sequence[Mapping[str, float]],
@@ -78,7 +78,7 @@ def report_page(
       before: [H, W, C] the blurred photo, in [0, 1].
       after: [H, W, C] the sharp one.
       kernels: [P, k, k].
-      std: [H, W, C], or None: then its place says that there is none.
+      std: [H, W, C].
       grid: rows and columns of patches.
       history: one entry per EM iteration with "iteration" and "negative_log_likelihood".
       caption: one line under the title.
@@ -88,12 +88,11 @@ def report_page(
         [entry["iteration"] for entry in history],
         [entry["negative_log_likelihood"] for entry in history],
     )
-    spread = None if std is None else uncertainty_picture(std)
     panels = [
         ("Before", grey_or_rgb(before)),
         ("After", grey_or_rgb(after)),
         (f"Blur kernels ({grid[0]} x {grid[1]} patches)", kernels_picture(kernels, grid)),
-        ("Uncertainty: standard deviation per pixel, white = 1", spread),
+        ("Uncertainty: standard deviation per pixel, white = 1", uncertainty_picture(std)),
         ("Convergence: negative log-likelihood per value (nats)", convergence),
     ]
     drawn = [_panel(title, picture) for title, picture in panels]
@@ -114,16 +113,12 @@ def report_page(
     return np.asarray(page)
 
 
-def _panel(title: str, picture: np.ndarray | None) -> Image.Image:
+def _panel(title: str, picture: np.ndarray) -> Image.Image:
     """`picture` fitted to a column's width under its title."""
-    if picture is None:
-        body = Image.new("RGB", (_COLUMN, 60), _PAPER)
-        ImageDraw.Draw(body).text((0, 20), "none yet", fill=_PALE, font=_font(14))
-    else:
-        image = Image.fromarray(picture).convert("RGB")
-        scale = min(_COLUMN / image.width, 1.5 * _COLUMN / image.height)
-        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-        body = image.resize(size, Image.Resampling.LANCZOS)
+    image = Image.fromarray(picture).convert("RGB")
+    scale = min(_COLUMN / image.width, 1.5 * _COLUMN / image.height)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    body = image.resize(size, Image.Resampling.LANCZOS)
     panel = Image.new("RGB", (_COLUMN, body.height + 24), _PAPER)
     ImageDraw.Draw(panel).text((0, 2), title, fill=_INK, font=_font(14))
     panel.paste(body, (0, 24))

@@ -6,7 +6,8 @@
    deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
 
-There is no posterior of the whole photo, hence no uncertainty map.
+There are no samples of the whole photo; its deviation is that of a Gaussian model, see
+`em.uncertainty`.
 """
 
 import dataclasses
@@ -18,23 +19,25 @@ import numpy as np
 
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.em import uncertainty
 from dem_jax.model import blur
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk, Options, Session
-from dem_jax.runtime.files import images, run_folder
+from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.files.run_folder import RunFolder
 from dem_jax.runtime.job import Expected, Found, Job, Outcome
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.scale import buckets, crops, memory, plan, tiles
 from dem_jax.runtime.whole import InOnePiece
-from dem_jax.solve.deconvolution import prior_weight
+from dem_jax.solve.deconvolution import error_variance, prior_weight
 from dem_jax.types import Given
 
 _MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour on two cores
 TILE = 1024  # pixels along each side, where nothing else is asked for
 _MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
+_variance = jax.jit(uncertainty.gaussian_variance)
 
 
 class LargePlan(NamedTuple):
@@ -139,6 +142,7 @@ class InTiles:
         self._light: np.ndarray
         self._kernels: np.ndarray
         self._picture: np.ndarray
+        self._std: np.ndarray
         self._problem: Any = None
         self.history: list[dict[str, Any]] = []
 
@@ -169,13 +173,16 @@ class InTiles:
         with self._desk.timed("em"):
             outcome = self._find_kernels(config)
         with self._desk.timed("restoration"):
-            self._picture = self._restore(config)
+            self._picture, self._std = self._restore(config)
         return outcome
 
     def found(self, config: DeblurConfig) -> Found:
         how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
         how += f"{len(_grid_cells(config))} crops"
-        return Found(self._picture, self._kernels, None, self._problem, how)
+        std = self._std
+        if self._desk.linear:
+            std = colour.spread_from_light(std, self._picture)
+        return Found(self._picture, self._kernels, std, self._problem, how)
 
     def watched(self, latent: np.ndarray) -> None:
         """Nobody watches."""
@@ -250,11 +257,12 @@ class InTiles:
             desk.progress.iteration(len(self.history), numbers["negative_log_likelihood"])
         return np.asarray(desk.solver.finish(state, problem, config).kernels), problem
 
-    def _restore(self, config: DeblurConfig) -> np.ndarray:
-        """The whole photo [H, W, C], tile by tile."""
+    def _restore(self, config: DeblurConfig) -> tuple[np.ndarray, np.ndarray]:
+        """The whole photo and its deviation, both [H, W, C], tile by tile."""
         desk, light, kernels = self._desk, self._light, self._kernels
         noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
         weight = np.float32(prior_weight(noise_std, len(kernels)))
+        error = np.float32(error_variance(noise_std, len(kernels)))
         of_tile = _for_crop(config)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
@@ -263,10 +271,12 @@ class InTiles:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
             found = desk.call("restore", *given)
+            std = np.sqrt(_variance(found, kernel[None], error))
             desk.progress.part(next(done), len(cut))
-            return np.asarray(found) / np.float32(gain)
+            return np.concatenate([found, std], -1) / np.float32(gain)
 
-        return np.clip(tiles.blend(light, cut, restore), 0, 1)
+        picture, std = np.split(tiles.blend(light, cut, restore), 2, axis=-1)
+        return np.clip(picture, 0, 1), std
 
 
 def _for_crop(config: DeblurConfig) -> DeblurConfig:

@@ -16,7 +16,6 @@ USABLE = 0.85  # of the memory there is: the rest is the program's, and the esti
 _FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
-_MOST_FOR_GRIDS = 2**28  # bytes: EM for a grid of kernels, on CPU; 330 x 330 grey pixels
 _HOST_COPIES = 22  # of the photo, in float32, while a result is put together and written
 _MAX_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
 
@@ -35,15 +34,6 @@ def em_bytes(height: int, width: int, channels: int, config: DeblurConfig) -> in
     network = at_once * (_FLOATS_PER_CHANNEL * config.image_network.channels + _FLOATS)
     samples = config.num_chains * config.samples_per_chain * channels * _FLOATS_PER_SAMPLE
     return 4 * pixels * (network + samples)
-
-
-def em_is_slow(height: int, width: int, channels: int, config: DeblurConfig) -> bool:
-    """Whether EM for a grid of kernels is left out: large photos on CPUs.
-
-    There it takes four fifths of the time and most of the memory, and adds 0.04 to 0.12 dB.
-    """
-    need = em_bytes(height, width, channels, config)
-    return jax.local_devices()[0].platform == "cpu" and need > _MOST_FOR_GRIDS
 
 
 def host_bytes(height: int, width: int, channels: int) -> int:

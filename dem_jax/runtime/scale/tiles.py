@@ -70,21 +70,24 @@ def blend(
     tiles: list[Tile],
     restore: Callable[[np.ndarray, Tile], np.ndarray],
 ) -> np.ndarray:
-    """The whole picture [H, W, C] float32, restored tile after tile.
+    """The whole picture [H, W, D] float32, restored tile after tile.
 
     Args:
       photo: [H, W, C].
       tiles: from `cut`.
-      restore: (a tile of the photo [h, w, C], where it is) -> its restored picture [h, w, C].
+      restore: (a tile of the photo [h, w, C], where it is) -> what is made of it, [h, w, D].
     """
+    picture = None
     total = np.zeros(photo.shape[:2], np.float32)
     for tile in tiles:
         total[tile.rows, tile.cols] += tile.window
-    picture = np.zeros(photo.shape, np.float32)
     for tile in tiles:
         share = tile.window / total[tile.rows, tile.cols]
         restored = restore(photo[tile.rows, tile.cols], tile)
+        if picture is None:
+            picture = np.zeros((*photo.shape[:2], restored.shape[-1]), np.float32)
         picture[tile.rows, tile.cols] += share[..., None] * restored
+    assert picture is not None  # `cut` gives one tile at least
     return picture
 
 

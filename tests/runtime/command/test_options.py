@@ -3,8 +3,10 @@
 import dataclasses
 
 import numpy as np
+import pytest
 
 from dem_jax.config import EFFORTS, DeblurConfig
+from dem_jax.runtime import sizes
 from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.options import make_options
 
@@ -39,7 +41,7 @@ def test_flags_reach_the_configuration():
     )
     assert options.config.em_iterations == 7
     assert options.config.image_network.channels == 12
-    assert options.sizes == ("nonuniform", 21, (3, 4))
+    assert options.sizes == ("nonuniform", 21, (3, 4), None)
     assert options.seed == 5
     untouched = dataclasses.replace(
         options.config,
@@ -66,3 +68,23 @@ def test_flags_beside_the_configuration(tmp_path):
     assert (options.config.kernels, options.config.grain) == ("fixed", 0.25)
     assert options.sizes.kernel_size == 9
     np.testing.assert_allclose(options.kernels, kernels, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "pixels"),
+    [
+        ((), sizes.EM_PIXELS),
+        (("--effort=best",), None),
+        (("--em_iterations=2",), None),
+        (("--effort=normal", "--kernel_size=21"), sizes.EM_PIXELS),
+    ],
+)
+def test_normal_effort_runs_em_on_small_photos_unless_it_is_asked_for(flags, pixels):
+    options = options_of(*flags)
+    assert options.sizes.em_pixels == pixels
+    small, large = (
+        sizes.resolve(options.config, options.sizes, side, side, "photo").em_iterations
+        for side in (256, 512)
+    )
+    assert small > 0
+    assert (large == 0) == (pixels is not None)

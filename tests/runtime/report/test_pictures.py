@@ -47,7 +47,7 @@ def test_page_holds_everything(channels, length):
     assert page.dtype == np.uint8
     assert page.shape[1] == 1180
     bare = pictures.report_page(
-        before, before, kernels, None, grid=(1, 1), history=history, caption="a caption"
+        before, before, kernels, 0.1 * after, grid=(1, 1), history=history, caption="a caption"
     )
     column = slice(600, 1160)
     assert (page[110:300, column] != bare[110:300, column]).mean() > 0.5

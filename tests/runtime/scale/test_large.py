@@ -197,13 +197,15 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     assert len(record["crops"]) == (2 if grid else 1)
     assert {"start", "em", "restoration", "write"} <= set(record["timings_seconds"])
     folder = tmp_path / "out" / "a"
-    assert not (folder / "uncertainty.npy").exists()
     assert np.load(folder / "kernels.npy").shape == (2 if grid else 1, 9, 9)
     result = cv2.imread(str(folder / "deblurred.png"), cv2.IMREAD_UNCHANGED) / 255
     assert result.shape == (400, 460)
     inner = np.s_[20:-20, 20:-20]
     before, after = (np.sqrt(np.mean((x - sharp)[inner] ** 2)) for x in (photo, result))
     assert after < 0.5 * before
+    error = np.abs(result - sharp)[inner] / np.load(folder / "uncertainty.npy")[..., 0][inner]
+    assert 0.5 < np.mean(error < 1) < 0.95
+    assert np.mean(error < 2) > 0.8
     assert record["psnr"]["result"] > record["psnr"]["blurred"] + 5
 
 
