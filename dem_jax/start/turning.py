@@ -25,9 +25,10 @@ SMALL_CROP = 144  # pixels of the view, along each side
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
+_TELLING = 7.5  # mean |grad g|^2 of a crop, in `judging_weight`s: below, noise is much of it
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_GAIN = 0.005
+_LEAST_GAIN = 0.0065
 _CROP = 0.5  # of the photo's sides, but at least
 _CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
 _LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
@@ -74,7 +75,7 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
                                                              kernel j
 
     over the kernels found in the crops and the photo's. It is exactly zero where all crops prefer
-    the same kernel.
+    the same kernel. A crop with few edges would prefer any kernel to any other, and does not count.
 
     Args:
       photo: [H, W] in any units.
@@ -90,7 +91,9 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
         return coarse_to_fine(view, _ALONE, window=window)
 
     scores, _ = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
-    return jnp.min(jnp.mean(scores, axis=0)) - jnp.mean(jnp.min(scores, axis=1))
+    counts = _tell(crops)[:, None] / jnp.maximum(jnp.sum(_tell(crops)), 1)
+    one = jnp.min(jnp.sum(counts * scores, axis=0))
+    return one - jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
 
 
 def has_turned(gain: float) -> bool:
@@ -187,6 +190,18 @@ def _tried(
         )
 
     return lax.map(scores, corners), kernels
+
+
+def _tell(crops: _Crops) -> jax.Array:
+    """[C] 1 where a crop's edges stand out from its noise, 0 elsewhere."""
+    corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
+
+    def power(corner: jax.Array) -> jax.Array:
+        plane = crops.crop(corner).plane
+        rows, cols = plane[1:, 1:] - plane[:-1, 1:], plane[1:, 1:] - plane[1:, :-1]
+        return jnp.mean(rows**2 + cols**2)
+
+    return 1.0 * (lax.map(power, corners) > _TELLING * judging_weight(crops.whole))
 
 
 def _whole(photo: View, scale: float) -> View:
