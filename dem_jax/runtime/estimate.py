@@ -126,12 +126,18 @@ def writing(shape: tuple[int, ...]) -> float:
     return fixed + each * shape[0] * shape[1]
 
 
-def said(seconds: dict[str, float]) -> str:
-    """An estimate in words."""
-    compiling = sum(value for name, value in seconds.items() if name.startswith(COMPILING))
+def said(seconds: dict[str, float], turned: dict[str, float] | None = None) -> str:
+    """An estimate in words, and what it would be had the camera `turned`, where that is unknown."""
+
+    def compiling(stages: dict[str, float]) -> float:
+        return sum(value for name, value in stages.items() if name.startswith(COMPILING))
+
+    text = f"about {in_words(sum(seconds.values()) - compiling(seconds))}"
+    if turned:
+        text += f", {in_words(sum(turned.values()) - compiling(turned))} if the camera turned"
     return (
-        f"about {in_words(sum(seconds.values()) - compiling)}, and about {in_words(compiling)} "
-        "more when programs for this size are compiled for the first time"
+        f"{text}, and about {in_words(compiling(seconds))} more when programs for this size are "
+        "compiled for the first time"
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime import estimate
+from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import framing, images
 from dem_jax.runtime.report import verdict
@@ -132,12 +132,16 @@ class Job:
 
     def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
         """Says how long it will take; the kernel, which is to be found, is assumed to be usual."""
+        desk, (height, width, _) = self._desk, photo.pixels.shape
         size = min(config.kernel_size, estimate.USUAL_KERNEL)
-        seconds = self._expect(photo, dataclasses.replace(config, kernel_size=size))
-        height, width, _ = photo.pixels.shape
-        self._desk.progress.say(
-            f"{self._desk.source.label}: {width} x {height} pixels, {estimate.said(seconds)}"
-        )
+        usual, turned = dataclasses.replace(config, kernel_size=size), None
+        if desk.options.sizes.blur == sizes.AUTO:
+            grid = sizes.auto_patch_grid(height, width, size)
+            turned, _ = self._way.expected(
+                photo.pixels.shape, dataclasses.replace(usual, patch_grid=grid)
+            )
+        said = estimate.said(self._expect(photo, usual), turned)
+        desk.progress.say(f"{desk.source.label}: {width} x {height} pixels, {said}")
 
     def _expect(self, photo: images.Photo, config: DeblurConfig) -> dict[str, float]:
         """Tells who watches how long it will take, and returns that."""

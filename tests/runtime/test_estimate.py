@@ -41,6 +41,8 @@ def test_efforts_grow():
 
 def test_words():
     assert estimate.said({"compiling a": 12.0, "a": 88.0, "b": 40.0}).startswith("about 2 min, and")
+    turned = estimate.said({"a": 40.0}, {"compiling a": 12.0, "a": 100.0, "b": 80.0})
+    assert turned.startswith("about 40 s, 3 min if the camera turned, and about")
     assert [estimate.in_words(s) for s in (0.1, 12, 89, 91)] == ["5 s", "10 s", "90 s", "2 min"]
 
 

@@ -46,9 +46,9 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         "effort",
         "normal",
         list(EFFORTS),
-        "How long it may take: quick removes the blur that it finds, normal improves on that by "
-        "small neural networks, best by large ones, for ten times as long. The time that a photo "
-        "will take is said before it begins.",
+        "How long it may take: quick removes the blur that it finds, normal improves small photos "
+        "by small neural networks, best every photo by large ones, for ten times as long or more. "
+        "The time that a photo will take is said before it begins.",
         **own,
     )
     flags.DEFINE_string(
