@@ -1,7 +1,8 @@
 """How good is the start's kernel alone, without EM, its size unknown?
 
     python -m benchmarks.quality.kernels --data=DIR --set=lai|levin|sharp --rows=FILE \\
-        [--processes=2] [--only='text*'] [--bound=75] [--cache=DIR] [--kernels=DIR]
+        [--processes=2] [--only='text*'] [--bound=75] [--cache=DIR] [--kernels=DIR] \\
+        [--without=closer_look]
 
 DIR holds the folders lai (uniform, sharp, kernels, peer_kernels) and levin (blurry, sharp,
 kernels). `lai` is the photos of lai/uniform at full size, `levin` those of levin/blurry, `sharp`
@@ -11,7 +12,8 @@ A row holds the kernel's correlation with the true one, and the PSNR in dB (luma
 shift) of the photo and of its deconvolutions with our kernel, the true one and each peer's that
 lai/peer_kernels/METHOD/PHOTO.png holds; seconds without compiling, and the peak of the process's
 memory in MB. A failure is a correlation below 0.7, or 6 dB less than the true kernel gives.
-Finished rows are kept in the file; --kernels keeps the kernels found.
+Finished rows are kept in the file; --kernels keeps the kernels found. --without leaves out one of
+the start's parts, see PARTS, to show what it is worth.
 """
 
 import argparse
@@ -40,12 +42,27 @@ from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
+from dem_jax.start import edges, find, one_kernel
+from dem_jax.start.choice import choose
 from dem_jax.start.warm_start import luma
 from dem_jax.types import Given
 
 NOISE = 0.003  # of the set `sharp`, image units
 MAX_SHIFT, CROP = 10, 15  # pixels, of the score
 FAILED_CORRELATION, FAILED_LOSS = 0.7, 6.0  # dB
+PARTS = {  # what to put in whose place to leave a part out
+    "choice": (
+        find,
+        "choose",
+        lambda view, kernels: choose(view, kernels)._replace(kernel=kernels[2]),
+    ),
+    "closer_look": (find, "is_doubtful", lambda choice, shape: False),
+    "useful_edges": (one_kernel, "most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
+    "strong_edges": (edges, "strongest", lambda found, where, fraction: found * where[None]),
+    "clipped_left_out": (one_kernel, "_FEW_CLIPPED", 0.0),
+    "polish": (find, "polish", lambda view, kernel: kernel),
+    "ridge": (one_kernel, "_LAST_SMOOTHNESS", 0.0),
+}
 COLUMNS = ("correlation", "blurred", "ours", "true", "seconds", "memory", "kernel_size")
 
 
@@ -203,7 +220,9 @@ def peak_memory():
     return float("nan")
 
 
-def set_up(cache):
+def set_up(cache, without):
+    if without:
+        setattr(*PARTS[without])
     jax.config.update("jax_compilation_cache_dir", cache or None)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
@@ -236,6 +255,7 @@ def main():
     parser.add_argument("--set", required=True, choices=SETS)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--bound", type=int, default=0)
+    parser.add_argument("--without", default="", choices=["", *PARTS])
     for name, default in (("only", "*"), ("cache", ""), ("kernels", "")):
         parser.add_argument(f"--{name}", default=default)
     given = parser.parse_args()
@@ -252,7 +272,7 @@ def main():
         given.processes,
         mp_context=multiprocessing.get_context("spawn"),
         initializer=set_up,
-        initargs=(given.cache,),
+        initargs=(given.cache, given.without),
     )
     with pool:
         tasks = {
