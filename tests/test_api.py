@@ -10,12 +10,11 @@ import jax.numpy as jnp
 import pytest
 
 import dem_jax
-from dem_jax import blur, langevin, mcem
-from dem_jax import solver as deblur_module
+from dem_jax import blur, langevin, mcem, solver, stages
 from dem_jax.em import m_step
 from dem_jax.model import paper_model
 
-MODULES = [blur, langevin, mcem, m_step, paper_model, deblur_module]
+MODULES = [blur, langevin, mcem, m_step, paper_model, solver, stages]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES
@@ -64,7 +63,7 @@ def shapes_of_a_run():
     """What the docstring of mcem says its examples have; computing it would take too long."""
     config = dem_jax.DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
     key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    problem = jax.eval_shape(lambda g: deblur_module.prepare(key, g, config), photo)
+    problem = jax.eval_shape(lambda g: stages.prepare(key, g, config), photo)
     state = jax.eval_shape(lambda p: mcem.init(key, p, config), problem)
     return {"config": config, "key": key, "problem": problem, "state": state}
 

@@ -11,7 +11,7 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import solver, stages
 from dem_jax.em import langevin, mcem
 from dem_jax.start.warm_start import Candidates
 from dem_jax.types import ImagePrior, KernelPrior
@@ -84,8 +84,8 @@ def test_a_general_blur_is_deconvolved_as_well_as_filter_flow(photo):
         return np.abs(inner(restored) - inner(photo)).mean()
 
     before = np.abs(inner(blurred) - inner(photo)).mean()
-    assert error(solver.restore) < 0.5 * before
-    assert error(functools.partial(solver.restore, model=own)) < 0.5 * before
+    assert error(stages.restore) < 0.5 * before
+    assert error(functools.partial(stages.restore, model=own)) < 0.5 * before
 
 
 def test_an_image_prior_is_the_e_steps_image(photo):
@@ -162,7 +162,7 @@ def test_a_start_is_chosen_from_and_then_everything_begins_there(photo):
 
 def test_the_noise_that_is_given_reaches_the_start(photo):
     """Much noise makes a smooth start; without a word of it, the photo's own is taken."""
-    prepare = jit(solver.prepare, static_argnums=2)
+    prepare = jit(stages.prepare, static_argnums=2)
 
     def contrast(noise_std):
         problem = prepare(KEY, photo, change(noise_std=noise_std), kernels=POINT)

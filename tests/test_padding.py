@@ -11,7 +11,7 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.em import mcem, sharded
 from dem_jax.model import likelihood
 from dem_jax.solve import fourier
@@ -44,7 +44,7 @@ PHOTOS = [make_photo(size, seed) for seed, size in enumerate(SIZES)]
 
 @jit
 def prepare(photo, size):
-    return solver.prepare(KEY, Given(photo, size), CONFIG)
+    return stages.prepare(KEY, Given(photo, size), CONFIG)
 
 
 def first_e_step(problem, key, config):
@@ -97,7 +97,7 @@ def test_refinement_does_not_see_the_padding(problems):
     problem, (rows, cols) = problems[0], SIZES[0]
     garbage = problem._replace(photo=jnp.where(problem.weight[..., None] > 0, problem.photo, 0.9))
     config = dataclasses.replace(CONFIG, refinement=1.0)
-    run = jit(lambda p: solver.finish(mcem.init(KEY, p, config), p, config).latent[:rows, :cols])
+    run = jit(lambda p: stages.finish(mcem.init(KEY, p, config), p, config).latent[:rows, :cols])
     np.testing.assert_array_equal(run(problem), run(garbage))
 
 

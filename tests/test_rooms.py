@@ -1,4 +1,4 @@
-"""Imports go one way: main -> runtime -> solver -> start, em -> solve -> model -> types, config."""
+"""Imports go one way: runtime -> solver -> stages -> start, em -> solve -> model -> types."""
 
 import ast
 import pathlib
@@ -15,9 +15,11 @@ ALLOWED = {
     "solve": GROUND | {"model"},
     "start": GROUND | {"model", "solve"},
     "em": GROUND | {"model", "solve"},
-    "solver": GROUND | {"model", "solve", "start", "em"},
+    "stages": GROUND | {"model", "solve", "start", "em"},
+    "solver": GROUND | {"model", "start", "em", "stages"},
     "evaluation": set(),
-    "runtime": GROUND | {"model", "solve", "start", "em", "solver", "evaluation", "__version__"},
+    "runtime": GROUND
+    | {"model", "solve", "start", "em", "stages", "solver", "evaluation", "__version__"},
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 import tiny
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import solver, stages
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
@@ -29,7 +29,7 @@ CONFIG = dataclasses.replace(
 )
 change = functools.partial(dataclasses.replace, CONFIG)
 run = jit(solver.deblur, static_argnums=2)
-finish = jit(solver.finish, static_argnums=2)
+finish = jit(stages.finish, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def finished():
     config = change(patch_grid=(1, 2), refinement=0.0)
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)
-    problem = solver.prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
+    problem = stages.prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
     rng = np.random.default_rng(0)
     kernels = np.zeros((2, SIZE, SIZE), np.float32)
     kernels[0, 3, 1], kernels[1, 3, 0:3] = 1, 1 / 3
@@ -176,14 +176,14 @@ def test_pixels_that_are_not_known_do_not_count():
     photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
     known = jnp.ones((24, 28)).at[3:6, 20:].set(0.0).at[10, 4].set(0.5)
     config = change(warm_start=False)
-    problem = solver.prepare(jax.random.key(0), Given(photo, weight=known), config)
+    problem = stages.prepare(jax.random.key(0), Given(photo, weight=known), config)
     np.testing.assert_array_equal(problem.weight, known)
 
 
 @pytest.mark.parametrize("divisor", [4, 16])
 def test_a_darker_photo_is_the_same_problem(divisor):
     photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
-    prepare = functools.partial(solver.prepare, config=change(warm_start=False))
+    prepare = functools.partial(stages.prepare, config=change(warm_start=False))
     one, other = (prepare(jax.random.key(0), g) for g in (photo, photo / divisor))
     np.testing.assert_allclose(other.photo, one.photo, rtol=1e-6)
     np.testing.assert_allclose(other.noise_std, one.noise_std, rtol=1e-5)
@@ -238,7 +238,7 @@ def test_prepare_hands_over_what_the_networks_need(channels):
     photo = jax.ShapeDtypeStruct((31, 40, channels), jnp.float32)
     for warm, inputs in ((True, 8 + 2 * channels), (False, 8)):
         config = change(warm_start=warm, patch_grid=(2, 3))
-        prepare = functools.partial(solver.prepare, config=config)
+        prepare = functools.partial(stages.prepare, config=config)
         problem = jax.eval_shape(prepare, jax.random.key(0), photo)
         assert problem.image_input.shape == (35, 44, inputs)
         assert problem.start_latent.shape == (35, 44, channels)
@@ -251,7 +251,7 @@ def test_given_kernels_are_started_from_and_kept(case):
     """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
     sharp, kernel, photo = case
     config = change(kernels="fixed")
-    prepare = jit(solver.prepare, static_argnums=2)
+    prepare = jit(stages.prepare, static_argnums=2)
     green = photo[..., 1:2]
     problem = prepare(jax.random.key(0), green, config, kernels=3 * kernel[None])
     np.testing.assert_allclose(problem.start_kernels[0], kernel, atol=1e-6)
@@ -268,7 +268,7 @@ def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
     # Nearly: a patch sees no more of the photo than a kernel around it.
     _, kernel, photo = case
     green = photo[..., 1:2]
-    restore = jit(solver.restore, static_argnums=3)
+    restore = jit(stages.restore, static_argnums=3)
     one = restore(green, kernel[None], 1e-3, CONFIG)
     many = restore(green, jnp.tile(kernel, (6, 1, 1)), 1e-3, change(patch_grid=(2, 3)))
     assert float(jnp.abs(many - one).mean()) < 0.2 * float(jnp.abs(one - green).mean())

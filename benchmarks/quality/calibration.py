@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common, simulated
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
@@ -54,7 +54,7 @@ def posterior(key, photo, config):
     The last M-step, which comes after them, is left out: the kernels are not asked for.
     """
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = solver.prepare(start_key, photo, config)
+    problem = stages.prepare(start_key, photo, config)
     state = mcem.init(init_key, problem, config)
 
     def iterate(state, t):
@@ -66,7 +66,7 @@ def posterior(key, photo, config):
 
     def finish(image, config):
         last = state._replace(mean=image, variance=drawn.variance)
-        return solver.finish(last, problem, config)
+        return stages.finish(last, problem, config)
 
     result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
     images = jnp.concatenate([drawn.mean[None], drawn.latents])

@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import common
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
@@ -147,7 +147,7 @@ def restored_psnr(case, kernel):
     kernel = given_kernels.fit(kernel[None], size, (1, 1))
     noise = likelihood.estimate_noise_std(plane)
     weight = deconvolution.prior_weight(noise, 1)
-    latent, _ = timed(solver.restore, (plane, jnp.asarray(kernel), weight), config)
+    latent, _ = timed(stages.restore, (plane, jnp.asarray(kernel), weight), config)
     return psnr(np.clip(latent, 0, 1), case)
 
 
@@ -172,7 +172,7 @@ def measure(data, set_name, name, bound, kept):
     seconds = []
 
     def call(name, *args):
-        result, each = timed(getattr(solver, name), args[:-1], args[-1])
+        result, each = timed(getattr(stages, name), args[:-1], args[-1])
         seconds.append(each)
         return result
 

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import common, simulated
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, protocols, tables
 from dem_jax.model import blur
@@ -114,7 +114,7 @@ def measure_known(data, folder, case, side):
     kernels = blur.unit_sums(camera_shake.local_kernels(path, centres, k))
     config = DeblurConfig(kernel_size=k, patch_grid=TRUE_GRID)
     weight = prior_weight(estimate_noise_std(photo), 1)
-    restore = jax.jit(lambda photo: solver.restore(photo, kernels, weight, config))
+    restore = jax.jit(lambda photo: stages.restore(photo, kernels, weight, config))
     latent = np.asarray(restore(jnp.asarray(photo)))
     found = {"photo": scores(photo, truth), "true": scores(np.clip(latent, 0, 1), truth)}
     return {f"{what}_{name}": x for what, row in found.items() for name, x in row.items()}

@@ -17,10 +17,10 @@ None are the paper's model and the sampler that the configuration names.
 
 The functions' examples tell shapes, of a `problem` and a `state` made like this:
 
-    from dem_jax import solver
+    from dem_jax import solver, stages
     config = DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
     key, photo = jax.random.key(0), jnp.zeros((32, 40, 3))
-    problem = solver.prepare(key, photo, config)
+    problem = stages.prepare(key, photo, config)
     state = init(key, problem, config)
 
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
@@ -73,7 +73,7 @@ def init(
 
     Args:
       key: random key, consumed.
-      problem: the photo [H, W, C] and what stays fixed, from `solver.prepare`.
+      problem: the photo [H, W, C] and what stays fixed, from `stages.prepare`.
       config: static under jit.
       model: priors on image and kernels, and the blur; None: the paper's.
       sampler: of the chains; None: the one that `config` names.

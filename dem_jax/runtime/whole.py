@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dem_jax import solver
+from dem_jax import solver, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
@@ -17,7 +17,7 @@ from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
 
-_started = jax.jit(solver.started)
+_started = jax.jit(stages.started)
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 

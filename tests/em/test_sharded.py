@@ -19,7 +19,7 @@ jax.config.update("jax_compilation_cache_dir", {cache!r})
 import jax.numpy as jnp
 import numpy as np
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
-from dem_jax import solver
+from dem_jax import solver, stages
 from dem_jax.em import mcem, sharded
 
 config = DeblurConfig(
@@ -35,7 +35,7 @@ key = jax.random.key(0)
 config_cold = dataclasses.replace(config, warm_start=False)
 
 def start(photo, config):
-    problem = solver.prepare(key, photo, config)
+    problem = stages.prepare(key, photo, config)
     return problem, mcem.init(key, problem, config)
 
 def compare(one, many):

@@ -9,14 +9,14 @@ from scipy import ndimage
 from small_runs import make_photo, run
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.solve import deconvolution
 from dem_jax.types import Given
 
 CONFIG = DeblurConfig(kernel_size=9, em_iterations=0)
-PREPARE = jit(solver.prepare, static_argnums=2)
+PREPARE = jit(stages.prepare, static_argnums=2)
 
 
 @pytest.fixture(scope="module")

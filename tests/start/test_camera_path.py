@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
@@ -109,7 +109,7 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
 
     def psnr(grid):
         config = DeblurConfig(kernel_size=21, patch_grid=grid)
-        prepare = jax.jit(lambda g: solver.prepare(jax.random.key(0), g, config))
+        prepare = jax.jit(lambda g: stages.prepare(jax.random.key(0), g, config))
         problem = prepare(photo)
         latent = problem.start_latent / problem.gain
         registered = metrics.register_shift(

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
@@ -23,10 +23,10 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     truth = images.read_photo(data_folder / "levin" / "sharp" / "im2.png").pixels
 
     programs = {
-        "overview": jax.jit(solver.overview, static_argnums=1),
-        "refine": jax.jit(solver.refine, static_argnums=2),
+        "overview": jax.jit(stages.overview, static_argnums=1),
+        "refine": jax.jit(stages.refine, static_argnums=2),
     }
-    prepare = jax.jit(solver.prepare, static_argnums=2)
+    prepare = jax.jit(stages.prepare, static_argnums=2)
 
     def psnr(bound):
         bounded = DeblurConfig(kernel_size=bound)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dem_jax import solver
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.runtime.report import verdict
@@ -160,7 +160,7 @@ def test_rings_of_a_wrong_grid_of_kernels_are_told():
     wrong = np.stack([np.rot90(line(25)[0], number % 2) for number in range(6)])
     photo = np.asarray(camera_shake.blur_uniform(sharp, kernels[0]))
     config = DeblurConfig(kernel_size=31, patch_grid=(2, 3))
-    prepare = jax.jit(lambda g, k: solver.prepare(jax.random.key(0), Given(g, kernel=k), config))
+    prepare = jax.jit(lambda g, k: stages.prepare(jax.random.key(0), Given(g, kernel=k), config))
 
     def said(kernels):
         evidence = verdict.weigh(photo, prepare(photo, kernels), kernels, [])

@@ -1,0 +1,407 @@
+"""What a solver does with a photo before, at the start of and after EM, as pure functions.
+
+First looks, where the kernels are unknown: `overview`, `closer_look` and `refine` for one kernel,
+`compare`, `survey` and `turn` where the camera turned. Then `prepare` makes the problem that EM
+begins with, `finish` the result of what EM has found, `started` that of a start without EM, and
+`restore` a tile of a photo too large for one piece.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dem_jax.config import DeblurConfig
+from dem_jax.em import mcem, uncertainty
+from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion
+from dem_jax.model.paper_model import paper_model
+from dem_jax.solve import fourier
+from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
+from dem_jax.start import find, turning
+from dem_jax.start.choice import Choice
+from dem_jax.start.views import View
+from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
+from dem_jax.types import BlurOperator, EMInfo, Given, Model, Problem, Result
+
+_NOISE_CHANNELS = 8  # of T_f's input
+_NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
+_KERNEL_CHANNELS = 8  # of T_K's input
+_LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
+_PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
+_ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
+_MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
+_MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
+
+
+@promotion.standard
+def overview(photo: Any, config: DeblurConfig) -> Choice:
+    """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
+
+    `config.kernel_size` is the largest kernel that is looked for.
+
+    >>> photo = jnp.full((384, 512, 3), 0.5)
+    >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
+    >>> first.kernel.shape, first.agreement.shape
+    ((17, 17), ())
+    """
+    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def closer_look(photo: Any, config: DeblurConfig) -> Choice:
+    """`overview` in four times the pixels, for photos whose candidates disagree there.
+
+    >>> photo = jnp.full((384, 512, 3), 0.5)
+    >>> jax.eval_shape(lambda g: closer_look(g, DeblurConfig(kernel_size=31)), photo).kernel.shape
+    (17, 17)
+    """
+    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size, closer=2)
+
+
+@promotion.standard
+def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+    """The kernel [k, k] of a photo [H, W, C] in its own pixels, from one in overview pixels.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((17, 17)) / 289
+    >>> config = DeblurConfig(kernel_size=31)
+    >>> jax.eval_shape(lambda g, k: refine(g, k, config), photo, kernel).shape
+    (31, 31)
+    """
+    return find.refined(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+    """[] how much crops of a photo [H, W, C] gain by kernels of their own, see `turning.gain`.
+
+    `kernel` [h, h] is one for the photo.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> jax.eval_shape(lambda g, k: compare(g, k, config), photo, kernel).shape
+    ()
+    """
+    return turning.gain(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
+    """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
+
+    `kernel` [h, h] is one for the photo.
+
+    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
+    >>> seen.density.shape, seen.tilt.shape
+    ((13, 13, 13), ())
+    """
+    return turning.survey(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
+
+
+@promotion.standard
+def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
+    """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
+
+    >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
+    >>> one = jnp.ones((7, 7)) / 49
+    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
+    (6, 7, 7)
+    """
+    return turning.refined(
+        _view(as_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
+    )
+
+
+@promotion.standard
+def prepare(
+    key: jax.Array,
+    photo: Any,
+    config: DeblurConfig,
+    *,
+    kernels: jax.Array | None = None,
+    model: Model | None = None,
+    starts: Sequence[Start] | None = None,
+) -> Problem:
+    """The start, from `kernels` if they are given, and the inputs of both networks.
+
+    Photos of near sizes can share one compiled program: padded to one shape [H, W], with
+    `Given.size` telling how much of it is photo. What the padding holds does not matter: the
+    photo's edge is continued into it, and its weight is zero.
+
+    Args:
+      key: random key, consumed.
+      photo: g, [H, W, C] as of `deblur`, or what is given with it.
+      config: kernel size, patch grid (over all of [H, W]) and everything else.
+      kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      model: its blur is the one that the start's image is deconvolved by; None: the paper's.
+      starts: ways to first kernels; None: those of `start.warm_start`.
+
+    Raises:
+      ValueError: as `deblur`.
+    """
+    given = as_given(photo)
+    photo, size = given.pixels, given.size
+    kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
+    require_room(photo, config, kernels)
+    operator = (model or paper_model(config)).blur
+    seen, weight = _view(given), likelihood.trusted(photo)
+    gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
+    photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
+    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
+    image_key, kernel_key = jax.random.split(key)
+    padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
+    shape = (*padded.shape[:2], _NOISE_CHANNELS)
+    image_input = _NOISE_AMPLITUDE * jax.random.uniform(image_key, shape, photo.dtype)
+    m = kernel_priors.input_size(k)
+    if given.weight is not None:
+        weight = weight * given.weight
+    if size is not None:
+        weight = weight * fourier.inside(size, weight.shape)
+    noise_std = _noise_std(photo, gain * config.noise_std, size)
+    misfit = jnp.zeros((), photo.dtype)
+    latent = padded
+    if config.warm_start:
+        if kernels is None and given.kernel is not None:
+            kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
+        if kernels is None:
+            plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
+            if config.noise_std and photo.shape[-1] > 1:
+                plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
+            kernels = warm_start(
+                seen,
+                plain,
+                config,
+                blur=operator,
+                starts=starts or named_starts(config),
+            )
+        else:
+            kernels = blur.unit_sums(kernels)
+        kernels = jnp.broadcast_to(kernels, (patches, k, k))
+        known = weight
+        deconvolved = functools.partial(
+            _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=operator
+        )
+        latent = deconvolved(known)
+        if patches == 1:
+            scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
+            gap = jnp.max(jnp.abs(photo - operator(kernels, latent)), axis=-1)
+            believed = likelihood.plausible(gap, scale)
+            weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
+            odd = jnp.mean(weight < 0.5 * known) > _ODD_SHARE
+            latent = lax.cond(odd, deconvolved, lambda _: latent, weight)
+            residual = photo - operator(kernels, latent)
+            misfit = likelihood.root_mean_square(residual, weight) / noise_std
+        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+    else:
+        kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
+    return Problem(
+        photo=photo,
+        weight=weight,
+        image_input=image_input,
+        kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
+        start_latent=latent,
+        start_kernels=kernels,
+        noise_std=noise_std,
+        start_misfit=misfit,
+        detail=detail_prior.choose(config.detail, misfit),
+        gain=gain,
+    )
+
+
+def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Image and deviation [H, W, C], kernels [P, k, k] as the start leaves them, without EM.
+
+    The kernels are recentred and the image moved with them, as `finish` does it; the deviation is
+    that of `uncertainty.gaussian_variance`.
+
+    >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
+    >>> def start(key, photo):
+    ...     return started(prepare(key, photo, config))
+    >>> image, std, kernels = jax.eval_shape(start, jax.random.key(0), photo)
+    >>> image.shape, std.shape, kernels.shape
+    ((32, 40, 3), (32, 40, 3), (1, 5, 5))
+    """
+    kernels, shift = blur.recentre(problem.start_kernels)
+    half = kernels.shape[-1] // 2
+    image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
+    error = error_variance(problem.noise_std, len(kernels))
+    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
+    return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
+
+
+@promotion.standard
+def finish(
+    state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, model: Model | None = None
+) -> Result:
+    """What EM has found: kernels recentred jointly, the image moved with them and cropped.
+
+    `config.refinement` is the part of the image that is a deconvolution with EM's kernels: T_f is
+    smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
+    either (benchmarks/NOTEBOOK.md). With `config.grain` the image gets that part of the residual
+    g - A(K) f back, which is the photo's own noise, unsharpened. The standard deviation is that of
+    `uncertainty`.
+    """
+    model = model or paper_model(config)
+    mean = state.mean
+    if config.refinement:
+        # What EM's images leave over is the photo's noise and all that the model does not know,
+        # such as JPEG: the deconvolution must not explain it either.
+        sharp = _deconvolved(
+            problem.photo,
+            state.kernels,
+            problem.weight,
+            noise_std=jnp.maximum(problem.noise_std, state.noise_std),
+            gain=problem.gain,
+            blur=model.blur,
+        )
+        mean = mean + config.refinement * (sharp - mean)
+    kernels, shift = blur.recentre(state.kernels)
+
+    def crop(image: jax.Array) -> jax.Array:
+        half = config.kernel_size // 2
+        return blur.translate(image, -shift)[half:-half, half:-half]
+
+    latent = crop(mean)
+    if config.grain:
+        residual = problem.photo - model.blur(state.kernels, mean)
+        most = _MAX_GRAIN * state.noise_std
+        latent = latent + config.grain * jnp.clip(residual, -most, most)
+    expected = problem.detail
+    variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
+    if model.kernels.update is not None:  # kernels that are known displace nothing
+        variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
+    nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
+    info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
+    return Result(
+        latent=jnp.clip(latent / gain, 0, 1),
+        kernels=kernels,
+        std=jnp.sqrt(crop(variance)) / gain,
+        info=info,
+    )
+
+
+@promotion.standard
+def restore(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array | float,
+    config: DeblurConfig,
+    *,
+    model: Model | None = None,
+) -> jax.Array:
+    """The deconvolution [H, W, C] of a photo, or a tile of one, with kernels that EM has found.
+
+    Args:
+      photo: [H, W, C] in [0, 1].
+      kernels: [P, k, k], each of sum one.
+      weight: [] of the prior, see `deconvolution.prior_weight`.
+      config: patch grid and kernel size.
+      model: its blur is used; None: the paper's.
+
+    >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
+    >>> point = jnp.zeros((1, 5, 5)).at[0, 2, 2].set(1.0)
+    >>> restore(photo, point, 1e-3, config).shape
+    (32, 40, 3)
+    """
+    photo, kernels, weight = (jnp.asarray(x, float) for x in (photo, kernels, weight))
+    operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
+    return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
+
+
+def _deconvolved(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array,
+    *,
+    noise_std: jax.Array,
+    gain: jax.Array,
+    blur: BlurOperator,
+) -> jax.Array:
+    """[H+k-1, W+k-1, C] by known kernels, of a photo [H, W, C] multiplied by `gain` [].
+
+    Padding, whose `weight` [H, W] is 0, does not enter; what is saturated bounds the light.
+    """
+    known = weight > 0
+    size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
+    white = gain * likelihood.CLIPPED
+    trust = likelihood.without_saturation(photo, weight, white)
+    return deconvolve(
+        photo,
+        kernels,
+        prior_weight(noise_std, len(kernels)),
+        blur=blur,
+        trust=trust,
+        white=white,
+        size=size,
+    )
+
+
+def _end(known: jax.Array) -> jax.Array:
+    """[] one more than the last place of [N] that holds True."""
+    return jnp.max(jnp.where(known, jnp.arange(len(known)) + 1, 0))
+
+
+def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
+    """[] the noise that is known, or where that is 0, estimated from the photo [H, W, C]."""
+    return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
+
+
+def _view(photo: Given) -> View:
+    """The luma of a photo, and what of it may vote on its kernel."""
+    trusted = likelihood.unclipped(photo.pixels)
+    if photo.weight is not None:
+        trusted = trusted & (photo.weight > 0)
+    return View(luma(photo.pixels), photo.size, trusted)
+
+
+def as_given(photo: Any) -> Given:
+    """The photo in the type that is computed in, its edge continued into its padding.
+
+    >>> as_given(jnp.full((2, 2, 1), 255, jnp.uint8)).pixels[0, 0]
+    Array([1.], dtype=float32)
+    """
+    given = photo if isinstance(photo, Given) else Given(photo)
+    pixels = arrays.photo(given.pixels)
+    if given.size is not None:
+        pixels = _continue_edge(pixels, given.size)
+    return given._replace(pixels=pixels)
+
+
+def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
+    """The photo's last row and column, `size` [2] giving their numbers, repeated to the end."""
+    for axis in (0, 1):
+        places = jnp.minimum(jnp.arange(photo.shape[axis]), size[axis] - 1)
+        photo = jnp.take(photo, places, axis=axis)
+    return photo
+
+
+def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
+    """Refuses photos [H, W, C] and kernels whose shapes `config` does not allow.
+
+    Raises:
+      ValueError: with what was given and what is allowed.
+
+    >>> require_room(jnp.zeros((8, 20, 1)), DeblurConfig(kernel_size=5), None)
+    Traceback (most recent call last):
+    ...
+    ValueError: photo is 20x8 pixels, too small for kernel_size=5; each side needs at least 10.
+    """
+    if min(photo.shape[:2]) < 2 * config.kernel_size:
+        raise ValueError(
+            f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "
+            f"kernel_size={config.kernel_size}; each side needs at least {2 * config.kernel_size}."
+        )
+    if kernels is None:
+        return
+    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
+    if kernels.shape not in ((1, k, k), (patches, k, k)):
+        raise ValueError(
+            f"kernels have shape {kernels.shape}; give [1, {k}, {k}] or [{patches}, {k}, {k}], as "
+            "kernel_size and patch_grid say."
+        )
+    if not config.warm_start:
+        raise ValueError("kernels were given with warm_start=false, which takes none; drop one.")
