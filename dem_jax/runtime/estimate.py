@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.config import DeblurConfig
+from dem_jax.model import windows
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
 from dem_jax.start import turning, views
@@ -43,7 +44,7 @@ _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
-_SURVEY, _TURN = 6.0, 3.0  # of the overview's time, and of the finer views': camera's paths
+_SURVEY, _TURN = 8.0, 4.0  # of the overview's time, and of the finer views': camera's paths
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
@@ -95,8 +96,13 @@ def iteration(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> flo
 
 
 def deconvolution(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> float:
-    """Seconds of one deconvolution of a photo or a tile [H, W, C]."""
-    canvas = float(np.prod(fourier.canvas_shape(shape[:2], config.kernel_size)))
+    """Seconds of one deconvolution of a photo or a tile [H, W, C]; grids are solved in crops."""
+    k, (rows, cols) = config.kernel_size, shape[:2]
+    crop, count = (rows, cols), 1
+    if config.patch_grid != (1, 1):
+        around = windows.crops((rows + k - 1, cols + k - 1), config.patch_grid, k - 1)
+        crop, count = (around.shape[0] - k + 1, around.shape[1] - k + 1), len(around.first)
+    canvas = count * float(np.prod(fourier.canvas_shape(crop, k)))
     return canvas * shape[2] * _DECONVOLUTION * speed.transform
 
 
@@ -173,7 +179,9 @@ def _start(
 ) -> dict[str, float]:
     """Seconds of what comes before EM."""
     seconds: dict[str, float] = {}
-    restored = 2 * deconvolution(shape, config, speed)  # the image, and T_f's guide
+    restored = deconvolution(shape, config, speed)
+    if config.patch_grid == (1, 1):  # a canvas as large as the photo, beyond the caches
+        restored *= 2
     if looks:
         overview, finer = search(shape, config, speed)
         values = {"overview": overview, "refine": finer, "compare": comparison(shape, speed)}
@@ -201,16 +209,15 @@ def _seconds(function: Any, *args: Any) -> float:
     """What a call takes on an idle machine, seconds, after one that compiles.
 
     A busy CPU makes calls wait but costs them no processor time, of which several cores take more
-    than one second a second. What others take of the machine, the outlook learns on the way.
+    than one second a second. It is that of all calls over their number: a single call's may be
+    booked on the next one. What others take of the machine, the outlook learns on the way.
     """
     jax.block_until_ready(function(*args))
-    clocks = [time.perf_counter]
-    if jax.default_backend() == "cpu":
-        clocks.append(time.process_time)
-    times: list[list[float]] = []
-    until = time.perf_counter() + _PROBING
-    while len(times) < _LEAST_PROBES or time.perf_counter() < until:
-        began = [clock() for clock in clocks]
+    times: list[float] = []
+    began, spent = time.perf_counter(), time.process_time()
+    while len(times) < _LEAST_PROBES or time.perf_counter() < began + _PROBING:
+        before = time.perf_counter()
         jax.block_until_ready(function(*args))
-        times.append([clock() - before for clock, before in zip(clocks, began, strict=True)])
-    return float(np.min(np.median(times, axis=0)))
+        times.append(time.perf_counter() - before)
+    waited, worked = float(np.median(times)), (time.process_time() - spent) / len(times)
+    return min(waited, worked) if jax.default_backend() == "cpu" else waited
