@@ -1,7 +1,7 @@
 """How good is the program on photos whose blur differs from place to place, at full size?
 
     python -m benchmarks.quality.turning --data=DIR --set=lai|koehler|gopro --folder=OUT \\
-        --rows=benchmarks/results/turning.json [--only='text*'] [-- FLAGS]
+        --rows=benchmarks/results/turning_SET.json [--only='text*'] [-- FLAGS]
 
 DIR holds lai (nonuniform, sharp, gyro), kohler (blurry, sharp_jpeg, peers/pmp) and gopro (pairs).
 `lai` is the official photos and those of MADE, made anew at full size by the recipe of Lai et al.
