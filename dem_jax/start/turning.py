@@ -25,7 +25,7 @@ SMALL_CROP = 144  # pixels of the view, along each side
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
-_TELLING = 7.5  # mean |grad g|^2 of a crop, in `judging_weight`s: below, noise is much of it
+_TELLING = 2.0  # mean |grad g|^2 of a crop, in `judging_weight`s: below, noise is half of it
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
