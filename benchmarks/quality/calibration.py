@@ -7,7 +7,8 @@ Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along
 Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
 one and two posterior standard deviations (a Gaussian has 68.3 and 95.4 %), the factor on the
 deviation that would make the first fraction right, and the PSNR of the result, of the posterior
-mean (the result without refinement) and of the best and the last single sample of the last E-step.
+mean (the result without refinement) and of the best and the last single sample of the last E-step;
+and both fractions for the start's picture, whose deviation is that of a Gaussian model.
 Finished rows are kept in the file.
 """
 
@@ -36,6 +37,8 @@ COLUMNS = {
     "two": "within 2 std [%]",
     "factor": "factor on std",
     "std": "std",
+    "start_one": "start within 1 std [%]",
+    "start_two": "start within 2 std [%]",
 }
 
 
@@ -49,7 +52,7 @@ def simulate(name, noise, seed, side):
 
 @functools.partial(jax.jit, static_argnums=2)
 def posterior(key, photo, config):
-    """(result, deviation, posterior mean, samples [n, H, W, C]) of the last E-step of `deblur`.
+    """(start, its deviation, result, deviation, mean, samples [n, H, W, C]) of the last E-step.
 
     The last M-step, which comes after them, is left out: the kernels are not asked for.
     """
@@ -71,14 +74,14 @@ def posterior(key, photo, config):
     result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
     images = jnp.concatenate([drawn.mean[None], drawn.latents])
     images = jax.vmap(lambda f: finish(f, plain).latent)(images)
-    return result.latent, result.std, images[0], images[1:]
+    return *stages.started(problem)[:2], result.latent, result.std, images[0], images[1:]
 
 
 def measure(options, name, noise, seed, side):
     sharp, photo = simulate(name, noise, seed, side)
     config = sizes.resolve(options.config, options.sizes, side, side, name)
     arrays = posterior(jax.random.key(seed), jnp.asarray(photo), config)
-    result, std, mean, drawn = (np.asarray(array) for array in arrays)
+    start, start_std, result, std, mean, drawn = (np.asarray(array) for array in arrays)
 
     def register(picture):
         return metrics.register_shift(picture, sharp, max_shift=MAX_SHIFT, crop=CROP)
@@ -87,17 +90,24 @@ def measure(options, name, noise, seed, side):
         pair = register(picture)
         return float(metrics.psnr(pair.result, pair.truth))
 
-    pair = register(result)
-    row, col = (CROP + round(s) for s in pair.shift)  # the deviation is smooth: whole pixels do
-    rows, cols = pair.truth.shape[:2]
-    std = std[row : row + rows, col : col + cols]
-    ratio = np.abs(pair.result - pair.truth) / np.maximum(std, 1e-6)
+    def ratio(picture, std):
+        """Errors in deviations; the deviation is smooth, so that whole pixels do."""
+        pair = register(picture)
+        row, col = (CROP + round(s) for s in pair.shift)
+        rows, cols = pair.truth.shape[:2]
+        std = std[row : row + rows, col : col + cols]
+        return np.abs(pair.result - pair.truth) / np.maximum(std, 1e-6)
+
+    errors, errors_at_start = ratio(result, std), ratio(start, start_std)
     each = [psnr(picture) for picture in drawn]
     scores = {"blurred": psnr(photo), "result": psnr(result), "mean": psnr(mean)}
     scores |= {"best_sample": max(each), "last_sample": each[-1]}
     scores |= {"gain": scores["mean"] - max(each), "samples": len(each)}
-    scores |= {"one": 100 * float(np.mean(ratio <= 1)), "two": 100 * float(np.mean(ratio <= 2))}
-    factor = float(np.quantile(ratio, 0.6827))
+    for name, found in (("", errors), ("start_", errors_at_start)):
+        scores[f"{name}one"], scores[f"{name}two"] = (
+            100 * float(np.mean(found <= n)) for n in (1, 2)
+        )
+    factor = float(np.quantile(errors, 0.6827))
     return {**scores, "factor": factor, "std": float(np.mean(std))}
 
 

@@ -178,7 +178,7 @@ class InTiles:
 
     def found(self, config: DeblurConfig) -> Found:
         how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
-        how += f"{len(_grid_cells(config))} crops"
+        how += self._sources(config)
         std = self._std
         if self._desk.linear:
             std = colour.spread_from_light(std, self._picture)
@@ -197,15 +197,20 @@ class InTiles:
     def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
         height, width, channels = photo.pixels.shape
         taken, progress = self._taken, self._desk.progress
-        count = len(_grid_cells(config))
         crop_bytes = memory.em_bytes(taken.crop_size, taken.crop_size, channels, _for_crop(config))
         total = memory.host_bytes(height, width, channels) + crop_bytes
         progress.say(
             f"{self._desk.source.label}: {width}x{height} pixels are restored in "
             f"{len(tiles.cut(height, width, taken.tiling))} tiles of {taken.tiling.size} pixels, "
-            f"the kernels come from {count} crops of {taken.crop_size} pixels; about "
-            f"{total / 2**30:.1f} GB of memory are needed."
+            f"the kernels come from {self._sources(config)}; about {total / 2**30:.1f} GB of "
+            "memory are needed."
         )
+
+    def _sources(self, config: DeblurConfig) -> str:
+        """Where the kernels come from."""
+        if self._desk.kernel is not None and not config.em_iterations:
+            return "all of the photo"
+        return f"{len(_grid_cells(config))} crops of {self._taken.crop_size} pixels"
 
     def _find_kernels(self, config: DeblurConfig) -> Outcome:
         """Kernels [P, k, k] from the best crop of every patch, and the best crop's problem."""
