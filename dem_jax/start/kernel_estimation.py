@@ -73,7 +73,7 @@ def fit_kernel(
     support: jax.Array,
     ridge: float,
     *,
-    smoothness: float = 0.0,
+    smoothness: jax.Array | float = 0.0,
     iterations: int = 80,
 ) -> jax.Array:
     """Non-negative least squares for the kernel between two sets of gradient planes.

@@ -37,7 +37,8 @@ _LEAST_SIDE = 16  # pixels of the coarsest picture
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
 _LAST_FRACTION = 0.2
 _LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
-_LAST_SMOOTHNESS = 6e-6  # of its kernel, relative to the power of the edges
+_LAST_SMOOTHNESS = 6e-6  # of its kernel, relative to the power of the edges, and
+_NOISE_SMOOTHNESS = 0.15  # the same for a noise variance of one: noise makes kernels rough
 
 
 class Setting(NamedTuple):
@@ -142,10 +143,11 @@ def alternate(
 def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
     """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
-    weight = judging_weight(view)
+    weight, noise = judging_weight(view), noise_variance(view)
     canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
     where, photo_edges = _trusted(view, mask, photo_edges, kernel.shape[0])
     fraction = _LAST_FRACTION * _share(view)
+    smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * noise
 
     def once(kernel, _):
         latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
@@ -153,7 +155,7 @@ def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
         latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
         found = edges.strongest(fourier.differences(latent), where, fraction)
         kernel = fit_kernel(
-            found, photo_edges, jnp.ones_like(kernel), _RIDGE, smoothness=_LAST_SMOOTHNESS
+            found, photo_edges, jnp.ones_like(kernel), _RIDGE, smoothness=smoothness
         )
         return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
@@ -187,7 +189,12 @@ def voters(
 
 def judging_weight(view: View) -> jax.Array:
     """The prior weight of images to be judged: smooth ones, of edges only."""
-    return 8.0 * (estimate_noise_std(view.plane[..., None], size=view.size) ** 2 + 0.003**2)
+    return 8.0 * (noise_variance(view) + 0.003**2)
+
+
+def noise_variance(view: View) -> jax.Array:
+    """[] of a view [H, W] of range one."""
+    return estimate_noise_std(view.plane[..., None], size=view.size) ** 2
 
 
 def _trusted(
