@@ -198,6 +198,9 @@ def prepare(
         image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
+    detail = detail_prior.choose(config.detail, misfit)
+    if config.kernels == "fixed":  # exact ones hold no softness of the camera
+        detail = detail._replace(softness=jnp.zeros_like(misfit))
     return Problem(
         photo=photo,
         weight=weight,
@@ -207,7 +210,7 @@ def prepare(
         start_kernels=kernels,
         noise_std=noise_std,
         start_misfit=misfit,
-        detail=detail_prior.choose(config.detail, misfit),
+        detail=detail,
         gain=gain,
     )
 
@@ -215,8 +218,8 @@ def prepare(
 def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Image and deviation [H, W, C], kernels [P, k, k] as the start leaves them, without EM.
 
-    The kernels are recentred and the image moved with them, as `finish` does it; the deviation is
-    that of `uncertainty.gaussian_variance`.
+    The kernels are recentred and the image moved with them and softened, as `finish` does it; the
+    deviation is that of `uncertainty.gaussian_variance`.
 
     >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
     >>> def start(key, photo):
@@ -228,6 +231,7 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     kernels, shift = blur.recentre(problem.start_kernels)
     half = kernels.shape[-1] // 2
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
+    image = blur.softened(image, problem.detail.softness)
     error = error_variance(problem.noise_std, len(kernels))
     std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
@@ -237,7 +241,7 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
 def finish(
     state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, model: Model | None = None
 ) -> Result:
-    """What EM has found: kernels recentred jointly, the image moved with them and cropped.
+    """What EM has found: kernels recentred jointly, the image moved with them, cropped, softened.
 
     `config.refinement` is the part of the image that is a deconvolution with EM's kernels: T_f is
     smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
@@ -265,7 +269,7 @@ def finish(
         half = config.kernel_size // 2
         return blur.translate(image, -shift)[half:-half, half:-half]
 
-    latent = crop(mean)
+    latent = blur.softened(crop(mean), problem.detail.softness)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std

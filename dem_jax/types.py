@@ -28,6 +28,7 @@ class DetailPrior(NamedTuple):
     m_part: Any  # part of the detail that the M-step's images hold, 0 to 1
     spread: Any  # part of the samples' deviation that counts in the result's standard deviation
     displacement_std: Any  # pixels by which errors of the kernels displace what the image shows
+    softness: Any  # pixels, deviation of what a still camera would have blurred this scene by
 
 
 class Given(NamedTuple):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from dem_jax import solver
+from dem_jax import solver, stages
 from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
@@ -27,6 +27,7 @@ from dem_jax.runtime.programs import Programs
 from dem_jax.solver import make_solver
 from dem_jax.types import Given
 
+STARTED = jax.jit(stages.started)
 COLUMNS = {
     "blurred": "blurred",
     "start": "start",
@@ -46,8 +47,7 @@ def restore(programs, photo, config, seed):
     functions = solver.Solver(*[functools.partial(programs, n) for n in solver.Solver._fields])
     programs.begin(key, photo, config)
     state, problem = solver.begin(key, photo, config, solver=functions)
-    half = config.kernel_size // 2
-    start = np.asarray(problem.start_latent / problem.gain)[half:-half, half:-half]
+    start = np.asarray(STARTED(problem)[0])
     for t in range(1, config.em_iterations + 1):
         state, info = solver.iterate(key, t, state, problem, config, solver=functions)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)

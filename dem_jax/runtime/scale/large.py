@@ -37,6 +37,7 @@ _MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour
 TILE = 1024  # pixels along each side, where nothing else is asked for
 _MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
+_softened = jax.jit(blur.softened)
 _variance = jax.jit(uncertainty.gaussian_variance)
 
 
@@ -268,14 +269,14 @@ class InTiles:
         noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
         weight = np.float32(prior_weight(noise_std, len(kernels)))
         error = np.float32(error_variance(noise_std, len(kernels)))
-        of_tile = _for_crop(config)
+        of_tile, softness = _for_crop(config), self._problem.detail.softness
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 
         def restore(pixels: np.ndarray, tile: tiles.Tile) -> np.ndarray:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
-            found = desk.call("restore", *given)
+            found = _softened(desk.call("restore", *given), softness)
             std = np.sqrt(_variance(found, kernel[None], error))
             desk.progress.part(next(done), len(cut))
             return np.concatenate([found, std], -1) / np.float32(gain)
