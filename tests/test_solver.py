@@ -13,7 +13,7 @@ from tiny import jit
 from dem_jax import solver, stages
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.model import blur
+from dem_jax.model import blur, detail_prior
 from dem_jax.solve import deconvolution
 from dem_jax.types import Given
 
@@ -321,3 +321,16 @@ def test_grain_gives_the_residual_back(finished):
     loud = problem._replace(photo=blurred + 0.1)
     grainy = finish(state, loud, dataclasses.replace(config, grain=1.0)).latent
     np.testing.assert_allclose(grainy - plain, 0.03, atol=1e-6)
+
+
+def test_a_found_kernels_picture_is_as_soft_as_a_cameras(case):
+    photo, kernel = case[2], case[1][None]
+    for kernels, softness in (("auto", detail_prior.SOFT.softness), ("fixed", 0.0)):
+        config = change(kernels=kernels, detail="soft")
+        problem = stages.prepare(jax.random.key(0), photo, config, kernels=kernel)
+        assert problem.detail.softness == pytest.approx(softness)
+        plain = problem._replace(detail=problem.detail._replace(softness=0.0))
+        soft, sharp = (stages.started(p)[0] for p in (problem, plain))
+        np.testing.assert_allclose(soft, blur.softened(sharp, softness), atol=0.02)
+        rough, smooth = (float(jnp.std(jnp.diff(f, axis=0))) for f in (sharp, soft))
+        assert (smooth < 0.95 * rough) == (softness > 0)

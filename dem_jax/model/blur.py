@@ -27,6 +27,7 @@ __all__ = [
     "good_size",
     "patch_centres",
     "recentre",
+    "softened",
     "translate",
     "uniform",
     "unit_sums",
