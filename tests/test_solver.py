@@ -138,6 +138,7 @@ def finished():
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)
     problem = stages.prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
+    problem = problem._replace(detail=problem.detail._replace(softness=jnp.float32(0)))
     rng = np.random.default_rng(0)
     kernels = np.zeros((2, SIZE, SIZE), np.float32)
     kernels[0, 3, 1], kernels[1, 3, 0:3] = 1, 1 / 3

@@ -161,7 +161,7 @@ def softened(image: jax.Array, std: jax.Array | float) -> jax.Array:
       std: [] the Gaussian's standard deviation in pixels, below 1; 0 changes nothing.
 
     >>> softened(jnp.zeros((5, 5, 1)).at[2, 2].set(1.0), 0.45)[2, :, 0].round(3)
-    Array([0.   , 0.067, 0.786, 0.067, 0.   ], dtype=float32)
+    Array([0.   , 0.062, 0.731, 0.062, 0.   ], dtype=float32)
     """
     places = jnp.arange(-_SOFT_REACH, _SOFT_REACH + 1)
     weights = jnp.exp(-0.5 * (places / jnp.maximum(std, 1e-3)) ** 2)
