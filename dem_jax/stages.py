@@ -147,7 +147,8 @@ def prepare(
     photo, size = given.pixels, given.size
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     require_room(photo, config, kernels)
-    operator = (model or paper_model(config)).blur
+    model = model or paper_model(config)
+    operator = model.blur
     seen, weight = _view(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
     photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
@@ -199,7 +200,7 @@ def prepare(
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
     detail = detail_prior.choose(config.detail, misfit)
-    if config.kernels == "fixed":  # exact ones hold no softness of the camera
+    if model.kernels.update is None:  # kernels that are known hold no softness of the camera
         detail = detail._replace(softness=jnp.zeros_like(misfit))
     return Problem(
         photo=photo,
@@ -231,9 +232,9 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     kernels, shift = blur.recentre(problem.start_kernels)
     half = kernels.shape[-1] // 2
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
-    image = blur.softened(image, problem.detail.softness)
     error = error_variance(problem.noise_std, len(kernels))
     std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
+    image = blur.softened(image, problem.detail.softness)
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
 
 

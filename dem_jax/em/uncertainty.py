@@ -48,9 +48,12 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
     a is twice the local mean of |grad f|^2, as a deconvolution shows about half of the roughness.
 
     Args:
-      image: f, [H, W, C].
+      image: f, [H, W, C] in image units, not softened.
       kernels: [P, k, k], each of sum one; the mean of their variances counts.
-      error: [] of the photo.
+      error: [] variance, in squared image units.
+
+    Source: the posterior variance of the Wiener filter, as in Wiener: Extrapolation, interpolation
+    and smoothing of stationary time series, 1949.
     """
     side = good_size(max(_LEAST_CANVAS, 2 * kernels.shape[-1]))
     shape = side, side

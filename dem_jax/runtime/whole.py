@@ -47,6 +47,7 @@ class InOnePiece:
         self._log: History
         self._state: Any = None
         self._problem: Any = None
+        self._begun: Any = None  # image, deviation and kernels without EM
         self._observers: tuple[Observer, ...] = (self._show, self._keep, self._save, self._tell)
 
     @property
@@ -91,7 +92,8 @@ class InOnePiece:
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
             self._start(key, desk.given(photo), config)
-            start = desk.encoded(desk.cut(_started(self._problem)[0]))
+            self._begun = _started(self._problem)
+            start = desk.encoded(desk.cut(self._begun[0]))
             desk.measure("warm_start", start)
             self._watch.show(start, "start")
         if not config.em_iterations:
@@ -108,7 +110,7 @@ class InOnePiece:
             + (f"{len(self._log)} of {total} EM iterations" if total else "no EM")
         )
         if self._state is None or not len(self._log):
-            light, std, kernels = _started(self._problem)
+            light, std, kernels = self._begun
         else:
             result = desk.solver.finish(self._state, self._problem, config)
             light, std, kernels = result.latent, result.std, result.kernels

@@ -91,7 +91,8 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
         return coarse_to_fine(view, _ALONE, window=window)
 
     scores, _ = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
-    counts = _tell(crops)[:, None] / jnp.maximum(jnp.sum(_tell(crops)), 1)
+    votes = _tell(crops)[:, None]
+    counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
     return one - jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
 

@@ -276,8 +276,9 @@ class InTiles:
         def restore(pixels: np.ndarray, tile: tiles.Tile) -> np.ndarray:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
-            found = _softened(desk.call("restore", *given), softness)
+            found = desk.call("restore", *given)
             std = np.sqrt(_variance(found, kernel[None], error))
+            found = _softened(found, softness)
             desk.progress.part(next(done), len(cut))
             return np.concatenate([found, std], -1) / np.float32(gain)
 
