@@ -60,11 +60,11 @@ def programs(operator, size, k, patches):
     return blurring, common.compiled(common.scanned(descend, STEPS), unknowns), unknowns
 
 
-def measured(size, k, with_direct, rounds, extra=None):
+def measured(size, k, with_direct, rounds, extra=None, grids=GRIDS):
     """Name -> (times of the blur, times of a step with gradients, MB)."""
     operators = {
         "uniform" if g == (1, 1) else f"{g[0]}x{g[1]}": (blur.blur_operator(g), g[0] * g[1])
-        for g in GRIDS
+        for g in grids
     }
     if with_direct:
         operators["direct"] = direct, 1
