@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax import stages
+from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import arrays, promotion
@@ -96,10 +96,10 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return stages.restore(photo, kernels, weight, config, model=model(config))
 
-    one = (stages.overview, stages.closer_look, stages.refine)
-    several = (stages.compare, stages.survey, stages.turn)
-    looks = (*one, *several) if kernels is None and starts is None else ()
-    return Solver(ready, init, step, done, tile, *looks)
+    one = (looks.overview, looks.closer_look, looks.refine)
+    several = (looks.compare, looks.survey, looks.turn)
+    first = (*one, *several) if kernels is None and starts is None else ()
+    return Solver(ready, init, step, done, tile, *first)
 
 
 def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
@@ -213,7 +213,7 @@ def deblur(
     )
     confidence, given = None, photo
     if solver.overview and solver.refine and config.warm_start and config.patch_grid == (1, 1):
-        given = stages.as_given(photo)
+        given = arrays.as_given(photo)
         stages.require_room(given.pixels, config, None)
         choice = solver.overview(given, config)
         confidence = choice.agreement

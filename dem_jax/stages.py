@@ -1,9 +1,8 @@
-"""What a solver does with a photo before, at the start of and after EM, as pure functions.
+"""What a solver does with a photo at the start of EM and after it, as pure functions.
 
-First looks, where the kernels are unknown: `overview`, `closer_look` and `refine` for one kernel,
-`compare`, `survey` and `turn` where the camera turned. Then `prepare` makes the problem that EM
-begins with, `finish` the result of what EM has found, `started` that of a start without EM, and
-`restore` a tile of a photo too large for one piece.
+`prepare` makes the problem that EM begins with, from kernels that `looks` has found or by finding
+them itself. `finish` makes the result of what EM has found, `started` that of a start without EM,
+and `restore` that of a tile of a photo too large for one piece.
 """
 
 import functools
@@ -20,11 +19,9 @@ from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood,
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
-from dem_jax.start import find, turning
-from dem_jax.start.choice import Choice
-from dem_jax.start.views import View
-from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
-from dem_jax.types import BlurOperator, EMInfo, Given, Model, Problem, Result
+from dem_jax.start.luma import LUMA, view
+from dem_jax.start.warm_start import Start, named_starts, warm_start
+from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
@@ -34,86 +31,6 @@ _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo 
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
-
-
-@promotion.standard
-def overview(photo: Any, config: DeblurConfig) -> Choice:
-    """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
-
-    `config.kernel_size` is the largest kernel that is looked for.
-
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
-    >>> first.kernel.shape, first.agreement.shape
-    ((17, 17), ())
-    """
-    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def closer_look(photo: Any, config: DeblurConfig) -> Choice:
-    """`overview` in four times the pixels, for photos whose candidates disagree there.
-
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> jax.eval_shape(lambda g: closer_look(g, DeblurConfig(kernel_size=31)), photo).kernel.shape
-    (17, 17)
-    """
-    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size, closer=2)
-
-
-@promotion.standard
-def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
-    """The kernel [k, k] of a photo [H, W, C] in its own pixels, from one in overview pixels.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((17, 17)) / 289
-    >>> config = DeblurConfig(kernel_size=31)
-    >>> jax.eval_shape(lambda g, k: refine(g, k, config), photo, kernel).shape
-    (31, 31)
-    """
-    return find.refined(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
-    """[] how much crops of a photo [H, W, C] gain by kernels of their own, see `turning.gain`.
-
-    `kernel` [h, h] is one for the photo.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
-    >>> config = DeblurConfig(kernel_size=13)
-    >>> jax.eval_shape(lambda g, k: compare(g, k, config), photo, kernel).shape
-    ()
-    """
-    return turning.gain(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
-    """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
-
-    `kernel` [h, h] is one for the photo.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
-    >>> config = DeblurConfig(kernel_size=13)
-    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
-    >>> seen.density.shape, seen.tilt.shape
-    ((13, 13, 13), ())
-    """
-    return turning.survey(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
-    """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
-
-    >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> one = jnp.ones((7, 7)) / 49
-    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
-    (6, 7, 7)
-    """
-    return turning.refined(
-        _view(as_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
-    )
 
 
 @promotion.standard
@@ -143,13 +60,13 @@ def prepare(
     Raises:
       ValueError: as `deblur`.
     """
-    given = as_given(photo)
+    given = arrays.as_given(photo)
     photo, size = given.pixels, given.size
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     require_room(photo, config, kernels)
     model = model or paper_model(config)
     operator = model.blur
-    seen, weight = _view(given), likelihood.trusted(photo)
+    seen, weight = view(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
     photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
@@ -353,35 +270,6 @@ def _end(known: jax.Array) -> jax.Array:
 def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
     """[] the noise that is known, or where that is 0, estimated from the photo [H, W, C]."""
     return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
-
-
-def _view(photo: Given) -> View:
-    """The luma of a photo, and what of it may vote on its kernel."""
-    trusted = likelihood.unclipped(photo.pixels)
-    if photo.weight is not None:
-        trusted = trusted & (photo.weight > 0)
-    return View(luma(photo.pixels), photo.size, trusted)
-
-
-def as_given(photo: Any) -> Given:
-    """The photo in the type that is computed in, its edge continued into its padding.
-
-    >>> as_given(jnp.full((2, 2, 1), 255, jnp.uint8)).pixels[0, 0]
-    Array([1.], dtype=float32)
-    """
-    given = photo if isinstance(photo, Given) else Given(photo)
-    pixels = arrays.photo(given.pixels)
-    if given.size is not None:
-        pixels = _continue_edge(pixels, given.size)
-    return given._replace(pixels=pixels)
-
-
-def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
-    """The photo's last row and column, `size` [2] giving their numbers, repeated to the end."""
-    for axis in (0, 1):
-        places = jnp.minimum(jnp.arange(photo.shape[axis]), size[axis] - 1)
-        photo = jnp.take(photo, places, axis=axis)
-    return photo
 
 
 def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:

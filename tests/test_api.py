@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import pytest
 
 import dem_jax
-from dem_jax import blur, langevin, mcem, solver, stages
+from dem_jax import blur, langevin, looks, mcem, solver, stages
 from dem_jax.em import m_step
 from dem_jax.model import paper_model
 
-MODULES = [blur, langevin, mcem, m_step, paper_model, solver, stages]
+MODULES = [blur, langevin, looks, mcem, m_step, paper_model, solver, stages]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES
