@@ -1,4 +1,4 @@
-"""Start -> EM -> posterior mean and spread: one photo, a few pure functions, and one loop.
+"""Start -> EM -> result: one photo, a few pure functions, and one loop.
 
 `Solver` holds the functions, `run` is the outer loop of the paper, and `deblur` is both for
 one photo. Only `begin` and `iterate` know which key a function gets.
@@ -29,7 +29,7 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = stages.restore
-    # Before `prepare`, which does both itself where it is given no kernel; None: there is no such.
+    # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]

@@ -43,7 +43,7 @@ def prepare(
     model: Model | None = None,
     starts: Sequence[Start] | None = None,
 ) -> Problem:
-    """The start, from `kernels` if they are given, and the inputs of both networks.
+    """The start, from kernels that are given or found here, and the inputs of both networks.
 
     Photos of near sizes can share one compiled program: padded to one shape [H, W], with
     `Given.size` telling how much of it is photo. What the padding holds does not matter: the
@@ -53,7 +53,7 @@ def prepare(
       key: random key, consumed.
       photo: g, [H, W, C] as of `deblur`, or what is given with it.
       config: kernel size, patch grid (over all of [H, W]) and everything else.
-      kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      kernels: [P, k, k] or [1, k, k] to start from; None: those of `Given`, or they are found.
       model: its blur is the one that the start's image is deconvolved by; None: the paper's.
       starts: ways to first kernels; None: those of `start.warm_start`.
 

@@ -2,8 +2,8 @@
 
 1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
    before, kernels are found in all of the photo, and EM improves them on the crops.
-2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the hyper-Laplacian
-   deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
+2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the deconvolution
+   that EM starts from. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
 
 There are no samples of the whole photo; its deviation is that of a Gaussian model, see
