@@ -7,10 +7,11 @@ and `restore` that of a tile of a photo too large for one piece.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
@@ -20,6 +21,7 @@ from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
 from dem_jax.start.luma import LUMA, view
+from dem_jax.start.views import View
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
 
@@ -65,7 +67,6 @@ def prepare(
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     require_room(photo, config, kernels)
     model = model or paper_model(config)
-    operator = model.blur
     seen, weight = view(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
     photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
@@ -80,57 +81,74 @@ def prepare(
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
     noise_std = _noise_std(photo, gain * config.noise_std, size)
-    misfit = jnp.zeros((), photo.dtype)
-    latent = padded
     if config.warm_start:
         if kernels is None and given.kernel is not None:
             kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
         if kernels is None:
-            plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
-            if config.noise_std and photo.shape[-1] > 1:
-                plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
-            kernels = warm_start(
-                seen,
-                plain,
-                config,
-                blur=operator,
-                starts=starts or named_starts(config),
-            )
+            luma_std = _luma_noise_std(seen, config.noise_std, photo.shape[-1], gain)
+            ways = starts or named_starts(config)
+            kernels = warm_start(seen, luma_std, config, blur=model.blur, starts=ways)
         else:
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        known = weight
-        deconvolved = functools.partial(
-            _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=operator
-        )
-        latent = deconvolved(known)
-        if patches == 1:
-            scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
-            gap = jnp.max(jnp.abs(photo - operator(kernels, latent)), axis=-1)
-            believed = likelihood.plausible(gap, scale)
-            weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
-            odd = jnp.mean(weight < 0.5 * known) > _ODD_SHARE
-            latent = lax.cond(odd, deconvolved, lambda _: latent, weight)
-            residual = photo - operator(kernels, latent)
-            misfit = likelihood.root_mean_square(residual, weight) / noise_std
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        start = _start(photo, kernels, weight, noise_std=noise_std, gain=gain, blur=model.blur)
+        image_input = jnp.concatenate([image_input, start.latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
-    detail = detail_prior.choose(config.detail, misfit)
+        start = _Start(padded, weight, jnp.zeros((), photo.dtype))
+    detail = detail_prior.choose(config.detail, start.misfit)
     if model.kernels.update is None:  # kernels that are known hold no softness of the camera
-        detail = detail._replace(softness=jnp.zeros_like(misfit))
+        detail = detail._replace(softness=jnp.zeros_like(start.misfit))
     return Problem(
         photo=photo,
-        weight=weight,
+        weight=start.weight,
         image_input=image_input,
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
-        start_latent=latent,
+        start_latent=start.latent,
         start_kernels=kernels,
         noise_std=noise_std,
-        start_misfit=misfit,
+        start_misfit=start.misfit,
         detail=detail,
         gain=gain,
     )
+
+
+class _Start(NamedTuple):
+    """What first kernels make of a photo."""
+
+    latent: jax.Array  # [H+k-1, W+k-1, C]
+    weight: jax.Array  # [H, W] of the likelihood
+    misfit: jax.Array  # [] of one kernel: the residual in deviations of the noise; else 0
+
+
+def _start(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array,
+    *,
+    noise_std: jax.Array,
+    gain: jax.Array,
+    blur: BlurOperator,
+) -> _Start:
+    """The photo's deconvolution by first kernels [P, k, k].
+
+    What one kernel cannot explain, such as hot pixels, loses its weight [H, W], and is left out of
+    the image where it is more than a few pixels. Kernels of a grid explain no photo that well.
+    """
+    deconvolved = functools.partial(
+        _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
+    )
+    latent = deconvolved(weight)
+    if len(kernels) > 1:
+        return _Start(latent, weight, jnp.zeros((), photo.dtype))
+    scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
+    gap = jnp.max(jnp.abs(photo - blur(kernels, latent)), axis=-1)
+    believed = likelihood.plausible(gap, scale)
+    left = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
+    odd = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
+    latent = lax.cond(odd, deconvolved, lambda _: latent, left)
+    residual = photo - blur(kernels, latent)
+    return _Start(latent, left, likelihood.root_mean_square(residual, left) / noise_std)
 
 
 def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -270,6 +288,12 @@ def _end(known: jax.Array) -> jax.Array:
 def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
     """[] the noise that is known, or where that is 0, estimated from the photo [H, W, C]."""
     return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
+
+
+def _luma_noise_std(seen: View, known: float, channels: int, gain: jax.Array) -> jax.Array:
+    """[] the noise of a photo's luma, from the `known` one of its channels or else estimated."""
+    of_mean = float(np.linalg.norm(LUMA)) if channels > 1 else 1.0
+    return _noise_std(seen.plane[..., None], gain * (of_mean * known), seen.size)
 
 
 def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
