@@ -114,7 +114,7 @@ def expected_seconds(
     crop, one = (taken.crop_size, taken.crop_size, shape[2]), _for_crop(config)
     of_crop = estimate.in_one_piece(crop, one, speed, looks=False)
     if not looks:
-        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, one, speed))
+        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, speed))
     of_crop[estimate.STAGES["step"]] = _m_steps(config) * estimate.iteration(crop, one, speed)
     cells = len(_grid_cells(config))
     of_crop = {
