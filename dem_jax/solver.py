@@ -50,7 +50,8 @@ def make_solver(
 
     Args:
       kernels: of a photo's configuration: [P, k, k] or [1, k, k] to start from; None: found.
-      model: priors on image and kernels, and the blur.
+      model: priors on image and kernels, and the blur. Kernels are looked for as those of a
+        convolution, whatever the blur; where it is something else, give `kernels` or `starts`.
       sampler: of the Langevin chains.
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
