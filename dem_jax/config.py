@@ -82,14 +82,14 @@ class DeblurConfig:
     # Monte Carlo EM.
     em_iterations: int = setting(
         2,
-        "E-steps, with an M-step between each two; more help where kernels still change, 0 leaves "
-        "the start's deconvolution, without an uncertainty map.",
+        "E-steps, with an M-step between each two; give more where the report says that kernels "
+        "still change, 0 for the start's deconvolution alone.",
     )
     num_chains: int = setting(
         1, "Langevin chains, each with a T_f of its own; more give a better uncertainty map."
     )
     samples_per_chain: int = setting(
-        4, "Posterior samples that each chain gives in an E-step; their mean is the result."
+        4, "Posterior samples that each chain gives an M-step; more make the kernels steadier."
     )
     burn_in: int = setting(
         40, "Langevin steps before the first sample of an E-step; fewer are faster and smoother."
@@ -99,8 +99,8 @@ class DeblurConfig:
     )
     sampler: str = setting(
         "psgld",
-        "Langevin sampler: psgld is preconditioned, sgld is the paper's eq. (4) and needs a small "
-        "--step_size, noisy_adam is what the authors' public code does.",
+        "Langevin sampler: psgld is preconditioned. For comparisons, sgld is the paper's eq. (4), "
+        "with a small --step_size, and noisy_adam is what the authors' public code does.",
     )
     step_size: float = setting(
         0.01, "First step size of the sampler, which decays by a cosine to 5 %; 1e-11 suits sgld."
@@ -118,8 +118,8 @@ class DeblurConfig:
     m_learning_rate: float = setting(1e-4, "Of Adam on theta_K; the poster's.", flag=False)
     m_domain: str = setting(
         "derivatives",
-        "Where the M-step compares: photo is the paper's likelihood, derivatives is robust to what "
-        "T_f has not yet fitted.",
+        "Where the M-step compares: photo is the paper's likelihood, for comparisons; derivatives "
+        "is robust to what T_f has not yet fitted.",
     )
     # The photo and the result.
     noise_std: float = setting(
@@ -128,17 +128,17 @@ class DeblurConfig:
     )
     detail: str = setting(
         "auto",
-        "Detail expected beside T_f: soft for cameras whose sharp photos are soft too, sharp for "
-        "rendered pictures, none for the paper's own image; auto asks the photo.",
+        "How much detail the camera's sharp photos have: soft where those are soft too, sharp for "
+        "rendered pictures, none for T_f's image alone, as in the paper; auto asks the photo.",
     )
     detail_iterations: int = setting(30, "Conjugate gradient steps for the detail.", flag=False)
     refinement: float = setting(
         0.75,
-        "Part of the result that is a deconvolution with EM's kernels, 0 to 1; less is smoother, "
+        "Part of EM's result that is a deconvolution with its kernels, 0 to 1; less is smoother, "
         "with fewer rings.",
     )
     grain: float = setting(
-        0.0, "Part of the photo's noise that the result keeps, 0 to 1; film may want 1."
+        0.0, "Part of the photo's noise that EM's result keeps, 0 to 1; film may want 1."
     )
     image_network: ImageNetworkConfig = ImageNetworkConfig()
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()

@@ -1,4 +1,4 @@
-"""Start -> EM -> posterior mean and spread: one photo, a few pure functions, and one loop.
+"""Start -> EM -> result: one photo, a few pure functions, and one loop.
 
 `Solver` holds the functions, `run` is the outer loop of the paper, and `deblur` is both for
 one photo. Only `begin` and `iterate` know which key a function gets.
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax import stages
+from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import arrays, promotion
@@ -29,7 +29,7 @@ class Solver(NamedTuple):
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = stages.restore
-    # Before `prepare`, which does both itself where it is given no kernel; None: there is no such.
+    # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
@@ -50,7 +50,8 @@ def make_solver(
 
     Args:
       kernels: of a photo's configuration: [P, k, k] or [1, k, k] to start from; None: found.
-      model: priors on image and kernels, and the blur.
+      model: priors on image and kernels, and the blur. Kernels are looked for as those of a
+        convolution, whatever the blur; where it is something else, give `kernels` or `starts`.
       sampler: of the Langevin chains.
       starts: ways to first kernels, among which the photo chooses; None: `named_starts`.
 
@@ -96,10 +97,10 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return stages.restore(photo, kernels, weight, config, model=model(config))
 
-    one = (stages.overview, stages.closer_look, stages.refine)
-    several = (stages.compare, stages.survey, stages.turn)
-    looks = (*one, *several) if kernels is None and starts is None else ()
-    return Solver(ready, init, step, done, tile, *looks)
+    one = (looks.overview, looks.closer_look, looks.refine)
+    several = (looks.compare, looks.survey, looks.turn)
+    first = (*one, *several) if kernels is None and starts is None else ()
+    return Solver(ready, init, step, done, tile, *first)
 
 
 def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
@@ -213,7 +214,7 @@ def deblur(
     )
     confidence, given = None, photo
     if solver.overview and solver.refine and config.warm_start and config.patch_grid == (1, 1):
-        given = stages.as_given(photo)
+        given = arrays.as_given(photo)
         stages.require_room(given.pixels, config, None)
         choice = solver.overview(given, config)
         confidence = choice.agreement

@@ -1,17 +1,17 @@
-"""What a solver does with a photo before, at the start of and after EM, as pure functions.
+"""What a solver does with a photo at the start of EM and after it, as pure functions.
 
-First looks, where the kernels are unknown: `overview`, `closer_look` and `refine` for one kernel,
-`compare`, `survey` and `turn` where the camera turned. Then `prepare` makes the problem that EM
-begins with, `finish` the result of what EM has found, `started` that of a start without EM, and
-`restore` a tile of a photo too large for one piece.
+`prepare` makes the problem that EM begins with, from kernels that `looks` has found or by finding
+them itself. `finish` makes the result of what EM has found, `started` that of a start without EM,
+and `restore` that of a tile of a photo too large for one piece.
 """
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
@@ -20,11 +20,10 @@ from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood,
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
-from dem_jax.start import find, turning
-from dem_jax.start.choice import Choice
+from dem_jax.start.luma import LUMA, view
 from dem_jax.start.views import View
-from dem_jax.start.warm_start import LUMA, Start, luma, named_starts, warm_start
-from dem_jax.types import BlurOperator, EMInfo, Given, Model, Problem, Result
+from dem_jax.start.warm_start import Start, named_starts, warm_start
+from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
@@ -37,86 +36,6 @@ _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong
 
 
 @promotion.standard
-def overview(photo: Any, config: DeblurConfig) -> Choice:
-    """A first look at a photo [H, W, C]: its kernel in overview pixels, and what speaks for it.
-
-    `config.kernel_size` is the largest kernel that is looked for.
-
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
-    >>> first.kernel.shape, first.agreement.shape
-    ((17, 17), ())
-    """
-    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def closer_look(photo: Any, config: DeblurConfig) -> Choice:
-    """`overview` in four times the pixels, for photos whose candidates disagree there.
-
-    >>> photo = jnp.full((384, 512, 3), 0.5)
-    >>> jax.eval_shape(lambda g: closer_look(g, DeblurConfig(kernel_size=31)), photo).kernel.shape
-    (17, 17)
-    """
-    return find.overview(_view(as_given(photo)), kernel_size=config.kernel_size, closer=2)
-
-
-@promotion.standard
-def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
-    """The kernel [k, k] of a photo [H, W, C] in its own pixels, from one in overview pixels.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((17, 17)) / 289
-    >>> config = DeblurConfig(kernel_size=31)
-    >>> jax.eval_shape(lambda g, k: refine(g, k, config), photo, kernel).shape
-    (31, 31)
-    """
-    return find.refined(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
-    """[] how much crops of a photo [H, W, C] gain by kernels of their own, see `turning.gain`.
-
-    `kernel` [h, h] is one for the photo.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
-    >>> config = DeblurConfig(kernel_size=13)
-    >>> jax.eval_shape(lambda g, k: compare(g, k, config), photo, kernel).shape
-    ()
-    """
-    return turning.gain(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
-    """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
-
-    `kernel` [h, h] is one for the photo.
-
-    >>> photo, kernel = jnp.full((384, 512, 3), 0.5), jnp.ones((9, 9)) / 81
-    >>> config = DeblurConfig(kernel_size=13)
-    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
-    >>> seen.density.shape, seen.tilt.shape
-    ((13, 13, 13), ())
-    """
-    return turning.survey(_view(as_given(photo)), kernel, kernel_size=config.kernel_size)
-
-
-@promotion.standard
-def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
-    """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
-
-    >>> photo, config = jnp.full((96, 128, 3), 0.5), DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> one = jnp.ones((7, 7)) / 49
-    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
-    (6, 7, 7)
-    """
-    return turning.refined(
-        _view(as_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
-    )
-
-
-@promotion.standard
 def prepare(
     key: jax.Array,
     photo: Any,
@@ -126,7 +45,7 @@ def prepare(
     model: Model | None = None,
     starts: Sequence[Start] | None = None,
 ) -> Problem:
-    """The start, from `kernels` if they are given, and the inputs of both networks.
+    """The start, from kernels that are given or found here, and the inputs of both networks.
 
     Photos of near sizes can share one compiled program: padded to one shape [H, W], with
     `Given.size` telling how much of it is photo. What the padding holds does not matter: the
@@ -136,20 +55,19 @@ def prepare(
       key: random key, consumed.
       photo: g, [H, W, C] as of `deblur`, or what is given with it.
       config: kernel size, patch grid (over all of [H, W]) and everything else.
-      kernels: [P, k, k] or [1, k, k] to start from; None: they are found.
+      kernels: [P, k, k] or [1, k, k] to start from; None: those of `Given`, or they are found.
       model: its blur is the one that the start's image is deconvolved by; None: the paper's.
       starts: ways to first kernels; None: those of `start.warm_start`.
 
     Raises:
       ValueError: as `deblur`.
     """
-    given = as_given(photo)
+    given = arrays.as_given(photo)
     photo, size = given.pixels, given.size
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     require_room(photo, config, kernels)
     model = model or paper_model(config)
-    operator = model.blur
-    seen, weight = _view(given), likelihood.trusted(photo)
+    seen, weight = view(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
     photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
@@ -163,57 +81,74 @@ def prepare(
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
     noise_std = _noise_std(photo, gain * config.noise_std, size)
-    misfit = jnp.zeros((), photo.dtype)
-    latent = padded
     if config.warm_start:
         if kernels is None and given.kernel is not None:
             kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
         if kernels is None:
-            plain = _noise_std(seen.plane[..., None], gain * config.noise_std, size)
-            if config.noise_std and photo.shape[-1] > 1:
-                plain = plain * jnp.linalg.norm(jnp.asarray(LUMA))  # of a weighted mean
-            kernels = warm_start(
-                seen,
-                plain,
-                config,
-                blur=operator,
-                starts=starts or named_starts(config),
-            )
+            luma_std = _luma_noise_std(seen, config.noise_std, photo.shape[-1], gain)
+            ways = starts or named_starts(config)
+            kernels = warm_start(seen, luma_std, config, blur=model.blur, starts=ways)
         else:
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
-        known = weight
-        deconvolved = functools.partial(
-            _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=operator
-        )
-        latent = deconvolved(known)
-        if patches == 1:
-            scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
-            gap = jnp.max(jnp.abs(photo - operator(kernels, latent)), axis=-1)
-            believed = likelihood.plausible(gap, scale)
-            weight = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
-            odd = jnp.mean(weight < 0.5 * known) > _ODD_SHARE
-            latent = lax.cond(odd, deconvolved, lambda _: latent, weight)
-            residual = photo - operator(kernels, latent)
-            misfit = likelihood.root_mean_square(residual, weight) / noise_std
-        image_input = jnp.concatenate([image_input, latent, padded], axis=-1)
+        start = _start(photo, kernels, weight, noise_std=noise_std, gain=gain, blur=model.blur)
+        image_input = jnp.concatenate([image_input, start.latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
-    detail = detail_prior.choose(config.detail, misfit)
+        start = _Start(padded, weight, jnp.zeros((), photo.dtype))
+    detail = detail_prior.choose(config.detail, start.misfit)
     if model.kernels.update is None:  # kernels that are known hold no softness of the camera
-        detail = detail._replace(softness=jnp.zeros_like(misfit))
+        detail = detail._replace(softness=jnp.zeros_like(start.misfit))
     return Problem(
         photo=photo,
-        weight=weight,
+        weight=start.weight,
         image_input=image_input,
         kernel_input=jax.random.uniform(kernel_key, (m, m, _KERNEL_CHANNELS), photo.dtype),
-        start_latent=latent,
+        start_latent=start.latent,
         start_kernels=kernels,
         noise_std=noise_std,
-        start_misfit=misfit,
+        start_misfit=start.misfit,
         detail=detail,
         gain=gain,
     )
+
+
+class _Start(NamedTuple):
+    """What first kernels make of a photo."""
+
+    latent: jax.Array  # [H+k-1, W+k-1, C]
+    weight: jax.Array  # [H, W] of the likelihood
+    misfit: jax.Array  # [] of one kernel: the residual in deviations of the noise; else 0
+
+
+def _start(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array,
+    *,
+    noise_std: jax.Array,
+    gain: jax.Array,
+    blur: BlurOperator,
+) -> _Start:
+    """The photo's deconvolution by first kernels [P, k, k].
+
+    What one kernel cannot explain, such as hot pixels, loses its weight [H, W], and is left out of
+    the image where it is more than a few pixels. Kernels of a grid explain no photo that well.
+    """
+    deconvolved = functools.partial(
+        _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
+    )
+    latent = deconvolved(weight)
+    if len(kernels) > 1:
+        return _Start(latent, weight, jnp.zeros((), photo.dtype))
+    scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
+    gap = jnp.max(jnp.abs(photo - blur(kernels, latent)), axis=-1)
+    believed = likelihood.plausible(gap, scale)
+    left = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
+    odd = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
+    latent = lax.cond(odd, deconvolved, lambda _: latent, left)
+    residual = photo - blur(kernels, latent)
+    return _Start(latent, left, likelihood.root_mean_square(residual, left) / noise_std)
 
 
 def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -355,33 +290,10 @@ def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> ja
     return jnp.where(known > 0, known, likelihood.estimate_noise_std(photo, size=size))
 
 
-def _view(photo: Given) -> View:
-    """The luma of a photo, and what of it may vote on its kernel."""
-    trusted = likelihood.unclipped(photo.pixels)
-    if photo.weight is not None:
-        trusted = trusted & (photo.weight > 0)
-    return View(luma(photo.pixels), photo.size, trusted)
-
-
-def as_given(photo: Any) -> Given:
-    """The photo in the type that is computed in, its edge continued into its padding.
-
-    >>> as_given(jnp.full((2, 2, 1), 255, jnp.uint8)).pixels[0, 0]
-    Array([1.], dtype=float32)
-    """
-    given = photo if isinstance(photo, Given) else Given(photo)
-    pixels = arrays.photo(given.pixels)
-    if given.size is not None:
-        pixels = _continue_edge(pixels, given.size)
-    return given._replace(pixels=pixels)
-
-
-def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
-    """The photo's last row and column, `size` [2] giving their numbers, repeated to the end."""
-    for axis in (0, 1):
-        places = jnp.minimum(jnp.arange(photo.shape[axis]), size[axis] - 1)
-        photo = jnp.take(photo, places, axis=axis)
-    return photo
+def _luma_noise_std(seen: View, known: float, channels: int, gain: jax.Array) -> jax.Array:
+    """[] the noise of a photo's luma, from the `known` one of its channels or else estimated."""
+    of_mean = float(np.linalg.norm(LUMA)) if channels > 1 else 1.0
+    return _noise_std(seen.plane[..., None], gain * (of_mean * known), seen.size)
 
 
 def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:

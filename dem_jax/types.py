@@ -53,7 +53,7 @@ class Problem(NamedTuple):
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the start's kernels
     noise_std: jax.Array  # [] the photo's noise standard deviation
-    start_misfit: jax.Array  # [] the start's residual in noise_std; 0: grids
+    start_misfit: jax.Array  # [] of one kernel's start: its residual in noise_std; else 0
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
     gain: jax.Array  # [] by which the photo's own values were multiplied
 
@@ -105,9 +105,9 @@ class EMInfo(NamedTuple):
 class Result(NamedTuple):
     """What `deblur` returns."""
 
-    latent: jax.Array  # [H, W, C] posterior mean of the sharp image, cropped to the photo
+    latent: jax.Array  # [H, W, C] the sharp image, cropped to the photo
     kernels: jax.Array  # [P, k, k] each non-negative and summing to one
-    std: jax.Array  # [H, W, C] posterior standard deviation of every pixel
+    std: jax.Array  # [H, W, C] standard deviation of every pixel
     info: EMInfo  # [T] per field: one entry per EM iteration
     # [] 0 to 1, how far independent estimates of the kernel agree; None: kernels of a grid, given
     # ones and own starts have no such estimates

@@ -17,11 +17,8 @@ import dem_jax
 def mean_and_std(key: jax.Array, mesh: jax.sharding.Mesh, *, chains: int, steps: int):
     """Posterior mean and deviation of a skew density in two dimensions, over all chains.
 
-    Args:
-      key: random key, consumed.
-      mesh: devices along an axis called "chains".
-      chains: in all, a multiple of the number of devices.
-      steps: of every chain, the first half being dropped.
+    Their number is a multiple of that of the devices along the mesh's axis "chains"; the first half
+    of every chain's steps is dropped.
     """
     sampler = dem_jax.langevin.sgld(step_size=0.05)
 

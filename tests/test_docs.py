@@ -1,5 +1,6 @@
 """What the documents say exists."""
 
+import ast
 import pathlib
 import re
 import subprocess
@@ -34,6 +35,25 @@ def test_links_to_files_resolve(path):
         target for target in targets if "://" not in target and not (path.parent / target).exists()
     ]
     assert missing == []
+
+
+def names_in(path):
+    """Functions, classes and Class.method of a file."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef):
+            yield node.name
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{part.name}" for part in node.body if hasattr(part, "name"))
+
+
+@pytest.mark.parametrize("path", [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "method.md"])
+def test_functions_that_are_named_with_their_file_are_there(path):
+    """Written as `room/file.py`: `function`, `function`."""
+    found = re.findall(r"`([\w/]+\.py)`:((?:,?\s+`[\w.]+`)+)", path.read_text())
+    assert len(found) > 5
+    for file, named in found:
+        known = set(names_in(ROOT / "dem_jax" / file))
+        assert set(re.findall(r"`([\w.]+)`", named)) <= known, file
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -48,13 +48,12 @@ def photo(tmp_path):
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
 def test_examples_are_short_and_say_how_to_run_them(path):
     text = path.read_text()
-    assert text.count("\n") < (60 if path.stem in EXCHANGES else 80)
+    assert text.count("\n") < 60
     assert f"python examples/{path.name}" in load(path.stem).__doc__
     assert f"def test_{path.stem}" in pathlib.Path(__file__).read_text()
 
 
 FILES = ("deblur_in_five_lines", "own_image_network", "own_sampler", "own_blur", "own_start")
-EXCHANGES = (*FILES[1:], "defocus_disc")
 
 
 @pytest.mark.parametrize("name", FILES)

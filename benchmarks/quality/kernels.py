@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import common
-from dem_jax import stages
+from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
@@ -44,7 +44,7 @@ from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
 from dem_jax.start import edges, find, one_kernel
 from dem_jax.start.choice import choose
-from dem_jax.start.warm_start import luma
+from dem_jax.start.luma import luma
 from dem_jax.types import Given
 
 NOISE = 0.003  # of the set `sharp`, image units
@@ -172,7 +172,7 @@ def measure(data, set_name, name, bound, kept):
     seconds = []
 
     def call(name, *args):
-        result, each = timed(getattr(stages, name), args[:-1], args[-1])
+        result, each = timed(getattr(looks, name), args[:-1], args[-1])
         seconds.append(each)
         return result
 

@@ -1,6 +1,6 @@
-"""How good is the result after how many seconds, for quickstart, uniform and paper?
+"""How good is the result after how many seconds, for quickstart, best and paper?
 
-    python -m benchmarks.speed.time_to_quality --data=LEVIN [--flagfiles=quickstart,uniform,paper]
+    python -m benchmarks.speed.time_to_quality --data=LEVIN [--flagfiles=quickstart,best,paper]
         [--iterations=N]
 
 Runs dem_jax.main on Levin's im1_kernel1 with its truth (LEVIN holds blurry/ and sharp/; without
@@ -27,7 +27,7 @@ def points(run):
 
 
 def main():
-    args = common.arguments(__doc__, data="", flagfiles="quickstart,uniform,paper", iterations=0)
+    args = common.arguments(__doc__, data="", flagfiles="quickstart,best,paper", iterations=0)
     curves = {}
     with tempfile.TemporaryDirectory() as text:
         folder = pathlib.Path(text)

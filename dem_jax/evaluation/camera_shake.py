@@ -19,6 +19,9 @@ import numpy as np
 
 LAI_PADDING = 20  # pixels added on every side before Lai's camera matrix is formed
 LAI_POSE_SCALE = 0.5  # applied to Lai's pose files before they become rotations
+_MODES = 12  # cosines of a random smooth curve
+_KERNEL_POINTS, _KERNEL_SMOOTHNESS = 400, 1.5  # of a random kernel's path
+_POSES, _PATH_SMOOTHNESS = 64, 2.0  # of a random camera path
 
 
 # --- uniform blur ---------------------------------------------------------------------------------
@@ -73,16 +76,16 @@ def render_kernel(displacements: jax.Array, kernel_size: int) -> jax.Array:
     return splat / displacements.shape[0]
 
 
-def smooth_curve(
-    key: jax.Array, num_points: int, dims: int, *, smoothness: float = 1.5, modes: int = 12
-) -> jax.Array:
+def smooth_curve(key: jax.Array, num_points: int, dims: int, *, smoothness: float) -> jax.Array:
     """Random smooth curve x(t) = sum_j a_j cos(pi j t) / j^smoothness, a_j ~ N(0, 1), of mean zero.
+
+    A smoothness of 1.5 looks like a hand, 3 is nearly a line.
 
     Returns:
       [num_points, dims] positions at equal times, in arbitrary units.
     """
-    j = jnp.arange(1, modes + 1)[:, None]
-    amplitude = jax.random.normal(key, (modes, dims)) / j**smoothness
+    j = jnp.arange(1, _MODES + 1)[:, None]
+    amplitude = jax.random.normal(key, (_MODES, dims)) / j**smoothness
     time = (jnp.arange(num_points)[:, None] + 0.5) / num_points
     return jnp.matmul(jnp.cos(jnp.pi * time * j.T), amplitude, precision="highest")
 
@@ -92,8 +95,6 @@ def random_kernel(
     kernel_size: int,
     *,
     extent: float | None = None,
-    smoothness: float = 1.5,
-    num_points: int = 400,
 ) -> jax.Array:
     """Kernel of a random smooth camera path, its bounding box centred.
 
@@ -101,8 +102,6 @@ def random_kernel(
       key: random key.
       kernel_size: odd side k.
       extent: longer side of the path's bounding box, at most k - 1 pixels; default 0.8 (k - 1).
-      smoothness: larger is smoother; 1.5 looks like a hand, 3 is nearly a line.
-      num_points: points drawn along the path.
 
     Returns:
       [k, k] kernel that sums to one.
@@ -111,7 +110,7 @@ def random_kernel(
     extent = 0.8 * (kernel_size - 1) if extent is None else extent
     if not 0 <= extent <= kernel_size - 1:
         raise ValueError(f"extent={extent} must lie between 0 and {kernel_size - 1}.")
-    curve = smooth_curve(key, num_points, 2, smoothness=smoothness)
+    curve = smooth_curve(key, _KERNEL_POINTS, 2, smoothness=_KERNEL_SMOOTHNESS)
     low, high = jnp.min(curve, axis=0), jnp.max(curve, axis=0)
     path = (curve - (low + high)[None] / 2) * extent / jnp.max(high - low)
     return render_kernel(path, kernel_size)
@@ -245,8 +244,7 @@ def random_rotation_path(
     *,
     extent: float,
     translation: float = 0.5,
-    smoothness: float = 2.0,
-    num_poses: int = 64,
+    num_poses: int = _POSES,
 ) -> jax.Array:
     """Random smooth roll about a random point away from the centre, plus a smooth translation.
 
@@ -255,7 +253,6 @@ def random_rotation_path(
       shape: (H, W, ...) of the picture.
       extent: length in pixels of the largest kernel anywhere in the picture.
       translation: size of the translation relative to the rotation, at the picture's border.
-      smoothness: of the path, see `smooth_curve`.
       num_poses: T.
 
     Returns:
@@ -264,7 +261,7 @@ def random_rotation_path(
     centre_key, path_key = jax.random.split(key)
     direction = jax.random.uniform(centre_key, (), maxval=2 * jnp.pi)
     pivot = 0.25 * jnp.stack([jnp.sin(direction), jnp.cos(direction)])  # in focal lengths
-    curve = smooth_curve(path_key, num_poses, 3, smoothness=smoothness)
+    curve = smooth_curve(path_key, num_poses, 3, smoothness=_PATH_SMOOTHNESS)
     roll = curve[:, 0]
     # x -> x + roll (axis x (x - pivot)), to first order
     lever = jnp.stack([pivot[1], -pivot[0]])[None]
@@ -280,8 +277,6 @@ def random_path(
     shape: tuple[int, ...],
     *,
     extent: float,
-    smoothness: float = 2.0,
-    num_poses: int = 64,
 ) -> jax.Array:
     """Random smooth path in all six degrees of freedom.
 
@@ -292,7 +287,7 @@ def random_path(
       [T, 6] poses of mean zero whose largest kernel is `extent` pixels long.
     """
     weight = jnp.array([[0.5, 0.5, 1.0, 0.5, 0.5, 1.0]])
-    poses = smooth_curve(key, num_poses, 6, smoothness=smoothness) * weight
+    poses = smooth_curve(key, _POSES, 6, smoothness=_PATH_SMOOTHNESS) * weight
     return scale_path(1e-2 * poses, shape, extent)
 
 

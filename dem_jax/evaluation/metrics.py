@@ -16,6 +16,7 @@ Array = npt.NDArray[np.float64]
 SSIM_SIGMA, SSIM_RADIUS = 1.5, 5  # 11 x 11 Gaussian windows
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+_REFERENCE_MAX_SHIFT = 10  # pixels, of a deconvolution with a kernel file
 
 
 class Registered(NamedTuple):
@@ -130,20 +131,20 @@ def error_ratio(
     truth: npt.ArrayLike,
     *,
     max_shift: int = 5,
-    reference_max_shift: int = 10,
 ) -> ErrorRatio:
     """Error of `result` over the error of `reference`, each registered by its own best shift.
+
+    That of the reference may be up to 10 pixels, since its kernel file may lie off its photo:
+    Levin's kernel 6 moves image 1 by 5.25 pixels.
 
     Args:
       result: [H, W] or [H, W, C] picture to judge.
       reference: the deconvolution with the true kernel, same shape.
       truth: the sharp picture, same shape.
       max_shift: of the result, see `register_shift`.
-      reference_max_shift: of the reference, whose kernel file may lie off its photo: Levin's
-        kernel 6 moves image 1 by 5.25 pixels.
     """
     norms = []
-    for picture, limit in ((result, max_shift), (reference, reference_max_shift)):
+    for picture, limit in ((result, max_shift), (reference, _REFERENCE_MAX_SHIFT)):
         registered = register_shift(luma(picture), luma(truth), max_shift=limit)
         error = registered.result - registered.truth
         norms.append((np.sum(error**2), np.linalg.norm(error, 2)))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dem_jax.types import PyTree
+from dem_jax.types import Given, PyTree
 
 _WHITE = {"uint8": 255, "uint16": 65535}
 _SLACK = 0.1  # beyond [0, 1], as filters that overshoot leave it
@@ -49,6 +49,24 @@ def photo(given: Any) -> jax.Array:
     return jnp.asarray(given).astype(_working())
 
 
+def as_given(given: Any) -> Given:
+    """A photo [H, W, C], or one with what is known of it, in the type that is computed in.
+
+    Its last row and column are continued into its padding.
+
+    Raises:
+      ValueError: as `photo`.
+
+    >>> as_given(jnp.full((2, 2, 1), 255, jnp.uint8)).pixels[0, 0]
+    Array([1.], dtype=float32)
+    """
+    given = given if isinstance(given, Given) else Given(given)
+    pixels = photo(given.pixels)
+    if given.size is not None:
+        pixels = _continue_edge(pixels, given.size)
+    return given._replace(pixels=pixels)
+
+
 def like(photo: Any, result: PyTree) -> PyTree:
     """A result's floats in the type of the photo [H, W, C], where that has one of 32 or 64 bits."""
     dtype = getattr(photo, "dtype", None)
@@ -79,6 +97,14 @@ def kernels(given: Any, dtype: Any) -> jax.Array:
         if values.ndim == 3 and not (values.sum(axis=(1, 2)) > 0).all():
             raise ValueError("kernels hold one that is zero everywhere; each needs a positive sum.")
     return jnp.asarray(given).astype(dtype)
+
+
+def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
+    """The photo's last row and column, `size` [2] giving their numbers, repeated to the end."""
+    for axis in (0, 1):
+        places = jnp.minimum(jnp.arange(photo.shape[axis]), size[axis] - 1)
+        photo = jnp.take(photo, places, axis=axis)
+    return photo
 
 
 def _array(given: Any) -> np.ndarray:

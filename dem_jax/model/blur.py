@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _SOFT_REACH = 2  # pixels of `softened`
+_LOST = 0.01  # of its mass: the most that a kernel may lose at one edge when it is moved
 
 
 def uniform(kernels: jax.Array, latent: jax.Array) -> jax.Array:
@@ -197,15 +198,14 @@ def unit_sums(kernels: jax.Array) -> jax.Array:
     return kernels / jnp.maximum(jnp.sum(kernels, (1, 2), keepdims=True), 1e-8)
 
 
-def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array, jax.Array]:
+def recentre(kernels: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Shifts a kernel set by whole pixels, jointly, so that its mean centre of mass is central.
 
     Jointly, because differences between the patches are real motion. The shift is limited so that
-    no kernel loses more than `tolerance` of its mass over an edge; then each is made to sum to one.
+    no kernel loses more than 1 % of its mass over an edge; then each is made to sum to one.
 
     Args:
         kernels: [P, k, k], non-negative, each summing to one.
-        tolerance: mass that one kernel may lose at one edge, between 0 and 1.
 
     Returns:
         The kernels [P, k, k], and the shift [2] int32, (row, column), by which they moved:
@@ -216,7 +216,7 @@ def recentre(kernels: jax.Array, *, tolerance: float = 0.01) -> tuple[jax.Array,
     ([-1, 1], 1.0)
     """
     shift = jnp.round(-jnp.mean(centre_of_mass(kernels), axis=0)).astype(jnp.int32)
-    room = [_empty_margins(jnp.sum(kernels, axis=axis), tolerance) for axis in (2, 1)]
+    room = [_empty_margins(jnp.sum(kernels, axis=axis), _LOST) for axis in (2, 1)]
     shift = jnp.stack([jnp.clip(shift[i], -room[i][0], room[i][1]) for i in (0, 1)])
     k = kernels.shape[-1]
     moved = lax.dynamic_slice(

@@ -48,7 +48,6 @@ class Options:
     kernels: np.ndarray | None = None  # [P, k, k] to start from
     preview_every: int = 0  # EM iterations between previews; 0 for none
     batching: plan.Batching = plan.ONE_BY_ONE
-    shard: str = "auto"  # what lies along this process's devices: photos, chains, none or auto
     process: tuple[int, int] = (0, 1)  # this one of so many that share the photos
     tile_size: int | None = None  # pixels; None: tiles where the memory asks for them; 0: never
 

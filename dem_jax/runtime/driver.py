@@ -47,7 +47,7 @@ def run(
     index, count = options.process
     sources = sources[index::count]
     groups, mesh = _arrange(options, sources)
-    single, batched = _programs(options, solver, mesh)
+    single, batched = _programs(solver, mesh)
     bad = []
     with Interrupt(progress.say) as interrupt:
         session = Session(options, single, progress, interrupt)
@@ -73,7 +73,7 @@ def _arrange(options: Options, sources: Sequence[Source]) -> tuple[list[plan.Gro
     """The photos in groups, finished ones first, and the mesh that they lie on."""
     finished = [s for s in sources if not options.overwrite and _is_finished(options, s)]
     left = [source for source in sources if source not in finished]
-    shard = devices.choose_shard(options.shard, len(left), options.config.num_chains)
+    shard = devices.choose_shard(len(left), options.config.num_chains)
     mesh = None if shard == "none" else devices.local_mesh(shard)
     groups = plan.groups(
         left,
@@ -90,7 +90,7 @@ def _is_finished(options: Options, source: Source) -> bool:
     return options.folder(source).read().get("status") == run_folder.DONE
 
 
-def _programs(options: Options, solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
+def _programs(solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
     """The programs for single photos, and those for batches."""
     if mesh and sharded.CHAINS in mesh.shape:
         step = functools.partial(sharded.step_over_chains, mesh=mesh, step=solver.step)

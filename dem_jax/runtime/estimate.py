@@ -106,7 +106,7 @@ def deconvolution(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) ->
     return canvas * shape[2] * _DECONVOLUTION * speed.transform
 
 
-def search(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[float, float]:
+def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     """Seconds of the overview, and of the finer views after it."""
     overview = views.overview_shape(shape[:2])
     scale, finer = 2 * views.overview_scale(shape[:2]), views.finer_shape(shape[:2], 1.0)
@@ -183,14 +183,14 @@ def _start(
     if config.patch_grid == (1, 1):  # a canvas as large as the photo, beyond the caches
         restored *= 2
     if looks:
-        overview, finer = search(shape, config, speed)
+        overview, finer = search(shape, speed)
         values = {"overview": overview, "refine": finer, "compare": comparison(shape, speed)}
         if config.patch_grid != (1, 1):
             values |= {"survey": _SURVEY * overview, "turn": _TURN * finer}
         for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        overview, finer = search(shape, config, speed)
+        overview, finer = search(shape, speed)
         restored += (1 + _SURVEY) * overview + (1 + _TURN) * finer
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds

@@ -13,9 +13,9 @@ import jax
 from dem_jax.solver import Solver
 
 # XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
-# Without them, and with less effort, quickstart's four programs at 255 x 255 pixels take 41 to 47
-# instead of 73 to 84 s of two cores' processor time, and run as fast. XLA of jax 0.12 no longer
-# knows the first option, and the second does little alone.
+# Without them, and with less effort, the programs of start and EM at 255 x 255 pixels take 41
+# to 47 instead of 73 to 84 s of two cores' processor time, and run as fast. XLA of jax 0.12 no
+# longer knows the first option, and the second does little alone.
 _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
 
 

@@ -1,4 +1,4 @@
-"""What `auto` stands for: kernel sizes and patch grids chosen from the photo's size."""
+"""What `auto` stands for: kernel size, patch grid and whether EM runs, by the photo's size."""
 
 import dataclasses
 import math

@@ -13,6 +13,7 @@ from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
 from dem_jax.runtime.job import Expected, Found, Outcome
+from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
@@ -141,7 +142,7 @@ class InOnePiece:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
         desk, saved = self._desk, self._saved
         if saved:
-            desk.progress.stage("compiling")
+            desk.progress.stage(COMPILING)
             shapes = desk.in_thread(lambda: desk.programs.begin(key, pixels, config, resumed=True))
             desk.progress.go_on(saved.iteration)
             restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
@@ -154,8 +155,7 @@ class InOnePiece:
     def _em(self, key: jax.Array, config: DeblurConfig) -> Outcome:
         """Runs EM to its end, or to an interrupt."""
         desk, problem, total = self._desk, self._problem, config.em_iterations
-        if total:
-            desk.compile("step", key, self._state, problem, config)
+        desk.compile("step", key, self._state, problem, config)
         began = time.monotonic() - self._log.seconds
         for number in range(len(self._log) + 1, total + 1):
             if desk.interrupt.requested:

@@ -29,7 +29,7 @@ _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data ter
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
 _BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
-_EXPONENT = 0.8  # of the gradient's hyper-Laplacian prior
+_EXPONENT = 0.8  # of the hyper-Laplacian priors
 _INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
 
 

@@ -17,6 +17,7 @@ from dem_jax.start.views import View
 
 _ENTROPY_WEIGHT = 0.005  # per nat
 _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
+_SMOOTHNESS = 1.0  # pixels, deviation of a Gaussian, of kernels that are compared
 _MARGIN = 4  # pixels around kernels that are smoothed, in its deviations
 
 
@@ -58,20 +59,17 @@ def agreement(kernels: jax.Array) -> jax.Array:
     return jnp.clip(jnp.mean(nearest, axis=1), 0, 1)
 
 
-def similarity(kernels: jax.Array, *, smoothness: float = 1.0) -> jax.Array:
+def similarity(kernels: jax.Array) -> jax.Array:
     """[N, N] normalised correlation of kernels [N, k, k] under the best shift by whole pixels.
 
-        max_x sum_y a(y) b(y + x) / (|a| |b|),    a, b smoothed by a Gaussian
+        max_x sum_y a(y) b(y + x) / (|a| |b|),    a, b smoothed by a Gaussian of one pixel
 
-    Args:
-      kernels: [N, k, k].
-      smoothness: standard deviation of the Gaussian, pixels: candidates that lie a pixel apart
-        are alike.
+    So candidates that lie a pixel apart are alike.
     """
-    side = good_size(2 * (kernels.shape[-1] + 2 * round(_MARGIN * smoothness)))
+    side = good_size(2 * (kernels.shape[-1] + 2 * round(_MARGIN * _SMOOTHNESS)))
     spectra = jnp.fft.rfft2(kernels, s=(side, side))
     rows, cols = jnp.fft.fftfreq(side)[:, None], jnp.fft.rfftfreq(side)[None]
-    spectra *= jnp.exp(-2 * (jnp.pi * smoothness) ** 2 * (rows**2 + cols**2))[None]
+    spectra *= jnp.exp(-2 * (jnp.pi * _SMOOTHNESS) ** 2 * (rows**2 + cols**2))[None]
     products = spectra[:, None] * jnp.conj(spectra[None])
     best = jnp.max(jnp.fft.irfft2(products, s=(side, side)), (2, 3))
     norms = jnp.sqrt(jnp.diagonal(best))

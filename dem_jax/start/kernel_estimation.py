@@ -18,6 +18,7 @@ from jax import lax
 from dem_jax.model.blur import good_size, recentre
 from dem_jax.solve import fourier
 from dem_jax.solve.least_squares import non_negative_least_squares
+from dem_jax.start.views import normalised
 
 SPLITTINGS = 24  # half-quadratic steps for every image
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
@@ -110,7 +111,7 @@ def fit_kernel(
         iterations=iterations,
         support=support,
     )
-    return _normalised(kernel)
+    return normalised(kernel)
 
 
 def correlations(
@@ -160,7 +161,7 @@ def without_faint_parts(kernel: jax.Array, least_entry: float, least_island: flo
       [k, k] of sum one.
     """
     kept = jnp.where(kernel < least_entry * jnp.max(kernel), 0, kernel)
-    return _normalised(without_islands(kept, least_island))
+    return normalised(without_islands(kept, least_island))
 
 
 def without_islands(mass: jax.Array, least: float) -> jax.Array:
@@ -179,11 +180,3 @@ def without_islands(mass: jax.Array, least: float) -> jax.Array:
     labels, _ = lax.while_loop(lambda carry: carry[1], spread, (labels, jnp.array(True)))
     island = jnp.zeros(mass.size + 1).at[labels].add(mass)
     return jnp.where(island[labels] >= least * jnp.sum(mass), mass, 0)
-
-
-def _normalised(kernel: jax.Array) -> jax.Array:
-    """Of sum one; where nothing is left, the kernel that does not blur."""
-    size = kernel.shape[0]
-    point = jnp.zeros_like(kernel).at[size // 2, size // 2].set(1.0)
-    total = jnp.sum(kernel)
-    return jnp.where(total > 1e-8, kernel / jnp.maximum(total, 1e-8), point)

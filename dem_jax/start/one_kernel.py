@@ -29,6 +29,7 @@ from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_la
 from dem_jax.start.views import View
 
 _ALTERNATIONS = 5  # of image and kernel at every level
+_POLISHINGS = 3  # the same, at last
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
 _FEW_CLIPPED = 0.05  # of the pixels of a view
 _COARSEST = 5  # pixels: the window at the coarsest level
@@ -140,7 +141,7 @@ def alternate(
     return lax.scan(once, start, length=times)[0]
 
 
-def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
+def polish(view: View, kernel: jax.Array) -> jax.Array:
     """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
     weight, noise = judging_weight(view), noise_variance(view)
@@ -159,7 +160,7 @@ def polish(view: View, kernel: jax.Array, *, times: int = 3) -> jax.Array:
         )
         return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
-    return lax.scan(once, kernel, length=times)[0]
+    return lax.scan(once, kernel, length=_POLISHINGS)[0]
 
 
 def most_useful(

@@ -16,15 +16,9 @@ from dem_jax.start.turning import turning
 from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
 
-LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 2.0, 0.003  # of images to be judged: smooth, of edges only
 _EXCESS_WEIGHT = 5.0  # wrong kernels leave [0, 1] by 2e-2 on average, right ones by under 4e-3
 _ENTROPY_WEIGHT = 0.03  # per nat; what 0.02 and 0.04 choose: benchmarks/NOTEBOOK.md
-
-
-def luma(photo: jax.Array) -> jax.Array:
-    """[H, W] brightness of a photo [H, W, C], C = 1 or 3."""
-    return photo[..., 0] if photo.shape[-1] == 1 else photo @ jnp.asarray(LUMA, photo.dtype)
 
 
 class Candidates(NamedTuple):

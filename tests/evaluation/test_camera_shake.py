@@ -92,7 +92,7 @@ def test_translation_path_equals_uniform_blur_with_its_kernel():
     sharp = smooth_picture(48, 40)
     shape = sharp.shape
     focal = camera_shake.camera_matrix(shape)[0, 0]
-    curve = camera_shake.smooth_curve(jax.random.key(2), 40, 2)
+    curve = camera_shake.smooth_curve(jax.random.key(2), 40, 2, smoothness=1.5)
     poses = jnp.zeros((40, 6)).at[:, 3:5].set(4 / focal * curve / jnp.max(jnp.abs(curve)))
     path = homographies(poses, shape)
     centre = jnp.array([[20.0, 20.0], [5.0, 30.0]])

@@ -44,7 +44,7 @@ def run(tmp_path, names, *, solver=FAKE, **changes):
     options = make_options(tmp_path, **changes)
     options.output_dir.mkdir(exist_ok=True)
     stream = io.StringIO()
-    sources = inputs.find_sources([str(tmp_path / name) for name in names])
+    sources = inputs.select([str(tmp_path / name) for name in names]).sources
     status = driver.run(options, sources, solver=solver, progress=progress.Progress(stream))
     return status, stream.getvalue()
 

@@ -50,7 +50,7 @@ def test_seed_decides_the_result_and_the_photo_its_shape(tmp_path):
     for seed in (0, 0, 1):
         options = dataclasses.replace(make_options(tmp_path, overwrite=True), seed=seed)
         options.output_dir.mkdir(exist_ok=True)
-        source = inputs.find_sources([str(tmp_path / "a.png")])
+        source = inputs.select([str(tmp_path / "a.png")]).sources
         quiet = progress.Progress(io.StringIO())
         assert driver.run(options, source, solver=FAKE, progress=quiet) == 0
         results.append(np.load(path))
@@ -129,7 +129,7 @@ def test_ctrl_c_writes_the_result_so_far_and_stops(tmp_path):
     options = make_options(tmp_path)
     options.output_dir.mkdir()
     stream = io.StringIO()
-    sources = inputs.find_sources([str(tmp_path / "a.png"), str(tmp_path / "b.png")])
+    sources = inputs.select([str(tmp_path / "a.png"), str(tmp_path / "b.png")]).sources
     before = signal.getsignal(signal.SIGINT)
     assert driver.run(options, sources, solver=FAKE, progress=PressCtrlC(stream)) == 1
     assert signal.getsignal(signal.SIGINT) is before
@@ -154,7 +154,7 @@ def test_second_ctrl_c_stops_at_once(tmp_path):
 
     options = make_options(tmp_path)
     options.output_dir.mkdir()
-    sources = inputs.find_sources([str(tmp_path / "a.png")])
+    sources = inputs.select([str(tmp_path / "a.png")]).sources
     with pytest.raises(KeyboardInterrupt):
         driver.run(options, sources, solver=FAKE, progress=PressCtrlC(io.StringIO()))
     assert record(tmp_path, "a")["status"] == "failed"

@@ -80,7 +80,7 @@ def test_psnr_is_logged_where_the_truth_is_given(tmp_path):
     make_photo(tmp_path / "a.png", (64, 64, 3))
     (tmp_path / "sharp").mkdir()
     make_photo(tmp_path / "sharp" / "a.png", (64, 64, 3))
-    sources = inputs.find_sources([str(tmp_path / "a.png")])
+    sources = inputs.select([str(tmp_path / "a.png")]).sources
     truths = truth.find_truths(str(tmp_path / "sharp"), sources)
     status, _ = run(tmp_path, ["a.png"], truths=truths)
     assert status == 0
@@ -94,7 +94,7 @@ def test_psnr_is_logged_where_the_truth_is_given(tmp_path):
 def test_truth_that_does_not_fit(tmp_path):
     make_photo(tmp_path / "a.png", (64, 64, 3))
     make_photo(tmp_path / "b.png", (48, 64, 3))
-    sources = inputs.find_sources([str(tmp_path)])
+    sources = inputs.select([str(tmp_path)]).sources
     for text, reason in (("a.png", "is one picture for 2"), ("absent", "does not exist")):
         with pytest.raises(ValueError, match=reason):
             truth.find_truths(str(tmp_path / text), sources)

@@ -5,15 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import stages
+from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
 from dem_jax.runtime.files import images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.start import warm_start as module
+from dem_jax.start.luma import luma
 from dem_jax.start.views import View
-from dem_jax.start.warm_start import luma, named_starts, warm_start
+from dem_jax.start.warm_start import named_starts, warm_start
 from dem_jax.types import Given
 
 
@@ -23,8 +24,8 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     truth = images.read_photo(data_folder / "levin" / "sharp" / "im2.png").pixels
 
     programs = {
-        "overview": jax.jit(stages.overview, static_argnums=1),
-        "refine": jax.jit(stages.refine, static_argnums=2),
+        "overview": jax.jit(looks.overview, static_argnums=1),
+        "refine": jax.jit(looks.refine, static_argnums=2),
     }
     prepare = jax.jit(stages.prepare, static_argnums=2)
 

@@ -119,7 +119,8 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "tensorboard_dir",
         None,
-        "Folder for event files to watch a run in TensorBoard; needs dem_jax[tensorboard].",
+        "Folder for event files; give one to watch a run in TensorBoard. It needs "
+        "dem_jax[tensorboard].",
         **own,
     )
     flags.DEFINE_enum(
@@ -133,7 +134,8 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "compilation_cache_dir",
         devices.default_cache_dir(),
-        "Folder that keeps compiled programs for the next run; empty for none.",
+        "Folder that keeps compiled programs for the next run; give another where this one is slow "
+        "or full, an empty one for none.",
         **own,
     )
 
@@ -158,14 +160,15 @@ def _define_photo_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "init_kernels",
         None,
-        "File.npy of kernels [k, k] or [P, k, k] to start from, such as another run's kernels.npy.",
+        "File.npy of kernels [k, k] or [P, k, k] to start from where they are known, such as those "
+        "that another run found in a good part.",
         **own,
     )
     flags.DEFINE_integer(
         "preview_every",
         0,
         "EM iterations between two pictures preview.png, which become the animation "
-        "sharpening.webp; 0 for none.",
+        "sharpening.webp; give 1 to watch, 0 for none.",
         lower_bound=0,
         **own,
     )
@@ -192,7 +195,7 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
         "tile_size",
         "auto",
         "Pixels along each side of a tile of a large photo; auto uses tiles where memory or time "
-        "ask for them, 0 never.",
+        "ask for them. Give a number where memory runs out, 0 for no tiles.",
         **own,
     )
     flags.DEFINE_string(

@@ -63,11 +63,6 @@ def select(inputs: Sequence[str]) -> Selection:
     return Selection(sources, list(left_out.values()), list(dict.fromkeys(remarks)))
 
 
-def find_sources(inputs: Sequence[str]) -> list[Source]:
-    """The photos alone, see `select`."""
-    return select(inputs).sources
-
-
 def _expand(text: str) -> Selection:
     """What one --input names; photos are called by their stems."""
     shown = names.printable(text)
@@ -104,7 +99,7 @@ def _matches(pattern: str) -> list[str]:
     for tried in (rest, rest.replace("[", "[[]")):
         whole = os.path.join(glob.escape(literal), tried) if literal else tried
         if found := sorted(glob.glob(whole, recursive=True)):
-            return [path for path in dict.fromkeys(map(os.path.normpath, found))]
+            return list(dict.fromkeys(map(os.path.normpath, found)))
     return []
 
 

@@ -13,16 +13,17 @@ from dem_jax.model.blur import patch_centres
 from dem_jax.runtime.report.pictures import grey_or_rgb
 
 PREVIEW = 1600  # pixels along the longer side: enough for a screen, little for a 12 Mpixel photo
+_OVERLAY = 1000  # pixels along the longer side of the photo under its kernels
 _QUALITY = 86  # of WebP previews
 _DIMMED = 0.45  # brightness of the photo under its kernels
 _TILE_SHARE = 0.7  # of the distance between kernels that a kernel's tile takes
 
 
 def data_uri(
-    picture: np.ndarray, *, longest: int = PREVIEW, exact: bool = False, icc: bytes | None = None
+    picture: np.ndarray, *, exact: bool = False, icc: bytes | None = None
 ) -> tuple[str, tuple[int, int]]:
-    """`picture` as a WebP data URI for a page, scaled down to `longest`; its (width, height)."""
-    image = shrink(picture, longest)
+    """`picture` as a WebP data URI for a page, scaled down to `PREVIEW`; its (width, height)."""
+    image = shrink(picture, PREVIEW)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=_QUALITY, lossless=exact, icc_profile=icc or b"")
     text = base64.b64encode(buffer.getvalue()).decode()
@@ -77,7 +78,7 @@ def gains(
 
 
 def kernels_over_photo(
-    photo: np.ndarray, kernels: np.ndarray, grid: tuple[int, int], *, longest: int = 1000
+    photo: np.ndarray, kernels: np.ndarray, grid: tuple[int, int]
 ) -> tuple[np.ndarray, float]:
     """Kernels [P, k, k] drawn at the centres of their patches on the dimmed photo.
 
@@ -86,7 +87,7 @@ def kernels_over_photo(
     """
     rows, cols, _ = photo.shape
     size = kernels.shape[-1]
-    page = shrink(np.rint(_DIMMED * grey_or_rgb(photo)).astype(np.uint8), longest)
+    page = shrink(np.rint(_DIMMED * grey_or_rgb(photo)).astype(np.uint8), _OVERLAY)
     scale = page.width / cols
     centres = patch_centres((rows + size - 1, cols + size - 1), grid) - size // 2
     apart = scale * min(rows / grid[0], cols / grid[1])

@@ -6,6 +6,7 @@ import numpy as np
 
 _LUMA = np.array((0.299, 0.587, 0.114), np.float32)  # Rec. 601
 _CLIPPED = 254.5 / 255
+_BLOCK = 2  # pixels along each side of what gradients are taken of
 _SATURATION_AVERSION = 8  # a crop with 10 % of clipped pixels scores 0.9^8 = 0.43
 
 
@@ -17,7 +18,7 @@ class Square(NamedTuple):
     score: float  # higher is better; only good for comparing
 
 
-def choose(photo: np.ndarray, size: int, grid: tuple[int, int], *, block: int = 2) -> list[Square]:
+def choose(photo: np.ndarray, size: int, grid: tuple[int, int]) -> list[Square]:
     """The best crop for every patch of a grid, row by row.
 
     The score is the smaller eigenvalue of the structure tensor, sum grad f grad f^T over the crop
@@ -29,17 +30,16 @@ def choose(photo: np.ndarray, size: int, grid: tuple[int, int], *, block: int = 
       photo: [H, W, C] in [0, 1].
       size: pixels along each side of a crop, at most min(H, W).
       grid: rows and columns of patches; a crop's centre lies in its patch where the size allows.
-      block: pixels along each side of a block.
 
     Returns:
       rows x columns crops.
     """
-    height, width = (n // block * block for n in photo.shape[:2])
+    height, width = (n // _BLOCK * _BLOCK for n in photo.shape[:2])
     plane = photo[:height, :width] @ _LUMA if photo.shape[-1] == 3 else photo[:height, :width, 0]
     clipped = np.any(photo[:height, :width] >= _CLIPPED, axis=-1).astype(np.float32)
-    plane, clipped = (_blocks(x, block) for x in (plane, clipped))
+    plane, clipped = (_blocks(x) for x in (plane, clipped))
     down, across = np.gradient(plane)
-    side = max(1, size // block)
+    side = max(1, size // _BLOCK)
     step = max(1, side // 8)
     sums = [
         _window_sums(x, side)[::step, ::step]
@@ -49,7 +49,7 @@ def choose(photo: np.ndarray, size: int, grid: tuple[int, int], *, block: int = 
     least = (a + b) / 2 - np.sqrt((a - b) ** 2 / 4 + c * c)
     scores = np.maximum(least, 0) * (1 - bad / side**2) ** _SATURATION_AVERSION
     return [
-        _best(scores, rows, cols, step * block)
+        _best(scores, rows, cols, step * _BLOCK)
         for rows in _patches(scores.shape[0], grid[0])
         for cols in _patches(scores.shape[1], grid[1])
     ]
@@ -76,9 +76,10 @@ def align(kernels: np.ndarray, reference: int) -> np.ndarray:
     return np.stack(aligned)
 
 
-def _blocks(x: np.ndarray, block: int) -> np.ndarray:
-    rows, cols = (n // block for n in x.shape)
-    return x.reshape(rows, block, cols, block).mean((1, 3))
+def _blocks(x: np.ndarray) -> np.ndarray:
+    """Means over blocks of a plane whose sides they divide."""
+    rows, cols = (n // _BLOCK for n in x.shape)
+    return x.reshape(rows, _BLOCK, cols, _BLOCK).mean((1, 3))
 
 
 def _window_sums(x: np.ndarray, side: int) -> np.ndarray:

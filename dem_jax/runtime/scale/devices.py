@@ -68,15 +68,13 @@ def local_mesh(axis: str) -> Mesh:
     return Mesh(np.asarray(jax.local_devices()), (axis,))
 
 
-def choose_shard(wanted: str, photos: int, num_chains: int) -> str:
-    """What lies along the devices: "photos", "chains" or "none", where `wanted` is "auto".
+def choose_shard(photos: int, num_chains: int) -> str:
+    """What lies along this process's devices: "photos", "chains" or "none".
 
     Photos exchange nothing, so several photos come first; chains of one photo where they can be
     divided evenly.
     """
     count = jax.local_device_count()
-    if wanted != "auto":
-        return wanted
     if count == 1:
         return "none"
     if photos > 1:

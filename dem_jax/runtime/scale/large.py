@@ -2,8 +2,8 @@
 
 1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
    before, kernels are found in all of the photo, and EM improves them on the crops.
-2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the hyper-Laplacian
-   deconvolution that is EM's warm start. Within a tile the filter flow is taken as uniform, its
+2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the deconvolution
+   that EM starts from. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
 
 There are no samples of the whole photo; its deviation is that of a Gaussian model, see
@@ -114,7 +114,7 @@ def expected_seconds(
     crop, one = (taken.crop_size, taken.crop_size, shape[2]), _for_crop(config)
     of_crop = estimate.in_one_piece(crop, one, speed, looks=False)
     if not looks:
-        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, one, speed))
+        of_crop[estimate.STAGES["prepare"]] += sum(estimate.search(crop, speed))
     of_crop[estimate.STAGES["step"]] = _m_steps(config) * estimate.iteration(crop, one, speed)
     cells = len(_grid_cells(config))
     of_crop = {

@@ -2,7 +2,7 @@
 
 The estimate is of EM's step, the largest program: what T_f keeps for its gradient, and the samples.
 Its constants were fitted to XLA's own figures for CPU (`Compiled.memory_analysis`);
-tests/runtime/test_memory.py holds them to that.
+tests/runtime/scale/test_memory.py holds them to that.
 """
 
 import os

@@ -101,7 +101,7 @@ def run(photos, out, *, stop=None, number=signal.SIGTERM, iterations=ITERATIONS,
     options = driver.Options(out, config, sizes.Sizes("uniform", 9, None), **changes)
     out.mkdir(exist_ok=True)
     photos = photos if isinstance(photos, list) else [photos]
-    sources = inputs.find_sources([str(path) for path in photos])
+    sources = inputs.select([str(path) for path in photos]).sources
     said = Stop(stop, number)
     status = driver.run(options, sources, solver=FAKE, progress=said)
     return status, said._stream.getvalue()
@@ -312,7 +312,7 @@ def test_diverged_run_leaves_no_checkpoint(photo, tmp_path):
     config = DeblurConfig(em_iterations=4, kernel_size=9)
     wanted = sizes.Sizes("uniform", 9, None)
     options = driver.Options(out, config, wanted, seed=0, checkpoint_every=0.0)
-    sources = inputs.find_sources([str(photo)])
+    sources = inputs.select([str(photo)]).sources
     assert driver.run(options, sources, solver=FAKE._replace(step=diverge), progress=Stop(None))
     assert record(out)["status"] == "diverged"
     assert not (out / "a" / "checkpoint").exists()
@@ -392,4 +392,6 @@ if __name__ == "__main__":
     folder.mkdir(exist_ok=True)
     wanted = sizes.Sizes("uniform", 9, None)
     options = driver.Options(folder, config, wanted, seed=0, checkpoint_every=0.0)
-    sys.exit(driver.run(options, inputs.find_sources(sys.argv[1:2]), solver=FAKE, progress=_Slow()))
+    sys.exit(
+        driver.run(options, inputs.select(sys.argv[1:2]).sources, solver=FAKE, progress=_Slow())
+    )

@@ -91,7 +91,7 @@ def test_raw_data_is_deblurred_as_light_and_written_as_tiff(tmp_path):
     (tmp_path / "x.dng").write_bytes(raw_dng(sensor))
     options = make_options(tmp_path)
     options.output_dir.mkdir()
-    sources = inputs.find_sources([str(tmp_path / "x.dng")])
+    sources = inputs.select([str(tmp_path / "x.dng")]).sources
     quiet = progress.Progress(io.StringIO())
     assert driver.run(options, sources, solver=FAKE, progress=quiet) == 0
     record = json.loads((tmp_path / "out" / "x" / "run.json").read_text())

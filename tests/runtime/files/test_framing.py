@@ -128,7 +128,7 @@ def test_the_driver_deblurs_what_is_inside(tmp_path):
     (tmp_path / "cutout.png").write_bytes(saved("PNG", rgba))
     options = make_options(tmp_path)
     options.output_dir.mkdir()
-    sources = inputs.find_sources([str(tmp_path)])
+    sources = inputs.select([str(tmp_path)]).sources
     stream = io.StringIO()
     assert driver.run(options, sources, solver=FAKE, progress=progress.Progress(stream)) == 0
     film = images.read_photo(tmp_path / "out" / "film" / "deblurred.png").pixels * 255
@@ -153,7 +153,7 @@ def test_photos_with_transparent_pixels_go_side_by_side(tmp_path, padded):
         (tmp_path / f"{number}.png").write_bytes(saved("PNG", rgba))
     options = make_options(tmp_path, batching=plan.Batching(2, padded))
     options.output_dir.mkdir()
-    sources = inputs.find_sources([str(tmp_path)])
+    sources = inputs.select([str(tmp_path)]).sources
     quiet = progress.Progress(io.StringIO())
     assert driver.run(options, sources, solver=FAKE, progress=quiet) == 0
     for number in range(2):

@@ -22,26 +22,26 @@ def test_folder_glob_and_file_find_each_photo_once(tmp_path):
     touch(tmp_path, "b.PNG", "a.jpg", "notes.txt", ".hidden.png")
     every = [str(tmp_path), str(tmp_path / "*"), str(tmp_path / "a.jpg")]
     for wanted in (every, every[:1], every[1:2]):
-        assert names_of(inputs.find_sources(wanted)) == ["a", "b"]
+        assert names_of(inputs.select(wanted).sources) == ["a", "b"]
 
 
 def test_shared_stems_get_their_ending_then_a_number(tmp_path):
     touch(tmp_path / "x", "a.png", "a.jpg", "b.png")
     touch(tmp_path / "y", "a.png")
-    found = inputs.find_sources([str(tmp_path / "x"), str(tmp_path / "y")])
+    found = inputs.select([str(tmp_path / "x"), str(tmp_path / "y")]).sources
     assert names_of(found) == ["a.jpg", "a.png", "b", "a.png-2"]
 
 
 def test_names_never_meet_the_summary_or_each_other_in_capitals(tmp_path):
     touch(tmp_path, "summary.json.png", "A.png", "a.jpg")
-    found = names_of(inputs.find_sources([str(tmp_path)]))
+    found = names_of(inputs.select([str(tmp_path)]).sources)
     assert "summary.json" not in found
     assert len({name.casefold() for name in found}) == 3
 
 
 def test_glob_characters_in_a_real_name(tmp_path):
     touch(tmp_path, "a[1].png")
-    assert names_of(inputs.find_sources([str(tmp_path / "a[1].png")])) == ["a[1]"]
+    assert names_of(inputs.select([str(tmp_path / "a[1].png")]).sources) == ["a[1]"]
 
 
 def test_nothing_to_find_says_what_is_allowed(tmp_path):
@@ -53,12 +53,12 @@ def test_nothing_to_find_says_what_is_allowed(tmp_path):
         ("sample:dog", "clock, astronaut"),
     ):
         with pytest.raises(ValueError, match=reason):
-            inputs.find_sources([str(wanted)])
+            inputs.select([str(wanted)])
 
 
 @pytest.mark.parametrize("name", samples.FILES)
 def test_samples_are_there(name):
-    (source,) = inputs.find_sources([f"sample:{name}"])
+    (source,) = inputs.select([f"sample:{name}"]).sources
     assert source.name == name
     photo = images.read_photo(source.path)
     with Image.open(source.path) as image:
@@ -119,14 +119,14 @@ def test_brackets_of_folders_and_names_are_meant_as_written(tmp_path):
 
 def test_bytes_that_are_no_text_and_names_without_end(tmp_path):
     (tmp_path / "caf\udce9.png").write_bytes(b"")
-    (source,) = inputs.find_sources([str(tmp_path)])
+    (source,) = inputs.select([str(tmp_path)]).sources
     assert source.name == "caf%E9"
     source.label.encode("utf-8")
     assert source.path.exists()
     with pytest.raises(ValueError, match="does not exist"):
-        inputs.find_sources(["x" * 5000])
+        inputs.select(["x" * 5000])
     with pytest.raises(ValueError, match="does not exist"):
-        inputs.find_sources(["~nobody/photo.png"])
+        inputs.select(["~nobody/photo.png"])
 
 
 def test_pipes_are_never_opened(tmp_path):
@@ -138,4 +138,4 @@ def test_pipes_are_never_opened(tmp_path):
     assert names_of(found.sources) == ["a"]
     assert found.left_out[0].why == "device or pipe"
     with pytest.raises(ValueError, match="a device or a pipe"):
-        inputs.find_sources([str(tmp_path / "pipe.png")])
+        inputs.select([str(tmp_path / "pipe.png")])

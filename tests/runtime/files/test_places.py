@@ -12,7 +12,7 @@ def source(path, name="a"):
 
 def test_a_sample_goes_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    sources = inputs.find_sources(["sample:cat"])
+    sources = inputs.select(["sample:cat"]).sources
     assert places.beside(sources) == {"cat": tmp_path / "cat_deblurred"}
 
 

@@ -70,7 +70,7 @@ def run(tmp_path, *, solver=FAKE, **changes):
     out.mkdir(exist_ok=True)
     options = driver.Options(out, config, sizes.Sizes("uniform", 9, None), seed=0, **changes)
     stream = io.StringIO()
-    sources = inputs.find_sources([str(tmp_path)])
+    sources = inputs.select([str(tmp_path)]).sources
     status = driver.run(options, sources, solver=solver, progress=progress.Progress(stream))
     return status, stream.getvalue()
 
@@ -137,7 +137,7 @@ def test_a_photo_that_diverges_leaves_the_others_alone(tmp_path):
         state, info = step(key, state, problem, config)
         return state, info._replace(finite=~bad)
 
-    source = inputs.find_sources([str(tmp_path / "p1.png")])[0]
+    source = inputs.select([str(tmp_path / "p1.png")]).sources[0]
     first = images.read_photo(source.path).pixels[0, 0, 0]
     status, _ = run(tmp_path, solver=FAKE._replace(step=diverge), batching=plan.Batching(3))
     assert status == 1
@@ -171,7 +171,7 @@ def test_even_parts(count, most, multiple, width, parts):
 def test_what_the_memory_does_not_hold_is_not_put_side_by_side(tmp_path, monkeypatch):
     for i in range(4):
         make_photo(tmp_path / f"p{i}.png", seed=i)
-    sources = inputs.find_sources([str(tmp_path)])
+    sources = inputs.select([str(tmp_path)]).sources
     config, wanted = DeblurConfig(kernel_size=9), sizes.Sizes("uniform", 9, None)
     found = plan.groups(sources, config, wanted, plan.Batching(4))
     assert [(len(group.sources), group.width) for group in found] == [(4, 4)]
@@ -191,7 +191,7 @@ jax.config.update("jax_platforms", "cpu")
 spec = importlib.util.spec_from_file_location("fakes", sys.argv[1])
 fakes = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fakes)
-status, said = fakes.run(pathlib.Path(sys.argv[2]), shard="photos", out="out4")
+status, said = fakes.run(pathlib.Path(sys.argv[2]), out="out4")
 print(said)
 sys.exit(status)
 """

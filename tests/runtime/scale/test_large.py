@@ -174,7 +174,7 @@ def run(tmp_path, blur_="uniform", grid=None, *, em_iterations=2, solver=KNOWING
         tmp_path / "out", config, sizes.Sizes(blur_, 9, grid), seed=0, **changes
     )
     stream = io.StringIO()
-    sources = inputs.find_sources([str(tmp_path / "a.png")])
+    sources = inputs.select([str(tmp_path / "a.png")]).sources
     status = driver.run(options, sources, solver=solver, progress=progress.Progress(stream))
     record = json.loads((tmp_path / "out" / "a" / "run.json").read_text())
     return status, stream.getvalue(), record

@@ -1,0 +1,240 @@
+"""What is done with a photo at the start of EM and after it."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import shaken
+from scipy import ndimage
+from shaken import CONFIG, SIZE, change
+from tiny import jit
+
+from dem_jax import stages
+from dem_jax.config import DeblurConfig
+from dem_jax.em import mcem
+from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.model import blur, detail_prior
+from dem_jax.solve import deconvolution
+from dem_jax.types import Given
+
+prepare = jit(stages.prepare, static_argnums=2)
+finish = jit(stages.finish, static_argnums=2)
+
+
+@pytest.fixture(scope="module")
+def case():
+    return shaken.make_case()
+
+
+@pytest.fixture(scope="module")
+def finished():
+    """A problem and a state whose kernels [2, 5, 5] lie off the middle by (1, -1), jointly."""
+    config = change(patch_grid=(1, 2), refinement=0.0)
+    photo = jnp.full((24, 28, 3), 0.5)
+    plain = dataclasses.replace(config, warm_start=False)
+    problem = stages.prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
+    problem = problem._replace(detail=problem.detail._replace(softness=jnp.float32(0)))
+    rng = np.random.default_rng(0)
+    kernels = np.zeros((2, SIZE, SIZE), np.float32)
+    kernels[0, 3, 1], kernels[1, 3, 0:3] = 1, 1 / 3
+    mean = jnp.asarray(rng.uniform(-0.1, 1.1, problem.start_latent.shape), jnp.float32)
+    state = mcem.MCEMState(
+        chains=None,
+        theta_k=None,
+        kernels=jnp.asarray(kernels),
+        noise_std=problem.noise_std,
+        mean=mean,
+        variance=jnp.asarray(rng.uniform(size=mean.shape), jnp.float32),
+        iteration=jnp.asarray(config.em_iterations),
+    )
+    return problem, state, config
+
+
+def test_pixels_that_are_not_known_do_not_count():
+    photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
+    known = jnp.ones((24, 28)).at[3:6, 20:].set(0.0).at[10, 4].set(0.5)
+    config = change(warm_start=False)
+    problem = stages.prepare(jax.random.key(0), Given(photo, weight=known), config)
+    np.testing.assert_array_equal(problem.weight, known)
+
+
+@pytest.mark.parametrize("divisor", [4, 16])
+def test_a_darker_photo_is_the_same_problem(divisor):
+    photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
+    prepare = functools.partial(stages.prepare, config=change(warm_start=False))
+    one, other = (prepare(jax.random.key(0), g) for g in (photo, photo / divisor))
+    np.testing.assert_allclose(other.photo, one.photo, rtol=1e-6)
+    np.testing.assert_allclose(other.noise_std, one.noise_std, rtol=1e-5)
+    np.testing.assert_allclose(other.photo / other.gain, photo / divisor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_prepare_hands_over_what_the_networks_need(channels):
+    """The guide, and the photo beside it, are inputs of T_f only after a warm start."""
+    photo = jax.ShapeDtypeStruct((31, 40, channels), jnp.float32)
+    for warm, inputs in ((True, 8 + 2 * channels), (False, 8)):
+        config = change(warm_start=warm, patch_grid=(2, 3))
+        prepare = functools.partial(stages.prepare, config=config)
+        problem = jax.eval_shape(prepare, jax.random.key(0), photo)
+        assert problem.image_input.shape == (35, 44, inputs)
+        assert problem.start_latent.shape == (35, 44, channels)
+        assert problem.start_kernels.shape == (6, SIZE, SIZE)
+        assert problem.weight.shape == (31, 40)
+        assert problem.noise_std.shape == ()
+
+
+def test_given_kernels_are_started_from_and_kept(case):
+    """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
+    sharp, kernel, photo = case
+    config = change(kernels="fixed")
+    green = photo[..., 1:2]
+    problem = prepare(jax.random.key(0), green, config, kernels=3 * kernel[None])
+    np.testing.assert_allclose(problem.start_kernels[0], kernel, atol=1e-6)
+    inner = problem.start_latent[2:-2, 2:-2, 0] / problem.gain
+    truth = np.asarray(sharp[..., 1])
+    start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
+    assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
+    residual = problem.photo - blur.uniform(problem.start_kernels, problem.start_latent)
+    misfit = jnp.sqrt(jnp.mean(residual**2)) / problem.noise_std  # no pixel is clipped here
+    np.testing.assert_allclose(problem.start_misfit, misfit, rtol=1e-4)
+
+
+def test_finish_recentres_kernels_and_image_together(finished):
+    problem, state, config = finished
+    result = finish(state, problem, config)
+    np.testing.assert_allclose(blur.centre_of_mass(result.kernels), 0, atol=1e-6)
+    np.testing.assert_array_equal(result.kernels[1, 2, 1:4], state.kernels[1, 3, 0:3])
+    # the photo stays explained: k moved by (-1, 1), so f moves by (1, -1)
+    np.testing.assert_array_equal(result.latent, np.clip(state.mean[1:-3, 3:-1], 0, 1))
+
+
+def test_the_result_has_the_photos_own_exposure(finished):
+    problem, state, config = finished
+    dark = finish(state, problem._replace(gain=jnp.float32(4)), config)
+    result = finish(state, problem, config)
+    np.testing.assert_allclose(4 * dark.std, result.std, rtol=1e-6)
+    known = result.latent < 1
+    np.testing.assert_allclose(4 * dark.latent[known], result.latent[known], rtol=1e-6)
+
+
+def test_std_holds_the_samples_spread_the_noise_and_the_kernels_errors(finished):
+    """A ramp of slope 0.02 a pixel that is displaced by 0.5 pixels is wrong by 0.01."""
+    problem, state, config = finished
+    ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
+    state = state._replace(mean=ramp, noise_std=jnp.asarray(0.04))
+    expected = problem.detail._replace(displacement_std=0.5, spread=0.5)
+    problem = problem._replace(detail=expected)
+    for kernels, added in (("network", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
+        given = dataclasses.replace(config, kernels=kernels)
+        result = finish(state, problem, given)
+        expected = state.variance[1:-3, 3:-1] / 4 + added + 0.05**2  # 1.25 times the noise
+        np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
+
+
+def test_recentring_keeps_the_photo_explained(finished):
+    problem, state, _ = finished
+    kernels, shift = blur.recentre(state.kernels)
+    operator = jit(blur.blur_operator((1, 2)))
+    before = operator(state.kernels, state.mean)
+    after = operator(kernels, blur.translate(state.mean, -shift))
+    assert before.shape == problem.photo.shape
+    # windows move by a pixel against the image, and the border repeats
+    moved = np.abs(after - before)[2:-2, 2:-2]
+    assert moved.mean() < 0.2 * np.std(before)
+
+
+def test_refinement_mixes_in_the_deconvolution_with_the_kernels_found(finished):
+    problem, state, config = finished
+    photo = jnp.asarray(np.random.default_rng(1).uniform(size=problem.photo.shape), jnp.float32)
+    problem = problem._replace(photo=photo, noise_std=jnp.asarray(0.02))
+    moved = np.s_[1:-3, 3:-1]
+    weight = deconvolution.prior_weight(0.02, 2)
+    operator = blur.blur_operator(config.patch_grid)
+    sharp, smoother = (
+        deconvolution.deconvolve(photo, state.kernels, factor * weight, blur=operator)[moved]
+        for factor in (1, 1.2)
+    )
+    plain = state.mean[moved]
+    for part in (0.25, 1.0):
+        refined = finish(state, problem, dataclasses.replace(config, refinement=part)).latent
+        expected = jnp.clip((1 - part) * plain + part * sharp, 0, 1)
+        # The prior's shrinkage jumps, and rounding may take single differences across.
+        error = np.abs(refined - expected)
+        assert np.quantile(error, 0.99) < 1e-4
+        assert error.mean() < 2e-5
+        other = (1 - part) * plain + part * smoother
+        assert jnp.abs(refined - jnp.clip(other, 0, 1)).mean() > 1e-3 * part
+
+
+def test_grain_gives_the_residual_back(finished):
+    problem, state, config = finished
+    mean = jnp.clip(state.mean, 0.2, 0.8)
+    state = state._replace(mean=mean, noise_std=jnp.float32(0.01))
+    noise = 0.005 * np.sin(np.arange(24 * 28 * 3)).reshape(24, 28, 3).astype(np.float32)
+    blurred = blur.blur_operator((1, 2))(state.kernels, mean)
+    problem = problem._replace(photo=blurred + noise)
+    plain = finish(state, problem, config).latent
+    for grain in (0.5, 1.0):
+        grainy = finish(state, problem, dataclasses.replace(config, grain=grain)).latent
+        np.testing.assert_allclose(grainy - plain, grain * noise, atol=1e-6)
+    loud = problem._replace(photo=blurred + 0.1)
+    grainy = finish(state, loud, dataclasses.replace(config, grain=1.0)).latent
+    np.testing.assert_allclose(grainy - plain, 0.03, atol=1e-6)
+
+
+def test_a_found_kernels_picture_is_as_soft_as_a_cameras(case):
+    photo, kernel = case[2], case[1][None]
+    for kernels, softness in (("auto", detail_prior.SOFT.softness), ("fixed", 0.0)):
+        config = change(kernels=kernels, detail="soft")
+        problem = stages.prepare(jax.random.key(0), photo, config, kernels=kernel)
+        assert problem.detail.softness == pytest.approx(softness)
+        plain = problem._replace(detail=problem.detail._replace(softness=0.0))
+        soft, sharp = (stages.started(p)[0] for p in (problem, plain))
+        np.testing.assert_allclose(soft, blur.softened(sharp, softness), atol=0.02)
+        rough, smooth = (float(jnp.std(jnp.diff(f, axis=0))) for f in (sharp, soft))
+        assert (smooth < 0.95 * rough) == (softness > 0)
+
+
+def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
+    # Nearly: a patch sees no more of the photo than a kernel around it.
+    _, kernel, photo = case
+    green = photo[..., 1:2]
+    restore = jit(stages.restore, static_argnums=3)
+    one = restore(green, kernel[None], 1e-3, CONFIG)
+    many = restore(green, jnp.tile(kernel, (6, 1, 1)), 1e-3, change(patch_grid=(2, 3)))
+    assert float(jnp.abs(many - one).mean()) < 0.2 * float(jnp.abs(one - green).mean())
+
+
+@pytest.fixture(scope="module")
+def scene():
+    """A sharp picture [H, W, 1], a slanted kernel [k, k], and the photo."""
+    rng = np.random.default_rng(0)
+    sharp = ndimage.gaussian_filter(rng.normal(size=(64, 72)), 2.0)
+    sharp = np.where(sharp > 0, 0.6, 0.3)[..., None].astype(np.float32)
+    kernel = np.eye(9, dtype=np.float32) / 9
+    photo = np.array(camera_shake.blur_uniform(sharp, kernel))
+    return sharp, kernel, photo + 0.003 * rng.normal(size=photo.shape).astype(np.float32)
+
+
+def worst(image, sharp):
+    """The largest mean error of a square of 8 x 8 pixels, apart from the photo's border."""
+    errors = np.abs(np.asarray(image) - sharp)[8:-8, 8:-8, 0]
+    return ndimage.uniform_filter(errors, 8).max()
+
+
+def test_a_stamp_makes_no_rings_without_em(scene):
+    sharp, kernel, photo = scene
+    stamp = np.zeros_like(photo, dtype=bool)
+    stamp[30:34, 20:40:4] = True
+    stamped = np.where(stamp, 0.95, photo)
+    around = sharp + stamp * (0.95 - sharp)
+    config = DeblurConfig(kernel_size=9, em_iterations=0)
+    problem = prepare(jax.random.key(0), Given(stamped, kernel=kernel), config)
+    plain = deconvolution.hyper_laplacian(stamped[..., 0], kernel, 1e-4)[..., None]
+    found, plain = (
+        np.where(stamp, around, image[4:-4, 4:-4]) for image in (problem.start_latent, plain)
+    )
+    assert worst(found, around) < 0.5 * worst(plain, around)
