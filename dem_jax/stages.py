@@ -16,7 +16,7 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.em import mcem, uncertainty
-from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion
+from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion, softness
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
@@ -32,6 +32,7 @@ _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter t
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
+_EXACT = ("sharp", "none")  # details of pictures that are not to be softened
 _MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
 
@@ -96,9 +97,8 @@ def prepare(
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
         start = _Start(padded, weight, jnp.zeros((), photo.dtype))
-    detail = detail_prior.choose(config.detail, start.misfit)
-    if model.kernels.update is None:  # kernels that are known hold no softness of the camera
-        detail = detail._replace(softness=jnp.zeros_like(start.misfit))
+    known = model.kernels.update is None or not config.warm_start or config.detail in _EXACT
+    soft = jnp.zeros_like(start.misfit) if known else softness.of_camera(kernels)
     return Problem(
         photo=photo,
         weight=start.weight,
@@ -108,7 +108,8 @@ def prepare(
         start_kernels=kernels,
         noise_std=noise_std,
         start_misfit=start.misfit,
-        detail=detail,
+        detail=detail_prior.choose(config.detail, start.misfit),
+        softness=soft,
         gain=gain,
     )
 
@@ -169,7 +170,7 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
     std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
-    image = blur.softened(image, problem.detail.softness)
+    image = softness.softened(image, problem.softness)
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
 
 
@@ -205,7 +206,7 @@ def finish(
         half = config.kernel_size // 2
         return blur.translate(image, -shift)[half:-half, half:-half]
 
-    latent = blur.softened(crop(mean), problem.detail.softness)
+    latent = softness.softened(crop(mean), problem.softness)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std

@@ -28,7 +28,6 @@ class DetailPrior(NamedTuple):
     m_part: Any  # part of the detail that the M-step's images hold, 0 to 1
     spread: Any  # part of the samples' deviation that counts in the result's standard deviation
     displacement_std: Any  # pixels by which errors of the kernels displace what the image shows
-    softness: Any  # pixels, deviation of what a still camera would have blurred this scene by
 
 
 class Given(NamedTuple):
@@ -55,6 +54,7 @@ class Problem(NamedTuple):
     noise_std: jax.Array  # [] the photo's noise standard deviation
     start_misfit: jax.Array  # [] of one kernel's start: its residual in noise_std; else 0
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
+    softness: jax.Array  # [] pixels by which the result is blurred again, see `model.softness`
     gain: jax.Array  # [] by which the photo's own values were multiplied
 
 

@@ -36,6 +36,7 @@ def make_problem(size: int, config: DeblurConfig) -> Problem:
         noise_std=jnp.float32(0.01),
         start_misfit=jnp.float32(1.0),
         detail=detail_prior.NONE,
+        softness=jnp.float32(0.0),
         gain=jnp.float32(1.0),
     )
 

@@ -27,14 +27,12 @@ __all__ = [
     "good_size",
     "patch_centres",
     "recentre",
-    "softened",
     "translate",
     "uniform",
     "unit_sums",
     "windows",
 ]
 
-_SOFT_REACH = 2  # pixels of `softened`
 _LOST = 0.01  # of its mass: the most that a kernel may lose at one edge when it is moved
 
 
@@ -152,27 +150,6 @@ def good_size(n: int) -> int:
     while not _is_smooth(size):
         size += 1
     return size
-
-
-def softened(image: jax.Array, std: jax.Array | float) -> jax.Array:
-    """An image [H, W, C] blurred by a Gaussian of a fraction of a pixel, its edge continued.
-
-    Args:
-      image: of any values.
-      std: [] the Gaussian's standard deviation in pixels, below 1; 0 changes nothing.
-
-    >>> softened(jnp.zeros((5, 5, 1)).at[2, 2].set(1.0), 0.45)[2, :, 0].round(3)
-    Array([0.   , 0.062, 0.731, 0.062, 0.   ], dtype=float32)
-    """
-    places = jnp.arange(-_SOFT_REACH, _SOFT_REACH + 1)
-    weights = jnp.exp(-0.5 * (places / jnp.maximum(std, 1e-3)) ** 2)
-    weights = (weights / jnp.sum(weights)).astype(image.dtype)
-    for axis in (0, 1):
-        pad = [(_SOFT_REACH, _SOFT_REACH) if i == axis else (0, 0) for i in range(image.ndim)]
-        wide, n = jnp.pad(image, pad, mode="edge"), image.shape[axis]
-        parts = [lax.slice_in_dim(wide, i, i + n, axis=axis) for i in range(len(places))]
-        image = sum((w * part for w, part in zip(weights, parts, strict=True)), 0 * image)
-    return image
 
 
 def centre_of_mass(kernels: jax.Array) -> jax.Array:

@@ -5,11 +5,6 @@ the start leaves less than that over. In a soft photo, as most cameras' are even
 moved, those differences hold only noise, and the start leaves over as much. So the start's misfit
 tells the two apart. Kernels of a grid err more on any photo; there the misfit tells nothing, and
 only the user can say that the detail is soft.
-
-A kernel that is found holds the camera's own softness too: its pixels, its lens, the filter before
-its sensor. Undone with the shake, that gives a picture sharper than the camera ever takes, with
-rings. What is asked for is the photo that the camera would have taken on a tripod, so that the
-result is blurred again by that softness, wherever the photo is not known to be sharp to the pixel.
 """
 
 import jax
@@ -18,9 +13,9 @@ import jax.numpy as jnp
 from dem_jax.types import DetailPrior
 
 # Chosen on simulated photos (sharp) and on Levin's (soft); see benchmarks/NOTEBOOK.md.
-SHARP = DetailPrior(std=0.1, m_part=1.0, spread=0.5, displacement_std=0.3, softness=0.0)
-SOFT = DetailPrior(std=0.03, m_part=0.5, spread=1.0, displacement_std=0.4, softness=0.45)
-NONE = DetailPrior(std=0.0, m_part=0.0, spread=1.0, displacement_std=0.3, softness=0.0)
+SHARP = DetailPrior(std=0.1, m_part=1.0, spread=0.5, displacement_std=0.3)
+SOFT = DetailPrior(std=0.03, m_part=0.5, spread=1.0, displacement_std=0.4)
+NONE = DetailPrior(std=0.0, m_part=0.0, spread=1.0, displacement_std=0.3)
 MIN_MISFIT = 0.82  # of the start, in deviations of the noise: from here on a photo is soft
 
 
@@ -34,8 +29,6 @@ def choose(name: str, start_misfit: jax.Array) -> DetailPrior:
     if name == "auto":
         soft = start_misfit >= MIN_MISFIT
         pairs = zip(SOFT, SHARP, strict=True)
-        prior = DetailPrior(*[jnp.where(soft, *pair).astype(start_misfit.dtype) for pair in pairs])
-        unknown = start_misfit == 0
-        return prior._replace(softness=jnp.where(unknown, SOFT.softness, prior.softness))
+        return DetailPrior(*[jnp.where(soft, *pair).astype(start_misfit.dtype) for pair in pairs])
     named = {"sharp": SHARP, "soft": SOFT, "none": NONE}[name]
     return DetailPrior(*[jnp.asarray(value, start_misfit.dtype) for value in named])

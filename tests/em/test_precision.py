@@ -51,6 +51,7 @@ def results():
         noise_std=jnp.float32(CONFIG.noise_std),
         start_misfit=jnp.float32(1.0),
         detail=detail_prior.NONE,
+        softness=jnp.float32(0.0),
         gain=jnp.float32(1.0),
     )
 

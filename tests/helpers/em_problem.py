@@ -37,6 +37,7 @@ def make_problem(seed=0, dtype=np.float32):
         "start_kernels": start,
         "noise_std": np.array(0.02),
         "start_misfit": np.array(1.0),
+        "softness": np.array(0.0),
         "gain": np.array(1.0),
     }
     arrays = {name: jnp.asarray(x, dtype) for name, x in arrays.items()}

@@ -26,5 +26,6 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 
 def sharp_start():
-    """start_misfit, detail and gain of a `Problem` whose photo is sharp to the pixel."""
-    return jnp.float32(1), detail_prior.choose("sharp", jnp.float32(1)), jnp.float32(1)
+    """start_misfit, detail, softness and gain of a `Problem` whose photo is sharp to the pixel."""
+    detail = detail_prior.choose("sharp", jnp.float32(1))
+    return jnp.float32(1), detail, jnp.float32(0), jnp.float32(1)

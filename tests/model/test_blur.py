@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import ndimage, signal
+from scipy import signal
 
 from dem_jax.model import blur
 
@@ -238,21 +238,6 @@ def test_recentre_does_not_push_a_kernel_over_the_edge():
     moved, shift = jax.jit(blur.recentre)(kernels)  # the mean asks for two pixels to the right
     np.testing.assert_array_equal(shift, [0, 1])
     np.testing.assert_array_equal(moved, np.roll(kernels, 1, axis=2))
-
-
-@pytest.mark.parametrize("std", [0.3, 0.45, 0.6])
-def test_softened_is_a_gaussian(std):
-    image = np.random.default_rng(0).uniform(size=(20, 27, 3)).astype(np.float32)
-    expected = ndimage.gaussian_filter(image, (std, std, 0), mode="nearest", radius=2)
-    np.testing.assert_allclose(blur.softened(jnp.asarray(image), std), expected, atol=1e-6)
-
-
-def test_softened_by_nothing_is_the_image_and_has_a_gradient():
-    image = jnp.asarray(np.random.default_rng(0).uniform(size=(9, 8, 1)))
-    np.testing.assert_array_equal(blur.softened(image, 0.0), image)
-    slope = jax.grad(lambda s: jnp.sum(blur.softened(image, s) ** 2))
-    assert np.isfinite(slope(0.0))
-    assert slope(0.45) < 0
 
 
 def test_translate_repeats_the_border():

@@ -9,8 +9,8 @@ from dem_jax.model import detail_prior
 @pytest.mark.parametrize(
     ("name", "misfit", "expected"),
     [
-        # Grids, and photos without a start: as soft as cameras' photos are.
-        ("auto", 0.0, detail_prior.SHARP._replace(softness=detail_prior.SOFT.softness)),
+        # Grids, and photos without a start.
+        ("auto", 0.0, detail_prior.SHARP),
         ("auto", 0.75, detail_prior.SHARP),
         ("auto", 0.9, detail_prior.SOFT),
         ("sharp", 2.0, detail_prior.SHARP),

@@ -20,7 +20,7 @@ import numpy as np
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.em import uncertainty
-from dem_jax.model import blur
+from dem_jax.model import blur, softness
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk, Options, Session
 from dem_jax.runtime.files import colour, images, run_folder
@@ -37,7 +37,7 @@ _MANY_ON_CPU = 3_000_000  # pixels; EM on all of them would take most of an hour
 TILE = 1024  # pixels along each side, where nothing else is asked for
 _MIN_CROP = 384  # pixels along each side, and
 _CROP_IN_KERNELS = 6  # kernels
-_softened = jax.jit(blur.softened)
+_softened = jax.jit(softness.softened)
 _variance = jax.jit(uncertainty.gaussian_variance)
 
 
@@ -269,7 +269,7 @@ class InTiles:
         noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
         weight = np.float32(prior_weight(noise_std, len(kernels)))
         error = np.float32(error_variance(noise_std, len(kernels)))
-        of_tile, softness = _for_crop(config), self._problem.detail.softness
+        of_tile, soft = _for_crop(config), self._problem.softness
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 
@@ -278,7 +278,7 @@ class InTiles:
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
             found = desk.call("restore", *given)
             std = np.sqrt(_variance(found, kernel[None], error))
-            found = _softened(found, softness)
+            found = _softened(found, soft)
             desk.progress.part(next(done), len(cut))
             return np.concatenate([found, std], -1) / np.float32(gain)
 
