@@ -115,7 +115,10 @@ class Job:
         desk, options, label = self._desk, self._desk.options, self._desk.source.label
         desk.progress.begin(label, 0)
         desk.progress.stage("starting")
-        photo = framing.frame(images.read_photo(desk.source.path, crop=options.crop))
+        photo = framing.frame(
+            images.read_photo(desk.source.path, crop=options.crop),
+            every_pixel=options.kernels is not None,  # they are in pixels of the photo
+        )
         config = plan.resolve(
             options.config,
             options.sizes,

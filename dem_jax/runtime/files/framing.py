@@ -3,13 +3,15 @@
 Bars that a film or a scanner put around a picture are sharp; deblurring would make rings of their
 edges. They are cut off before and put back after (`complete`). Inside, a pixel counts as far as it
 is opaque, and where it hardly is the picture is continued smoothly. Samples of 10, 12 or 14
-bits in files of 16 are brought to their own white level.
+bits in files of 16 are brought to their own white level. A photo that needs fewer pixels than it
+has (`fineness`) is deblurred in fewer.
 """
 
 import dataclasses
 
 import numpy as np
 
+from dem_jax.runtime.files import fineness
 from dem_jax.runtime.files.photo import Behind, Photo
 
 _SAME = 1.5 / 255  # values that differ by no more are one colour
@@ -26,10 +28,10 @@ _SMOOTHINGS = 12  # of what continues the picture, at every scale: no edge may r
 _WHITE_BITS = (10, 12, 14)  # of converters that write into 16 bits
 
 
-def frame(photo: Photo) -> Photo:
+def frame(photo: Photo, *, every_pixel: bool = False) -> Photo:
     """The part of a photo that is deblurred, with what is `behind` it; the photo where it is all.
 
-    The photo's notes say what was left out.
+    The photo's notes say what was left out. With `every_pixel` it is never halved.
     """
     weight = _weight(photo)
     rows, cols = _known(photo, weight)
@@ -51,14 +53,23 @@ def frame(photo: Photo) -> Photo:
     weight = None if weight is None else np.ascontiguousarray(weight[rows, cols])
     weight = None if weight is None or weight.min() == 1 else weight
     whole = rows == slice(0, height) and cols == slice(0, width)
-    if whole and gain == 1 and weight is None:
+    halvings = 0
+    if weight is None and not every_pixel:
+        halvings = fineness.reductions(photo.pixels[rows, cols] * np.float32(gain))
+    if whole and gain == 1 and weight is None and not halvings:
         return dataclasses.replace(photo, notes=tuple(notes))
     pixels = np.ascontiguousarray(photo.pixels[rows, cols]) * np.float32(gain)
+    if halvings:
+        pixels = fineness.halved(pixels, halvings)
+        notes.append(
+            f"nothing in it is finer than {2**halvings} pixels, so that it is deblurred in "
+            f"{pixels.shape[1]}x{pixels.shape[0]}; kernels are in these pixels"
+        )
     if weight is not None:
         if weight.min() == 0:
             notes.append("transparent and missing pixels are not used")
         pixels = _continued(pixels, weight)
-    behind = Behind(photo.pixels, rows, cols, gain)
+    behind = Behind(photo.pixels, rows, cols, gain, halvings)
     return dataclasses.replace(
         photo, pixels=pixels, notes=tuple(notes), weight=weight, behind=behind
     )
@@ -70,7 +81,13 @@ def complete(part: np.ndarray, photo: Photo) -> np.ndarray:
     if behind is None:
         return part
     whole = behind.pixels.astype(part.dtype)
-    return _put(whole, part / part.dtype.type(behind.gain), photo)
+    part = part / part.dtype.type(behind.gain)
+    if behind.halvings:
+        before = whole[behind.rows, behind.cols]
+        change = part - fineness.halved(before, behind.halvings)
+        part = before + fineness.enlarged(change, behind.halvings, before.shape)
+        part = np.clip(part, 0, 1)
+    return _put(whole, part, photo)
 
 
 def complete_spread(std: np.ndarray, photo: Photo) -> np.ndarray:
@@ -78,7 +95,11 @@ def complete_spread(std: np.ndarray, photo: Photo) -> np.ndarray:
     behind = photo.behind
     if behind is None:
         return std
-    return _put(np.zeros(behind.pixels.shape, std.dtype), std / std.dtype.type(behind.gain), photo)
+    whole, std = np.zeros(behind.pixels.shape, std.dtype), std / std.dtype.type(behind.gain)
+    if behind.halvings:
+        shape = whole[behind.rows, behind.cols].shape
+        std = np.maximum(fineness.enlarged(std, behind.halvings, shape), 0)
+    return _put(whole, std, photo)
 
 
 def inside(picture: np.ndarray, photo: Photo) -> np.ndarray:
@@ -90,6 +111,8 @@ def inside(picture: np.ndarray, photo: Photo) -> np.ndarray:
     if behind is None or picture.shape[:2] != behind.pixels.shape[:2]:
         return picture
     part = picture[behind.rows, behind.cols]
+    if behind.halvings:
+        part = fineness.halved(part, behind.halvings)
     return part * np.float32(behind.gain) if part.max() * behind.gain <= 1.01 else part
 
 

@@ -15,12 +15,13 @@ class PhotoError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Behind:
-    """What a result is put back into where only a part of the picture was deblurred."""
+    """What a result is put back into where a part of it, or it in fewer pixels, was deblurred."""
 
     pixels: np.ndarray  # [H0, W0, C] float32, the whole picture in the file's own scale
     rows: slice  # of the part
     cols: slice
     gain: float  # the part's values are the file's times this
+    halvings: int = 0  # of the part's sides, see `fineness`
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
