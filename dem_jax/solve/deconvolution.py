@@ -2,7 +2,8 @@
 
     f = argmin_f |A(K) f - g|^2 / 2 + weight sum_i |c_i * f|^0.8
 
-The filters c_i are the eight `cosines` of 3 x 3 pixels. Everything that gives a picture calls
+The filters c_i are the eight `cosines` of 3 x 3 pixels. Of a picture in colour they see brightness
+and two differences of colours, which are smoother in photos. Everything that gives a picture calls
 `deconvolve`: the start, the refinement of EM's image, and the tiles of large photos. Filter flow is
 solved patch by patch with transforms, any other linear blur by conjugate gradients. Where kernels
 are looked for, `hyper_laplacian` does the same with differences alone: quicker, with sharper edges.
@@ -14,6 +15,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dem_jax.model import likelihood, windows
@@ -30,6 +32,7 @@ _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
 _BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
 _EXPONENT = 0.8  # of the hyper-Laplacian priors
+_COLOUR = 2.0  # prior weight of differences of colours over that of brightness
 _INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
 
 
@@ -65,12 +68,9 @@ def deconvolve(
         )
 
     def with_one_kernel(photo, kernel, trust, size):
-        def plane(x: jax.Array) -> jax.Array:
-            return sparse_cosines(
-                x, kernel, weight, trust=trust, white=white, size=size, iterations=iterations
-            )
-
-        return jax.vmap(plane, -1, -1)(photo)
+        return sparse_cosines(
+            photo, kernel, weight, trust=trust, white=white, size=size, iterations=iterations
+        )
 
     if blur.grid == (1, 1):
         return with_one_kernel(photo, kernels[0], trust, size)
@@ -194,18 +194,19 @@ def sparse_cosines(
     iterations: int = ITERATIONS,
     size: jax.Array | None = None,
 ) -> jax.Array:
-    """argmin_f |k * f - g|^2 / 2 + weight sum_i |c_i * f|^0.8 over the pixels of the photo.
+    """argmin_f |k * f - g|^2 / 2 + sum_ij w_j |c_i * (B f)_j|^0.8 over the pixels of the photo.
 
-    Half-quadratic splitting of the cosines' responses, and of k * f, which is free outside the
-    photo: the border is neither wrapped nor padded (Almeida and Figueiredo, 2013). Pixels that no
-    kernel explains make no rings:
+    B makes of a pixel's colours its brightness and two differences, see `_opponents`; w_j is
+    `weight` for the first, and twice as much for the others. Half-quadratic splitting of the
+    cosines' responses, and of k * f, which is free outside the photo: the border is neither wrapped
+    nor padded (Almeida and Figueiredo, 2013). Pixels that no kernel explains make no rings:
 
     - a pixel counts as far as its residual is `plausible` (hot pixels, date stamps);
     - a saturated pixel bounds the light from below, it may have been more (lamps);
     - f is not negative, as light is not: no dark waves make up for bright ones.
 
     Args:
-      photo: g, [H, W] in [0, 1].
+      photo: g, [H, W, C] in [0, 1].
       kernel: [k, k], sum one.
       weight: of the prior, in squared image units, see `prior_weight`.
       trust: [H, W] in [0, 1], how far each pixel is known; None: wholly.
@@ -214,27 +215,28 @@ def sparse_cosines(
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
-      f, [H+k-1, W+k-1], not clipped.
+      f, [H+k-1, W+k-1, C], not clipped.
 
     Source of the bound: Whyte, Sivic, Zisserman: Deblurring shaken and partially saturated images,
     IJCV 2014; here as a constraint on k * f.
     """
-    (rows, cols), k = photo.shape, kernel.shape[0]
-    shape = fourier.canvas_shape(photo.shape, k)
-    canvas = fourier.extend(photo, shape, size)
-    counted = fourier.inside(photo.shape if size is None else size, shape)
+    (rows, cols, _), k = photo.shape, kernel.shape[0]
+    shape = fourier.canvas_shape((rows, cols), k)
+    canvas = jax.vmap(lambda plane: fourier.extend(plane, shape, size), -1)(photo)
+    counted = fourier.inside((rows, cols) if size is None else size, shape)
     if trust is not None:
         counted *= jnp.pad(trust, [(0, n - m) for n, m in zip(shape, trust.shape, strict=True)])
-    saturated = canvas >= white
-    transfer = fourier.transfer_function(kernel, shape)
-    data_power, prior_power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)
+    counted, saturated = counted[None], canvas >= white
+    transfer = fourier.transfer_function(kernel, shape)[None]
+    data_power, prior_power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)[None]
     scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(weight, photo.dtype))
+    responses, adjoint = jax.vmap(cosines.responses), jax.vmap(cosines.adjoint)
 
     def alternate(carry, t):
         sparse, blurred, blurred_off, light, light_off, _ = carry
         penalty = _penalty(weight, t)
         data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - blurred_off)
-        prior = penalty * cosines.adjoint(sparse) + _LIGHT_SPLITTING * (light - light_off)
+        prior = penalty * adjoint(sparse) + _LIGHT_SPLITTING * (light - light_off)
         spectrum = _DATA_SPLITTING * data + jnp.fft.rfft2(prior)
         spectrum = spectrum / (data_power + penalty * prior_power + _LIGHT_SPLITTING)
         latent = jnp.fft.irfft2(spectrum, s=shape)
@@ -244,15 +246,16 @@ def sparse_cosines(
         explained = saturated & (free > canvas)
         w = jnp.where(explained, 0, counted * believed)
         blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
-        sparse = _shrink_once(cosines.responses(latent), weight / penalty)
+        sparse = _shrink_colours(responses(latent), weight / penalty)
         light = jnp.maximum(latent + light_off, 0)
         return (sparse, blurred, free - blurred, light, latent + light_off - light, latent), None
 
-    zero = jnp.zeros(shape, photo.dtype)
-    start = (cosines.responses(canvas), canvas, zero, canvas, zero, canvas)
+    zero = jnp.zeros_like(canvas)
+    start = (responses(canvas), canvas, zero, canvas, zero, canvas)
     *_, latent = lax.scan(alternate, start, jnp.arange(float(iterations)))[0]
     half = k // 2
-    return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
+    latent = jnp.roll(latent, (half, half), (1, 2))[:, : rows + k - 1, : cols + k - 1]
+    return jnp.moveaxis(latent, 0, -1)
 
 
 def _general(
@@ -276,19 +279,19 @@ def _general(
 
     data = least_squares.transposed(applied, latent)(known[..., None] * photo)
     rows, cols = latent.shape[:2]
-    inner = jnp.zeros((rows, cols, 1), photo.dtype).at[1:-1, 1:-1].set(1.0)
+    inner = jnp.zeros((rows, cols), photo.dtype).at[1:-1, 1:-1].set(1.0)
 
     def responses(f: jax.Array) -> jax.Array:
-        return inner[None] * jax.vmap(cosines.responses, -1, -1)(f)
+        return inner[None, None] * jax.vmap(cosines.responses, -1)(f)
 
     def adjoint(found: jax.Array) -> jax.Array:
-        return jax.vmap(cosines.adjoint, -1, -1)(inner[None] * found)
+        return jax.vmap(cosines.adjoint, 0, -1)(inner[None, None] * found)
 
     roughness = least_squares.Roughness(lambda f: adjoint(responses(f)), cosines.power)
 
     def alternate(latent: jax.Array, t: jax.Array) -> tuple[jax.Array, None]:
         penalty = _penalty(weight, t)
-        sparse = _shrink_once(responses(latent), weight / penalty)
+        sparse = _shrink_colours(responses(latent), weight / penalty)
         latent = least_squares.smooth(
             applied,
             mean_kernel,
@@ -317,6 +320,29 @@ def _shrink(edges: jax.Array, threshold: jax.Array | float) -> jax.Array:
         u = _towards_zero(size, u, threshold)
     cost = threshold * jnp.maximum(u, 1e-12) ** _EXPONENT + (u - size) ** 2 / 2
     return jnp.where(cost < size**2 / 2, jnp.sign(edges) * u, 0)
+
+
+def _shrink_colours(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
+    """`_shrink_once` of responses [C, ...] as brightness and differences of colours."""
+    across, strengths = _opponents(len(found))
+    opponent = jnp.einsum("jc,c...->j...", across, found, precision="highest")
+    opponent = jax.vmap(_shrink_once)(opponent, threshold * strengths)
+    return jnp.einsum("jc,j...->c...", across, opponent, precision="highest")
+
+
+def _opponents(channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """B [C, C], orthonormal: brightness and differences of colours; and their weights [C].
+
+    >>> _opponents(3)[0].round(2)
+    array([[ 0.58,  0.58,  0.58],
+           [ 0.71, -0.71,  0.  ],
+           [ 0.41,  0.41, -0.82]], dtype=float32)
+    """
+    if channels != 3:
+        return np.eye(channels, dtype=np.float32), np.ones(channels, np.float32)
+    across = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]], np.float32)
+    across /= np.linalg.norm(across, axis=1, keepdims=True)
+    return across, np.array([1, _COLOUR, _COLOUR], np.float32)
 
 
 def _shrink_once(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
