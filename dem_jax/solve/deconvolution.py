@@ -326,7 +326,7 @@ def _shrink_colours(found: jax.Array, threshold: jax.Array | float) -> jax.Array
     """`_shrink_once` of responses [C, ...] as brightness and differences of colours."""
     across, strengths = _opponents(len(found))
     opponent = jnp.einsum("jc,c...->j...", across, found, precision="highest")
-    opponent = jax.vmap(_shrink_once)(opponent, threshold * strengths)
+    opponent = jax.vmap(_shrink_once)(opponent, threshold * jnp.asarray(strengths))
     return jnp.einsum("jc,j...->c...", across, opponent, precision="highest")
 
 
