@@ -180,7 +180,7 @@ def _define_scale_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "batch_size",
         "auto",
-        "Photos of one shape computed side by side on a device; auto is 1 on CPU, else what the "
+        "Photos of one shape computed side by side on a device; auto is 1, on a TPU what the "
         "memory holds. Give fewer where memory runs out.",
         **own,
     )

@@ -61,10 +61,10 @@ def total_host_bytes() -> int:
 def photos_at_once(height: int, width: int, channels: int, config: DeblurConfig) -> int:
     """How many photos are best computed side by side on one device.
 
-    One on CPU, whose cores a single photo keeps busy and whose grouped convolutions are slow; on
-    others what the memory holds, at most 8.
+    On a TPU what the memory holds, at most 8. One on others, where two networks under vmap, whose
+    convolutions are grouped ones, take longer than one after the other (benchmarks/NOTEBOOK.md).
     """
-    if jax.local_devices()[0].platform == "cpu":
+    if jax.local_devices()[0].platform != "tpu":
         return 1
     return min(photos_that_fit(height, width, channels, config), _MAX_PHOTOS)
 

@@ -1,6 +1,7 @@
 """Memory estimates against XLA's own, and what is refused."""
 
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -80,14 +81,13 @@ def test_memory_is_found():
     assert memory.device_bytes() > 2**28
 
 
-def test_cpu_takes_one_photo_at_a_time(monkeypatch):
+def test_all_but_tpus_take_one_photo_at_a_time(monkeypatch):
     assert memory.photos_at_once(64, 64, 3, CONFIG) == 1
-
-    class Gpu:
-        platform = "gpu"
-
-    monkeypatch.setattr(jax, "local_devices", lambda: [Gpu()])
     monkeypatch.setattr(memory, "device_bytes", lambda: 80 * 2**30)
+    for platform, at_once in (("gpu", 1), ("tpu", 8)):
+        device = types.SimpleNamespace(platform=platform)
+        monkeypatch.setattr(jax, "local_devices", lambda device=device: [device])
+        assert memory.photos_at_once(64, 64, 3, CONFIG) == at_once
     assert memory.photos_at_once(64, 64, 3, CONFIG) == 8
     assert memory.photos_at_once(5000, 4000, 3, CONFIG) == 1
     assert 1 < memory.photos_at_once(1280, 1280, 3, CONFIG) < 8 + 1
