@@ -37,8 +37,9 @@ from jax import lax
 
 from dem_jax.model import blur
 from dem_jax.model.windows import Crops, crops
-from dem_jax.solve import fourier, least_squares
-from dem_jax.start import edges, kernel_estimation, one_kernel, views
+from dem_jax.solve import few_edges, fourier, kernel_fit, least_squares
+from dem_jax.solve.kernels import normalised
+from dem_jax.start import cleaning, edges, one_kernel
 from dem_jax.start.one_kernel import Setting
 from dem_jax.start.views import View
 
@@ -181,8 +182,7 @@ def alternate(
             crop = lax.dynamic_slice(view.plane, first, parts.shape)
             own = None if view.size is None else _own_size(view.size, first, parts)
             extended = fourier.extend(crop, canvas, own)
-            splittings = kernel_estimation.SPLITTINGS
-            latent = kernel_estimation.l0_latent(extended, kernel, sparsity, splittings)
+            latent = few_edges.l0_latent(extended, kernel, sparsity, one_kernel.SPLITTINGS)
             found = weight * latent[: parts.shape[0], : parts.shape[1]]
             before = lax.dynamic_slice(total, first, parts.shape)
             return lax.dynamic_update_slice(total, before + found, first), None
@@ -201,11 +201,11 @@ def alternate(
                 crop = lax.dynamic_slice(planes, (0, first[0], first[1]), (2, *parts.shape))
                 return jnp.pad(crop * jnp.sqrt(weight)[None], gaps)
 
-            return kernel_estimation.correlations(cut(latent_edges), cut(photo_edges), k)
+            return kernel_fit.correlations(cut(latent_edges), cut(photo_edges), k)
 
         auto, cross = lax.map(one, (jnp.asarray(parts.first), window))
         energy = jnp.maximum(jnp.mean(auto[:, k - 1, k - 1]), 1e-12)
-        return jax.vmap(kernel_estimation.autocorrelation_transfer)(auto / energy), cross / energy
+        return jax.vmap(kernel_fit.autocorrelation_transfer)(auto / energy), cross / energy
 
     def once(carry, _):
         density, sparsity = carry
@@ -214,7 +214,7 @@ def alternate(
         cols = jnp.diff(latent, axis=1, append=latent[:, -1:])
         found = edges.strongest(jnp.stack([rows, cols]), useful, share * setting.fraction)
         density = _cleaned(_fit(*told(found), density, kernels_of, back))
-        return (density, kernel_estimation.next_sparsity(sparsity)), None
+        return (density, one_kernel.next_sparsity(sparsity)), None
 
     begin = (_cleaned(density), jnp.asarray(setting.sparsity, view.plane.dtype))
     return lax.scan(once, begin, length=times)[0][0]
@@ -258,7 +258,7 @@ def _fit(
 
     def normal(density: jax.Array) -> jax.Array:
         kernels = kernels_of(density)
-        correlated = jax.vmap(kernel_estimation.convolve)(kernels, transfers)
+        correlated = jax.vmap(kernel_fit.convolve)(kernels, transfers)
         return back(correlated + _KERNEL_RIDGE * kernels)[0] + _RIDGE * density
 
     right = back(cross)[0]
@@ -305,13 +305,12 @@ def _moved(kernel: jax.Array, shift: jax.Array) -> jax.Array:
     """A kernel [k, k] moved by whole pixels [2], of sum one."""
     k = kernel.shape[0]
     wide = jnp.pad(kernel, k)
-    return views.normalised(lax.dynamic_slice(wide, (k - shift[0], k - shift[1]), (k, k)))
+    return normalised(lax.dynamic_slice(wide, (k - shift[0], k - shift[1]), (k, k)))
 
 
 def _cleaned(density: jax.Array) -> jax.Array:
     """Without faint entries and small islands, of sum one, its mean displacement in the middle."""
-    density = jnp.where(density < _LEAST_DENSITY * jnp.max(density), 0, density)
-    return _centred(kernel_estimation.without_islands(density, _LEAST_ISLAND))
+    return _centred(cleaning.without_faint_parts(density, _LEAST_DENSITY, _LEAST_ISLAND))
 
 
 def _centred(density: jax.Array) -> jax.Array:

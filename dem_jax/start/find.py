@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dem_jax.solve import fourier
+from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
 from dem_jax.start.choice import Choice, choose
 from dem_jax.start.one_kernel import (
@@ -67,7 +68,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     if closer == 1:
         return choice
     smaller = overview_window(shape, kernel_size), views.overview_scale(shape) / scale
-    return choice._replace(kernel=views.zoom_kernel(choice.kernel, *smaller))
+    return choice._replace(kernel=zoom_kernel(choice.kernel, *smaller))
 
 
 def is_doubtful(choice: Choice, shape: views.Shape) -> bool:
@@ -96,10 +97,10 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
-        kernel = views.zoom_kernel(kernel, window(kernel_size, scale), scale / before)
+        kernel = zoom_kernel(kernel, window(kernel_size, scale), scale / before)
         if scale < 1:
             kernel, _ = alternate(at(scale), kernel, FINER)
-    kernel = views.zoom_kernel(kernel, kernel_size, 1.0)
+    kernel = zoom_kernel(kernel, kernel_size, 1.0)
     kernel, _ = alternate(at(1.0), kernel, LAST, times=_LAST_ALTERNATIONS)
     return polish(at(1.0), kernel)
 

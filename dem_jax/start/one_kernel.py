@@ -21,13 +21,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dem_jax.model.blur import recentre
 from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.solve.few_edges import l0_latent
+from dem_jax.solve.kernel_fit import fit_kernel
+from dem_jax.solve.kernels import normalised, zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.kernel_estimation import SPLITTINGS, clean, fit_kernel, l0_latent, next_sparsity
+from dem_jax.start.cleaning import without_faint_parts
 from dem_jax.start.views import View
 
+SPLITTINGS = 24  # half-quadratic steps for every image
+_DECAY = 1 / 1.1  # of lambda, from one alternation to the next
+_LEAST_SPARSITY = 1e-4  # squared image units
 _ALTERNATIONS = 5  # of image and kernel at every level
 _POLISHINGS = 3  # the same, at last
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
@@ -95,7 +102,7 @@ def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
     for size in sizes:
         shape = [max(round(n * size / window), min(n, _LEAST_SIDE)) for n in view.plane.shape]
         level = views.smaller(view, tuple(shape)) if size < window else view
-        kernel = views.zoom_kernel(kernel, size, size / kernel.shape[0])
+        kernel = zoom_kernel(kernel, size, size / kernel.shape[0])
         kernel, sparsity = alternate(level, kernel, setting._replace(sparsity=sparsity))
     return kernel
 
@@ -134,11 +141,16 @@ def alternate(
         )
         found = edges.strongest(fourier.differences(latent), useful, share * setting.fraction)
         kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
-        kernel = clean(kernel, setting.least_entry, setting.least_island)
+        kernel = _cleaned(kernel, setting.least_entry, setting.least_island)
         return (kernel, next_sparsity(sparsity)), None
 
     start = (kernel, jnp.asarray(setting.sparsity, view.plane.dtype))
     return lax.scan(once, start, length=times)[0]
+
+
+def next_sparsity(sparsity: jax.Array) -> jax.Array:
+    """[] lambda of the next alternation."""
+    return jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:
@@ -158,7 +170,7 @@ def polish(view: View, kernel: jax.Array) -> jax.Array:
         kernel = fit_kernel(
             found, photo_edges, jnp.ones_like(kernel), _RIDGE, smoothness=smoothness
         )
-        return clean(kernel, _LAST_ENTRY, _LAST_ISLAND), None
+        return _cleaned(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
     return lax.scan(once, kernel, length=_POLISHINGS)[0]
 
@@ -196,6 +208,14 @@ def judging_weight(view: View) -> jax.Array:
 def noise_variance(view: View) -> jax.Array:
     """[] of a view [H, W] of range one."""
     return estimate_noise_std(view.plane[..., None], size=view.size) ** 2
+
+
+def _cleaned(
+    kernel: jax.Array, least_entry: jax.Array | float, least_island: jax.Array | float
+) -> jax.Array:
+    """`without_faint_parts`, its centre of mass in the middle; [k, k] of sum one."""
+    kept = normalised(without_faint_parts(kernel, least_entry, least_island))
+    return recentre(kept[None])[0][0]
 
 
 def _trusted(

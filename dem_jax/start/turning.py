@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, find, views
 from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, judging_weight
 from dem_jax.start.views import View
@@ -90,7 +91,7 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     def found(view: View) -> jax.Array:
         return coarse_to_fine(view, _ALONE, window=window)
 
-    scores, _ = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    scores, _ = _tried(crops, found, zoom_kernel(kernel, window, scale))
     votes = _tell(crops)[:, None]
     counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
@@ -120,7 +121,7 @@ def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
         kernels = jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
         return choice.choose(view, kernels).kernel
 
-    scores, kernels = _tried(crops, found, views.zoom_kernel(kernel, window, scale))
+    scores, kernels = _tried(crops, found, zoom_kernel(kernel, window, scale))
     taken = kernels[jnp.argmin(scores, axis=1)]
     centres = crops.corners + (np.asarray(crops.shape) - 1) / 2
     tilts = jnp.asarray([1.0, 0.0], kernels.dtype)

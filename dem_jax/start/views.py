@@ -1,7 +1,7 @@
-"""Pictures of one photo at several scales, and kernels that go from one scale to the next.
+"""Pictures of one photo at several scales.
 
 A view shows a photo, or a part of it, in a fixed number of pixels, so that photos of all sizes
-share their compiled programs. Planes are [H, W], kernels [k, k] of sum one.
+share their compiled programs. Planes are [H, W].
 """
 
 from typing import NamedTuple
@@ -84,7 +84,7 @@ def view(whole: View, shape: Shape, scale: float, corner: jax.Array | None = Non
         if scale == 1:
             row, col = corner.astype(int)
             return lax.dynamic_slice(plane, (row, col), shape)
-        return _zoom(plane, shape, scale, -corner, "linear")
+        return _zoom(plane, shape, scale, -corner)
 
     size, trusted = whole.size, whole.trusted
     if size is not None:
@@ -116,29 +116,13 @@ def richest_corner(worth: jax.Array, shape: Shape) -> jax.Array:
     return jnp.stack(jnp.unravel_index(jnp.argmax(parts), parts.shape))
 
 
-def zoom_kernel(kernel: jax.Array, size: int, scale: float) -> jax.Array:
-    """A kernel [k, k] made larger or smaller by `scale`, on `size` x `size` pixels, of sum one."""
-    middle = jnp.full(2, (size - scale * kernel.shape[0]) / 2, kernel.dtype)
-    return normalised(jnp.maximum(_zoom(kernel, (size, size), scale, middle, "cubic"), 0))
-
-
-def normalised(kernel: jax.Array) -> jax.Array:
-    """A kernel of sum one; where nothing is left, the kernel that does not blur."""
-    size = kernel.shape[0]
-    point = jnp.zeros_like(kernel).at[size // 2, size // 2].set(1.0)
-    total = jnp.sum(kernel)
-    return jnp.where(total > 1e-8, kernel / jnp.maximum(total, 1e-8), point)
-
-
 def _within(shape: Shape, most: Shape) -> Shape:
     """`shape`, cut to `most`: its short and long side."""
     most = most[::-1] if shape[0] > shape[1] else most
     return min(shape[0], most[0]), min(shape[1], most[1])
 
 
-def _zoom(
-    plane: jax.Array, shape: Shape, scale: float, translation: jax.Array, method: str
-) -> jax.Array:
+def _zoom(plane: jax.Array, shape: Shape, scale: float, translation: jax.Array) -> jax.Array:
     factor = jnp.full(2, scale, plane.dtype)
     plane = plane.astype(factor.dtype)
-    return jax.image.scale_and_translate(plane, shape, (0, 1), factor, translation, method)
+    return jax.image.scale_and_translate(plane, shape, (0, 1), factor, translation, "linear")

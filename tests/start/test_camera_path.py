@@ -7,7 +7,8 @@ from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
-from dem_jax.start import camera_path, turning, views
+from dem_jax.solve.kernels import zoom_kernel
+from dem_jax.start import camera_path, turning
 from dem_jax.start.views import View
 
 SHAPE, GRID = (48, 60), (2, 3)
@@ -93,7 +94,7 @@ def test_a_zoomed_density_makes_zoomed_kernels():
     finer = camera_path.zoom(path, 29, 2.0)
     twice = camera_path.synthesise(finer, 2 * points + 0.5, (180, 240))
     for small, large in zip(kernels, twice, strict=True):
-        expected = views.zoom_kernel(small, 29, 2.0)
+        expected = zoom_kernel(small, 29, 2.0)
         assert metrics.kernel_correlation(large, expected) > 0.9
 
 

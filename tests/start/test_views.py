@@ -1,10 +1,9 @@
 """Views of a photo: the right part of it, its padding and clipped pixels with it."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dem_jax.start import edges, one_kernel, views
+from dem_jax.start import views
 from dem_jax.start.views import View
 
 ROWS, COLS = np.indices((40, 60)).astype(np.float32)
@@ -35,39 +34,3 @@ def test_padding_and_clipped_pixels_come_along():
     assert half.size.tolist() == [15, 25]
     assert not half.trusted[10, 15]
     assert (1 - half.trusted).sum() <= 4
-
-
-def test_a_kernel_keeps_its_sum_and_place_when_it_is_zoomed():
-    kernel = jnp.zeros((9, 9)).at[4, 3:6].set(1 / 3)
-    large = views.zoom_kernel(kernel, 19, 2.0)
-    np.testing.assert_allclose(large.sum(), 1, rtol=1e-6)
-    np.testing.assert_allclose(large, large[::-1, ::-1], atol=1e-6)
-    assert large[9, 6:13].sum() > 0.3
-
-
-def test_gradients_near_clipped_pixels_do_not_vote_unless_too_few_are_left():
-    clipped, useful = jnp.zeros((30, 30)).at[10, 10].set(1.0), jnp.ones((30, 30))
-    found = edges.far_from(clipped, useful, 5)
-    assert found.sum() == 900 - 49  # half a window and the pixel that the difference reaches
-    assert not found[7:14, 7:14].any()
-    many = clipped.at[::9, ::9].set(1.0)  # half a window of 29 around them is all
-    found = edges.far_from(many, useful, 29)
-    assert 0 < found.sum() < 900 - many.sum()
-    assert not (found * edges.widened(many, 3)).any()
-    assert found[2, 2] == 1
-
-
-def test_hot_pixels_do_not_change_the_kernel():
-    """As they do where they vote: the kernels are then alike by 0.85 only."""
-    rng = np.random.default_rng(0)
-    sharp = np.kron(rng.uniform(0.2, 0.7, (16, 16)), np.ones((8, 8))).astype(np.float32)
-    photo = sum(np.roll(sharp, shift, 1) for shift in range(-3, 4)) / 7
-    places = tuple(rng.integers(0, 128, (2, 12)))
-    hot = photo.copy()
-    hot[places] = 1.0
-    seen = View(jnp.asarray(hot), None, jnp.asarray(hot < 0.99))
-    kernel = jnp.zeros((15, 15)).at[7, 6:9].set(1 / 3)
-    run = jax.jit(lambda view: one_kernel.alternate(view, kernel, one_kernel.FINER)[0])
-    found, plain = run(seen), run(View(jnp.asarray(photo), None, jnp.ones((128, 128), bool)))
-    alike = jnp.sum(found * plain) / jnp.sqrt(jnp.sum(found**2) * jnp.sum(plain**2))
-    assert alike > 0.9
