@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from dem_jax.model.blur import good_size
+from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
-from dem_jax.start.one_kernel import judging_weight
 from dem_jax.start.views import View
 
+_JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth ones
 _ENTROPY_WEIGHT = 0.005  # per nat
 _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
 _SMOOTHNESS = 1.0  # pixels, deviation of a Gaussian, of kernels that are compared
@@ -50,6 +51,12 @@ def score(
     latent = hyper_laplacian(view.plane, kernel, weight, size=view.size, iterations=iterations)
     latent = latent[half:-half, half:-half]
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
+
+
+def judging_weight(view: View) -> jax.Array:
+    """[] the prior weight of images to be judged, of a view of contrast one: of edges only."""
+    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
+    return _JUDGED_SMOOTHNESS * (noise + _JUDGED_ERROR**2)
 
 
 def agreement(kernels: jax.Array) -> jax.Array:

@@ -26,12 +26,10 @@ from dem_jax.start.one_kernel import (
     alternate,
     coarse_to_fine,
     polish,
-    stretched,
 )
 from dem_jax.start.views import View
 
 _LARGEST_WINDOW = 43  # overview pixels
-_LEAST_WINDOW = 5  # pixels, of every view
 _SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
 _LAST_ALTERNATIONS = 2  # at full size
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
@@ -55,7 +53,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     text that is smeared far is not to be seen there, and the candidates disagree; then others, in a
     look that is `closer` by 2, help. What they find is made smaller, to overview pixels.
     """
-    photo = stretched_view(photo)
+    photo = views.stretched(photo)
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     seen = views.view(photo, views.overview_shape(shape, closer), scale)
@@ -81,7 +79,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     Views of large photos show the part that has the most useful edges.
     """
-    photo = stretched_view(photo)
+    photo = views.stretched(photo)
     shape = photo.plane.shape
     worth = _worth(photo, kernel.shape[0])
     scale = first = views.overview_scale(shape)
@@ -97,7 +95,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
 
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
-        kernel = zoom_kernel(kernel, window(kernel_size, scale), scale / before)
+        kernel = zoom_kernel(kernel, views.window(kernel_size, scale), scale / before)
         if scale < 1:
             kernel, _ = alternate(at(scale), kernel, FINER)
     kernel = zoom_kernel(kernel, kernel_size, 1.0)
@@ -112,7 +110,7 @@ def overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> in
     (43, 31)
     """
     largest = closer * (_LARGEST_WINDOW - 1) + 1
-    return min(window(kernel_size, views.overview_scale(shape, closer)), largest)
+    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
 
 
 def extent(kernel: np.ndarray) -> int:
@@ -137,16 +135,6 @@ def one_by_one(settings: Setting) -> Setting:
     """Settings of N candidates, every field [N]: a number is that of all."""
     count = len(settings.sparsity)
     return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
-
-
-def window(kernel_size: int, scale: float) -> int:
-    """An odd number of pixels that holds a kernel at `scale`."""
-    return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
-
-
-def stretched_view(photo: View) -> View:
-    """A view [H, W] whose plane has contrast one."""
-    return photo._replace(plane=stretched(photo.plane, photo.size))
 
 
 def _worth(photo: View, window: int) -> jax.Array:

@@ -7,8 +7,8 @@ At every level, alternately,
 
 and at last, at full size, with the hyper-Laplacian prior |grad f|^0.8 in place of the L0 one.
 
-Planes of views are [H, W], of range one (see `stretched`); kernels [k, k] of sum one. All shapes
-are fixed by the photo and the windows, so that everything works under jit and vmap.
+Planes of views are [H, W], of contrast one (see `views.stretched`); kernels [k, k] of sum one. All
+shapes are fixed by the photo and the windows, so that everything works under jit and vmap.
 
 Sources: Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013;
 Pan et al.: Deblurring text images via L0-regularized intensity and gradient prior, CVPR 2014; for
@@ -29,6 +29,7 @@ from dem_jax.solve.few_edges import l0_latent
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import normalised, zoom_kernel
 from dem_jax.start import edges, views
+from dem_jax.start.choice import judging_weight
 from dem_jax.start.cleaning import without_faint_parts
 from dem_jax.start.views import View
 
@@ -80,17 +81,6 @@ CLOSER_CANDIDATES = Setting(
 )
 FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
 LAST = FINER._replace(sparsity=1e-3)
-
-
-def stretched(plane: jax.Array, size: jax.Array | None = None) -> jax.Array:
-    """A plane [H, W] of contrast one: exposure does not matter to what follows.
-
-    The first `size` [2] rows and columns count, where it is given.
-    """
-    known = fourier.inside(plane.shape if size is None else size, plane.shape) > 0
-    values = jnp.where(known, plane, jnp.nan)[::2, ::2]
-    low, high = jnp.nanquantile(values, jnp.asarray([0.005, 0.995]))
-    return (plane - low) / jnp.maximum(high - low, 1e-6)
 
 
 def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
@@ -156,7 +146,8 @@ def next_sparsity(sparsity: jax.Array) -> jax.Array:
 def polish(view: View, kernel: jax.Array) -> jax.Array:
     """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
-    weight, noise = judging_weight(view), noise_variance(view)
+    weight = judging_weight(view)
+    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
     canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
     where, photo_edges = _trusted(view, mask, photo_edges, kernel.shape[0])
     fraction = _LAST_FRACTION * _share(view)
@@ -198,16 +189,6 @@ def voters(
     useful = mask * most_useful(view, photo_edges, useless, window)
     useful, photo_edges = _trusted(view, useful, photo_edges, window)
     return useful[:rows, :cols], photo_edges[:, :rows, :cols], _share(view)
-
-
-def judging_weight(view: View) -> jax.Array:
-    """The prior weight of images to be judged: smooth ones, of edges only."""
-    return 8.0 * (noise_variance(view) + 0.003**2)
-
-
-def noise_variance(view: View) -> jax.Array:
-    """[] of a view [H, W] of range one."""
-    return estimate_noise_std(view.plane[..., None], size=view.size) ** 2
 
 
 def _cleaned(

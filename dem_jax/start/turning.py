@@ -18,7 +18,7 @@ from jax import lax
 
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, judging_weight
+from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
@@ -26,7 +26,7 @@ SMALL_CROP = 144  # pixels of the view, along each side
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
-_TELLING = 2.0  # mean |grad g|^2 of a crop, in `judging_weight`s: below, noise is half of it
+_TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
@@ -84,7 +84,7 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
       kernel_size: no larger kernel is found.
     """
     scale = min(1.0, _SMALL_WINDOW / kernel_size)
-    whole = _whole(find.stretched_view(photo), scale)
+    whole = _whole(views.stretched(photo), scale)
     rows, cols = (min(SMALL_CROP, n) for n in whole.plane.shape)
     crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
 
@@ -111,7 +111,7 @@ def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
     """A first path, from crops half as long and wide as the photo; arguments as `gain`'s."""
     shape = photo.plane.shape
     scale = crop_scale(shape, kernel_size)
-    whole, window = _whole(find.stretched_view(photo), scale), _window(kernel_size, scale)
+    whole, window = _whole(views.stretched(photo), scale), _window(kernel_size, scale)
     least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
     rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
     crops = _cut(whole, (rows, cols))
@@ -134,7 +134,7 @@ def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
-    photo = find.stretched_view(photo)
+    photo = views.stretched(photo)
     shape = photo.plane.shape
     scale = crop_scale(shape, kernel_size)
 
@@ -183,7 +183,7 @@ def _tried(
     """
     corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
     own = lax.map(lambda corner: found(crops.crop(corner)), corners)
-    kernels, weight = jnp.concatenate([own, one[None]]), judging_weight(crops.whole)
+    kernels, weight = jnp.concatenate([own, one[None]]), choice.judging_weight(crops.whole)
 
     def scores(corner: jax.Array) -> jax.Array:
         view = crops.crop(corner)
@@ -203,7 +203,7 @@ def _tell(crops: _Crops) -> jax.Array:
         rows, cols = plane[1:, 1:] - plane[:-1, 1:], plane[1:, 1:] - plane[1:, :-1]
         return jnp.mean(rows**2 + cols**2)
 
-    return 1.0 * (lax.map(power, corners) > _TELLING * judging_weight(crops.whole))
+    return 1.0 * (lax.map(power, corners) > _TELLING * choice.judging_weight(crops.whole))
 
 
 def _whole(photo: View, scale: float) -> View:
@@ -216,4 +216,4 @@ def _shape_at(photo: View, scale: float) -> tuple[int, int]:
 
 
 def _window(kernel_size: int, scale: float) -> int:
-    return kernel_size if scale == 1 else find.window(kernel_size, scale)
+    return kernel_size if scale == 1 else views.window(kernel_size, scale)

@@ -4,11 +4,14 @@ A view shows a photo, or a part of it, in a fixed number of pixels, so that phot
 share their compiled programs. Planes are [H, W].
 """
 
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from dem_jax.solve import fourier
 
 Shape = tuple[int, ...]  # rows and columns
 
@@ -17,6 +20,7 @@ Shape = tuple[int, ...]  # rows and columns
 OVERVIEW, SQUARE = (192, 256), (224, 224)
 _NEARLY_SQUARE = 1.15  # long side over short side, at most
 LARGEST = (768, 1024)  # pixels, short and long side of a view in which they are refined
+_LEAST_WINDOW = 5  # pixels, of every view
 _WHOLLY = 0.99  # of a pixel of a view: what must be trusted for the pixel to be so
 
 
@@ -64,6 +68,15 @@ def overview_scale(photo: Shape, closer: int = 1) -> float:
     return max(shape[0] / photo[0], shape[1] / photo[1])
 
 
+def window(kernel_size: int, scale: float) -> int:
+    """Pixels of a view at `scale` that hold a kernel of `kernel_size`, odd.
+
+    >>> window(31, 1.0), window(31, 0.5), window(31, 0.05)
+    (31, 17, 5)
+    """
+    return max(2 * math.ceil((kernel_size * scale - 1) / 2) + 1, _LEAST_WINDOW)
+
+
 def view(whole: View, shape: Shape, scale: float, corner: jax.Array | None = None) -> View:
     """A part of a plane as `shape` [h, w] pixels of 1 / `scale` of its own pixels each.
 
@@ -102,6 +115,15 @@ def smaller(whole: View, shape: Shape) -> View:
     if trusted is not None:
         trusted = jax.image.resize(trusted.astype(float), shape, "linear") > _WHOLLY
     return View(jax.image.resize(whole.plane, shape, "linear"), size, trusted)
+
+
+def stretched(photo: View) -> View:
+    """A photo of contrast one: exposure does not matter to what follows. Padding does not count."""
+    plane, size = photo.plane, photo.size
+    known = fourier.inside(plane.shape if size is None else size, plane.shape) > 0
+    values = jnp.where(known, plane, jnp.nan)[::2, ::2]
+    low, high = jnp.nanquantile(values, jnp.asarray([0.005, 0.995]))
+    return photo._replace(plane=(plane - low) / jnp.maximum(high - low, 1e-6))
 
 
 def richest_corner(worth: jax.Array, shape: Shape) -> jax.Array:
