@@ -57,9 +57,9 @@ PARTS = {  # what to put in whose place to leave a part out
         lambda view, kernels: choose(view, kernels)._replace(kernel=kernels[2]),
     ),
     "closer_look": (find, "is_doubtful", lambda choice, shape: False),
-    "useful_edges": (one_kernel, "most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
+    "useful_edges": (edges, "_most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
     "strong_edges": (edges, "strongest", lambda found, where, fraction: found * where[None]),
-    "clipped_left_out": (one_kernel, "_FEW_CLIPPED", 0.0),
+    "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
     "polish": (find, "polish", lambda view, kernel: kernel),
     "ridge": (one_kernel, "_LAST_SMOOTHNESS", 0.0),
 }

@@ -166,7 +166,9 @@ def alternate(
     parts = crops((shape[0], shape[1]), grid, k // 2)
     window = jnp.asarray(parts.rows[:, :, None] * parts.cols[:, None, :])
     canvas = fourier.canvas_shape(parts.shape, k)
-    useful, photo_edges, share = one_kernel.voters(view, setting.useless, k)
+    seen = edges.voters(view, k, useless=setting.useless)
+    useful = seen.useful[: shape[0], : shape[1]]
+    photo_edges = seen.edges[:, : shape[0], : shape[1]]
     centres = blur.patch_centres((shape[0], shape[1]), grid)
 
     def kernels_of(density: jax.Array) -> jax.Array:
@@ -212,7 +214,7 @@ def alternate(
         latent = sharpened(density, sparsity)
         rows = jnp.diff(latent, axis=0, append=latent[-1:])
         cols = jnp.diff(latent, axis=1, append=latent[:, -1:])
-        found = edges.strongest(jnp.stack([rows, cols]), useful, share * setting.fraction)
+        found = edges.strongest(jnp.stack([rows, cols]), useful, seen.share * setting.fraction)
         density = _cleaned(_fit(*told(found), density, kernels_of, back))
         return (density, one_kernel.next_sparsity(sparsity)), None
 

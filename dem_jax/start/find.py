@@ -57,7 +57,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     seen = views.view(photo, views.overview_shape(shape, closer), scale)
-    window = overview_window(shape, kernel_size, closer)
+    window = _overview_window(shape, kernel_size, closer)
     candidates = CANDIDATES if closer == 1 else CLOSER_CANDIDATES
     kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(
         one_by_one(candidates)
@@ -65,7 +65,7 @@ def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
     choice = choose(seen, kernels)
     if closer == 1:
         return choice
-    smaller = overview_window(shape, kernel_size), views.overview_scale(shape) / scale
+    smaller = _overview_window(shape, kernel_size), views.overview_scale(shape) / scale
     return choice._replace(kernel=zoom_kernel(choice.kernel, *smaller))
 
 
@@ -103,16 +103,6 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     return polish(at(1.0), kernel)
 
 
-def overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:
-    """Pixels of kernels in the overview of a photo [H, W] whose kernels have `kernel_size`.
-
-    >>> overview_window((680, 1024), 151), overview_window((255, 255), 31)
-    (43, 31)
-    """
-    largest = closer * (_LARGEST_WINDOW - 1) + 1
-    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
-
-
 def extent(kernel: np.ndarray) -> int:
     """Pixels, odd, of the square around the middle that holds a kernel [k, k].
 
@@ -135,6 +125,16 @@ def one_by_one(settings: Setting) -> Setting:
     """Settings of N candidates, every field [N]: a number is that of all."""
     count = len(settings.sparsity)
     return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
+
+
+def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:
+    """Pixels of kernels in the overview of a photo [H, W] whose kernels have `kernel_size`.
+
+    >>> _overview_window((680, 1024), 151), _overview_window((255, 255), 31)
+    (43, 31)
+    """
+    largest = closer * (_LARGEST_WINDOW - 1) + 1
+    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
 
 
 def _worth(photo: View, window: int) -> jax.Array:

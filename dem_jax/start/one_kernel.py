@@ -39,7 +39,6 @@ _LEAST_SPARSITY = 1e-4  # squared image units
 _ALTERNATIONS = 5  # of image and kernel at every level
 _POLISHINGS = 3  # the same, at last
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
-_FEW_CLIPPED = 0.05  # of the pixels of a view
 _COARSEST = 5  # pixels: the window at the coarsest level
 _LEAST_SIDE = 16  # pixels of the coarsest picture
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
@@ -85,7 +84,7 @@ LAST = FINER._replace(sparsity=1e-3)
 
 def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
     """One candidate: a kernel [window, window] for a view, from no more than the view."""
-    sizes = window_sizes(window)
+    sizes = _window_sizes(window)
     middle = sizes[0] // 2
     kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
     sparsity = setting.sparsity
@@ -97,40 +96,26 @@ def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
     return kernel
 
 
-def window_sizes(window: int) -> list[int]:
-    """Odd window sizes from the coarsest level to the finest, by steps of about sqrt(1/2).
-
-    >>> window_sizes(43)
-    [5, 7, 11, 15, 21, 31, 43]
-    """
-    sizes, size = [window], float(window)
-    while sizes[-1] > _COARSEST:
-        size *= 0.5**0.5
-        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
-    return sizes[::-1]
-
-
 def alternate(
     view: View, kernel: jax.Array, setting: Setting, *, times: int = _ALTERNATIONS
 ) -> tuple[jax.Array, jax.Array]:
     """Image and kernel in turn, at one level; the kernel, and lambda as it is then."""
-    canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
-    share = _share(view)
-    useful = mask * most_useful(view, photo_edges, setting.useless, kernel.shape[0])
-    useful, photo_edges = _trusted(view, useful, photo_edges, kernel.shape[0])
+    seen = edges.voters(view, kernel.shape[0], useless=setting.useless)
 
     def once(carry, _):
         kernel, sparsity = carry
         latent = l0_latent(
-            canvas,
+            seen.canvas,
             kernel,
             sparsity,
             SPLITTINGS,
             plain=setting.plain,
             background=setting.background,
         )
-        found = edges.strongest(fourier.differences(latent), useful, share * setting.fraction)
-        kernel = fit_kernel(found, photo_edges, jnp.ones_like(kernel), _RIDGE)
+        found = edges.strongest(
+            fourier.differences(latent), seen.useful, seen.share * setting.fraction
+        )
+        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), _RIDGE)
         kernel = _cleaned(kernel, setting.least_entry, setting.least_island)
         return (kernel, next_sparsity(sparsity)), None
 
@@ -148,47 +133,20 @@ def polish(view: View, kernel: jax.Array) -> jax.Array:
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
     weight = judging_weight(view)
     noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
-    canvas, photo_edges, mask = _canvas(view, kernel.shape[0])
-    where, photo_edges = _trusted(view, mask, photo_edges, kernel.shape[0])
-    fraction = _LAST_FRACTION * _share(view)
+    seen = edges.voters(view, kernel.shape[0])
+    gaps = [(0, n - m) for n, m in zip(seen.canvas.shape, view.plane.shape, strict=True)]
+    fraction = _LAST_FRACTION * seen.share
     smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * noise
 
     def once(kernel, _):
         latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
         latent = latent[half : half + rows, half : half + cols]
-        latent = jnp.pad(latent, ((0, canvas.shape[0] - rows), (0, canvas.shape[1] - cols)))
-        found = edges.strongest(fourier.differences(latent), where, fraction)
-        kernel = fit_kernel(
-            found, photo_edges, jnp.ones_like(kernel), _RIDGE, smoothness=smoothness
-        )
+        latent = jnp.pad(latent, gaps)
+        found = edges.strongest(fourier.differences(latent), seen.useful, fraction)
+        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), _RIDGE, smoothness=smoothness)
         return _cleaned(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
     return lax.scan(once, kernel, length=_POLISHINGS)[0]
-
-
-def most_useful(
-    view: View, photo_edges: jax.Array, useless: jax.Array | float, window: int
-) -> jax.Array:
-    """1 but in the `useless` part of the view, where edges tell least; of `photo_edges`' shape."""
-    rows, cols = view.plane.shape
-    worth = edges.usefulness(photo_edges, window)
-    known = fourier.inside(view.plane.shape if view.size is None else view.size, worth.shape)
-    values = jnp.where(known > 0, worth, -1.0)[:rows, :cols]  # padding is the least useful
-    return worth >= jnp.quantile(values, 1 - _share(view) * (1 - useless))
-
-
-def voters(
-    view: View, useless: jax.Array | float, window: int
-) -> tuple[jax.Array, jax.Array, jax.Array | float]:
-    """What may enter a fit: where [H, W], 1 or 0, and the photo's edges [2, H, W].
-
-    The third is the part of the view that is no padding.
-    """
-    rows, cols = view.plane.shape
-    _, photo_edges, mask = _canvas(view, window)
-    useful = mask * most_useful(view, photo_edges, useless, window)
-    useful, photo_edges = _trusted(view, useful, photo_edges, window)
-    return useful[:rows, :cols], photo_edges[:, :rows, :cols], _share(view)
 
 
 def _cleaned(
@@ -199,35 +157,14 @@ def _cleaned(
     return recentre(kept[None])[0][0]
 
 
-def _trusted(
-    view: View, useful: jax.Array, photo_edges: jax.Array, window: int
-) -> tuple[jax.Array, jax.Array]:
-    """The useful places that have no clipped pixel near, the photo's edges that hold none.
+def _window_sizes(window: int) -> list[int]:
+    """Odd window sizes from the coarsest level to the finest, by steps of about sqrt(1/2).
 
-    Only where few are clipped: those are lamps and hot pixels, whose light is unknown. Many are
-    white paper or sky, whose edges tell the kernel as others do.
+    >>> _window_sizes(43)
+    [5, 7, 11, 15, 21, 31, 43]
     """
-    if view.trusted is None:
-        return useful, photo_edges
-    gap = [(0, n - m) for n, m in zip(useful.shape, view.plane.shape, strict=True)]
-    untrusted = jnp.pad(1 - view.trusted.astype(useful.dtype), gap)
-    few = jnp.sum(untrusted) < _FEW_CLIPPED * view.plane.size
-    clean_edges = photo_edges * (1 - edges.widened(untrusted, 3))[None]
-    far = edges.far_from(untrusted, useful, window)
-    return jnp.where(few, far, useful), jnp.where(few, clean_edges, photo_edges)
-
-
-def _share(view: View) -> jax.Array | float:
-    """The part of a view that is no padding."""
-    if view.size is None:
-        return 1.0
-    return jnp.prod(view.size.astype(float)) / view.plane.size
-
-
-def _canvas(view: View, window: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The extended plane, its differences [2, ...] and where they are known [...]."""
-    shape = fourier.canvas_shape(view.plane.shape, window)
-    rows, cols = view.plane.shape if view.size is None else view.size
-    mask = fourier.inside((rows - 1, cols - 1), shape)
-    canvas = fourier.extend(view.plane, shape, view.size)
-    return canvas, fourier.differences(canvas) * mask[None], mask
+    sizes, size = [window], float(window)
+    while sizes[-1] > _COARSEST:
+        size *= 0.5**0.5
+        sizes.append(min(max(2 * round((size - 1) / 2) + 1, 3), sizes[-1] - 2))
+    return sizes[::-1]
