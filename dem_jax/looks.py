@@ -14,7 +14,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import arrays, promotion
 from dem_jax.start import find, turning
 from dem_jax.start.choice import Choice
-from dem_jax.start.luma import view
+from dem_jax.start.views import of_photo
 
 
 @promotion.standard
@@ -28,7 +28,7 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     >>> first.kernel.shape, first.agreement.shape
     ((17, 17), ())
     """
-    return find.overview(view(arrays.as_given(photo)), kernel_size=config.kernel_size)
+    return find.overview(of_photo(arrays.as_given(photo)), kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -39,7 +39,7 @@ def closer_look(photo: Any, config: DeblurConfig) -> Choice:
     >>> jax.eval_shape(lambda g: closer_look(g, DeblurConfig(kernel_size=31)), photo).kernel.shape
     (17, 17)
     """
-    return find.overview(view(arrays.as_given(photo)), kernel_size=config.kernel_size, closer=2)
+    return find.overview(of_photo(arrays.as_given(photo)), kernel_size=config.kernel_size, closer=2)
 
 
 @promotion.standard
@@ -52,7 +52,7 @@ def refine(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     >>> jax.eval_shape(lambda g, k: refine(g, k, config), photo, kernel).shape
     (31, 31)
     """
-    return find.refined(view(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
+    return find.refined(of_photo(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -67,7 +67,7 @@ def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     >>> jax.eval_shape(lambda g, k: compare(g, k, config), photo, kernel).shape
     ()
     """
-    return turning.gain(view(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
+    return turning.gain(of_photo(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -83,7 +83,7 @@ def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Surve
     >>> seen.density.shape, seen.tilt.shape
     ((13, 13, 13), ())
     """
-    return turning.survey(view(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
+    return turning.survey(of_photo(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
 
 
 @promotion.standard
@@ -96,5 +96,8 @@ def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
     (6, 7, 7)
     """
     return turning.refined(
-        view(arrays.as_given(photo)), seen, kernel_size=config.kernel_size, grid=config.patch_grid
+        of_photo(arrays.as_given(photo)),
+        seen,
+        kernel_size=config.kernel_size,
+        grid=config.patch_grid,
     )

@@ -17,11 +17,11 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.em import mcem, uncertainty
 from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion, softness
+from dem_jax.model.luma import LUMA
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
-from dem_jax.start.luma import LUMA, view
-from dem_jax.start.views import View
+from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
 
@@ -68,7 +68,7 @@ def prepare(
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
     require_room(photo, config, kernels)
     model = model or paper_model(config)
-    seen, weight = view(given), likelihood.trusted(photo)
+    seen, weight = of_photo(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
     photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]

@@ -16,7 +16,7 @@ from dem_jax.em import mcem, sharded
 from dem_jax.model import likelihood
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
-from dem_jax.start.choice import normalized_sparsity
+from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.types import Given
 
 SHAPE = (44, 48)  # of the bucket

@@ -37,6 +37,7 @@ from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
+from dem_jax.model.luma import luma
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.first_look import first_look
@@ -44,7 +45,6 @@ from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
 from dem_jax.start import edges, find, one_kernel
 from dem_jax.start.choice import choose
-from dem_jax.start.luma import luma
 from dem_jax.types import Given
 
 NOISE = 0.003  # of the set `sharp`, image units

@@ -22,9 +22,9 @@ from dem_jax.start.one_kernel import (
     CLOSER_CANDIDATES,
     FINER,
     LAST,
-    Setting,
     alternate,
     coarse_to_fine,
+    one_by_one,
     polish,
 )
 from dem_jax.start.views import View
@@ -119,12 +119,6 @@ def extent(kernel: np.ndarray) -> int:
     main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
     places = np.argwhere(main) - kernel.shape[0] // 2
     return 2 * int(np.abs(places).max()) + 1
-
-
-def one_by_one(settings: Setting) -> Setting:
-    """Settings of N candidates, every field [N]: a number is that of all."""
-    count = len(settings.sparsity)
-    return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
 
 
 def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:

@@ -82,6 +82,12 @@ FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, leas
 LAST = FINER._replace(sparsity=1e-3)
 
 
+def one_by_one(settings: Setting) -> Setting:
+    """Settings of N candidates, every field [N]: a number is that of all."""
+    count = len(settings.sparsity)
+    return Setting(*[jnp.broadcast_to(jnp.asarray(field), count) for field in settings])
+
+
 def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
     """One candidate: a kernel [window, window] for a view, from no more than the view."""
     sizes = _window_sizes(window)

@@ -18,7 +18,7 @@ from jax import lax
 
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine
+from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
@@ -115,7 +115,7 @@ def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
     least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
     rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
     crops = _cut(whole, (rows, cols))
-    settings = find.one_by_one(CANDIDATES)
+    settings = one_by_one(CANDIDATES)
 
     def found(view: View) -> jax.Array:
         kernels = jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)

@@ -11,7 +11,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dem_jax.model import likelihood
+from dem_jax.model.luma import luma
 from dem_jax.solve import fourier
+from dem_jax.types import Given
 
 Shape = tuple[int, ...]  # rows and columns
 
@@ -30,6 +33,14 @@ class View(NamedTuple):
     plane: jax.Array  # [H, W]
     size: jax.Array | None = None  # [2] rows and columns that are no padding; None: all
     trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
+
+
+def of_photo(photo: Given) -> View:
+    """The luma [H, W] of a photo, and what of it may vote: what is known and not clipped."""
+    trusted = likelihood.unclipped(photo.pixels)
+    if photo.weight is not None:
+        trusted = trusted & (photo.weight > 0)
+    return View(luma(photo.pixels), photo.size, trusted)
 
 
 def overview_shape(photo: Shape, closer: int = 1) -> Shape:

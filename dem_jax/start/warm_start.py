@@ -10,7 +10,8 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolve
-from dem_jax.start.choice import entropy, normalized_sparsity
+from dem_jax.solve.kernels import entropy
+from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.start.find import find
 from dem_jax.start.turning import turning
 from dem_jax.start.views import View

@@ -9,10 +9,10 @@ from dem_jax import looks, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
+from dem_jax.model.luma import luma
 from dem_jax.runtime.files import images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.start import warm_start as module
-from dem_jax.start.luma import luma
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import named_starts, warm_start
 from dem_jax.types import Given
