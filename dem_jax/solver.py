@@ -1,7 +1,7 @@
 """Start -> EM -> result: one photo, a few pure functions, and one loop.
 
-`Solver` holds the functions, `run` is the outer loop of the paper, and `deblur` is both for
-one photo. Only `begin` and `iterate` know which key a function gets.
+`Solver` holds the functions; `deblur` looks for one photo's kernel and calls them in the paper's
+outer loop. Only `begin` and `iterate` know which key a function gets.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +16,8 @@ from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import arrays, promotion
 from dem_jax.model.paper_model import paper_model
+from dem_jax.start import find
+from dem_jax.start.views import of_photo
 from dem_jax.start.warm_start import Start
 from dem_jax.types import EMInfo, Model, Problem, Result
 
@@ -141,31 +143,6 @@ def iterate(
     return solver.step(jax.random.fold_in(key, iteration), state, problem, config)
 
 
-def run(key: jax.Array, photo: jax.Array, config: DeblurConfig, *, solver: Solver) -> Result:
-    """The outer loop: begin, EM iterations, finish.
-
-    Args:
-      key: random key, consumed.
-      photo: g, [H, W, C].
-      config: static under jit.
-      solver: the functions.
-
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> photo = jnp.full((32, 40, 3), 0.5)
-    >>> jax.eval_shape(
-    ...     lambda key, g: run(key, g, config, solver=make_solver()), jax.random.key(0), photo
-    ... ).latent.shape
-    (32, 40, 3)
-    """
-    state, problem = begin(key, photo, config, solver=solver)
-    state, info = lax.scan(
-        lambda state, t: iterate(key, t, state, problem, config, solver=solver),
-        state,
-        jnp.arange(1, config.em_iterations + 1),
-    )
-    return solver.finish(state, problem, config)._replace(info=info)
-
-
 @promotion.standard
 def deblur(
     key: jax.Array,
@@ -213,11 +190,17 @@ def deblur(
         starts=(lambda config: starts) if starts else None,
     )
     confidence, given = None, photo
-    if solver.overview and solver.refine and config.warm_start and config.patch_grid == (1, 1):
+    looked_for = kernels is None and starts is None and config.warm_start
+    if looked_for and config.patch_grid == (1, 1):
         given = arrays.as_given(photo)
-        stages.require_room(given.pixels, config, None)
-        choice = solver.overview(given, config)
-        confidence = choice.agreement
-        given = given._replace(kernel=solver.refine(given, choice.kernel, config))
-    result = run(key, given, config, solver=solver)
-    return arrays.like(photo, result._replace(confidence=confidence))
+        arrays.require_room(given.pixels, config, None)
+        kernel, confidence = find.find(of_photo(given), kernel_size=config.kernel_size)
+        given = given._replace(kernel=kernel)
+    state, problem = begin(key, given, config, solver=solver)
+    state, info = lax.scan(
+        lambda state, t: iterate(key, t, state, problem, config, solver=solver),
+        state,
+        jnp.arange(1, config.em_iterations + 1),
+    )
+    result = solver.finish(state, problem, config)
+    return arrays.like(photo, result._replace(info=info, confidence=confidence))

@@ -66,7 +66,7 @@ def prepare(
     given = arrays.as_given(photo)
     photo, size = given.pixels, given.size
     kernels = None if kernels is None else arrays.kernels(kernels, photo.dtype)
-    require_room(photo, config, kernels)
+    arrays.require_room(photo, config, kernels)
     model = model or paper_model(config)
     seen, weight = of_photo(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
@@ -211,10 +211,13 @@ def finish(
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
-    expected = problem.detail
-    variance = expected.spread**2 * state.variance + uncertainty.noise_variance(state.noise_std)
-    if model.kernels.update is not None:  # kernels that are known displace nothing
-        variance += uncertainty.displacement_variance(state.mean, expected.displacement_std)
+    variance = uncertainty.sampled_variance(
+        state.variance,
+        state.mean,
+        state.noise_std,
+        problem.detail,
+        exact_kernels=model.kernels.update is None,
+    )
     nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
@@ -295,31 +298,3 @@ def _luma_noise_std(seen: View, known: float, channels: int, gain: jax.Array) ->
     """[] the noise of a photo's luma, from the `known` one of its channels or else estimated."""
     of_mean = float(np.linalg.norm(LUMA)) if channels > 1 else 1.0
     return _noise_std(seen.plane[..., None], gain * (of_mean * known), seen.size)
-
-
-def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
-    """Refuses photos [H, W, C] and kernels whose shapes `config` does not allow.
-
-    Raises:
-      ValueError: with what was given and what is allowed.
-
-    >>> require_room(jnp.zeros((8, 20, 1)), DeblurConfig(kernel_size=5), None)
-    Traceback (most recent call last):
-    ...
-    ValueError: photo is 20x8 pixels, too small for kernel_size=5; each side needs at least 10.
-    """
-    if min(photo.shape[:2]) < 2 * config.kernel_size:
-        raise ValueError(
-            f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "
-            f"kernel_size={config.kernel_size}; each side needs at least {2 * config.kernel_size}."
-        )
-    if kernels is None:
-        return
-    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
-    if kernels.shape not in ((1, k, k), (patches, k, k)):
-        raise ValueError(
-            f"kernels have shape {kernels.shape}; give [1, {k}, {k}] or [{patches}, {k}, {k}], as "
-            "kernel_size and patch_grid say."
-        )
-    if not config.warm_start:
-        raise ValueError("kernels were given with warm_start=false, which takes none; drop one.")

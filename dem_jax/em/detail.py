@@ -30,7 +30,7 @@ class DetailModel(NamedTuple):
     detail_std: jax.Array | float  # s_e, image units per pixel
     iterations: int
 
-    def applied(self, latent: jax.Array) -> jax.Array:
+    def _applied(self, latent: jax.Array) -> jax.Array:
         """A(K) f."""
         return self.blur(self.kernels, latent)
 
@@ -53,7 +53,7 @@ def draw(key: jax.Array, model: DetailModel, photo: jax.Array, latent: jax.Array
             strict=True,
         )
     ]
-    adjoint = least_squares.transposed(model.applied, latent)
+    adjoint = least_squares.transposed(model._applied, latent)
     perturbed = _data_term(model, photo, latent) + adjoint(
         jnp.sqrt(model.weight)[..., None] * noise
     )
@@ -63,13 +63,13 @@ def draw(key: jax.Array, model: DetailModel, photo: jax.Array, latent: jax.Array
 
 def _data_term(model: DetailModel, photo: jax.Array, latent: jax.Array) -> jax.Array:
     """A^T W (g - A T_f)."""
-    residual = photo - model.applied(latent)
-    return least_squares.transposed(model.applied, latent)(model.weight[..., None] * residual)
+    residual = photo - model._applied(latent)
+    return least_squares.transposed(model._applied, latent)(model.weight[..., None] * residual)
 
 
 def _solve(model: DetailModel, right: jax.Array) -> jax.Array:
     return least_squares.smooth(
-        model.applied,
+        model._applied,
         jnp.mean(model.kernels, axis=0),
         model.weight,
         (model.noise_std / model.detail_std) ** 2,

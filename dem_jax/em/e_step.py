@@ -53,13 +53,6 @@ class Context(NamedTuple):
         """Mean of x, [...], over the members of the axis; x itself where there is none."""
         return lax.pmean(x, self.axis_name) if self.axis_name else x
 
-    def own_share(self, x: jax.Array) -> jax.Array:
-        """This member's equal share of the rows of x."""
-        if not self.axis_name:
-            return x
-        rows = x.shape[0] // lax.axis_size(self.axis_name)
-        return lax.dynamic_slice_in_dim(x, lax.axis_index(self.axis_name) * rows, rows)
-
 
 def context(
     problem: Problem,
@@ -119,7 +112,7 @@ def e_step(
     def chain(pair):
         return _run_chain(pair[0], pair[1], state, em)
 
-    keys = em.own_share(jax.random.split(chain_key, config.num_chains))
+    keys = _own_share(jax.random.split(chain_key, config.num_chains), em)
     over_chains = jax.vmap(chain) if config.chain_axis == "vmap" else lambda x: lax.map(chain, x)
     chains, images, means = over_chains((keys, state.chains))
     images = images.reshape(-1, *images.shape[2:])
@@ -147,6 +140,14 @@ def log_posterior(
     residual = problem.photo - model.blur(kernels, latent)
     value = likelihood.log_likelihood(residual, problem.weight, noise_std)
     return value + likelihood.log_prior(theta_f), latent
+
+
+def _own_share(x: jax.Array, em: Context) -> jax.Array:
+    """This member's equal share of the rows of x, [n, ...]; x itself where there is no axis."""
+    if not em.axis_name:
+        return x
+    rows = x.shape[0] // lax.axis_size(em.axis_name)
+    return lax.dynamic_slice_in_dim(x, lax.axis_index(em.axis_name) * rows, rows)
 
 
 def _run_chain(
@@ -204,7 +205,7 @@ def _with_detail(
     mean = mean + detail.mean(posterior, problem.photo, mean)
     latents = lax.map(
         lambda pair: pair[1] + detail.draw(pair[0], posterior, problem.photo, pair[1]),
-        (em.own_share(keys), images),
+        (_own_share(keys, em), images),
     )
     variance = em.average(jnp.mean((latents - mean[None]) ** 2, 0))
     return Samples(images, latents, mean, uncertainty.local_mean(variance))

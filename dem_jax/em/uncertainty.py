@@ -17,6 +17,7 @@ from jax import lax
 
 from dem_jax.model.blur import good_size
 from dem_jax.solve import fourier
+from dem_jax.types import DetailPrior
 
 _WINDOW = 7  # pixels
 _MISSING = 2.0  # roughness of the truth over a deconvolution's; chosen on Levin's and Lai's photos
@@ -25,15 +26,28 @@ _LEAST_CANVAS = 64  # pixels
 _NOISE_GAIN = 1.25  # of the photo's noise to the image's; chosen on simulated photos of seed 1
 
 
-def displacement_variance(image: jax.Array, std: jax.Array | float) -> jax.Array:
-    """Variance [H, W, C] of an image [H, W, C] whose contents are displaced by `std` pixels."""
+def sampled_variance(
+    samples: jax.Array,
+    image: jax.Array,
+    noise_std: jax.Array,
+    expected: DetailPrior,
+    *,
+    exact_kernels: bool,
+) -> jax.Array:
+    """Variance [H, W, C] of an image that is the mean of samples, in squared image units.
+
+    Args:
+      samples: [H, W, C] their variance, a local mean.
+      image: f, [H, W, C], displaced by s pixels where the kernels are not exact.
+      noise_std: [] of the photo.
+      expected: has c and s.
+      exact_kernels: whether the kernels are known.
+    """
+    variance = expected.spread**2 * samples + (_NOISE_GAIN * noise_std) ** 2
+    if exact_kernels:
+        return variance
     rows, cols = jnp.gradient(image, axis=(0, 1))
-    return std**2 * local_mean(rows**2 + cols**2)
-
-
-def noise_variance(noise_std: jax.Array) -> jax.Array:
-    """Variance [] of every pixel of the image from the photo's noise, in squared image units."""
-    return (_NOISE_GAIN * noise_std) ** 2
+    return variance + expected.displacement_std**2 * local_mean(rows**2 + cols**2)
 
 
 def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:

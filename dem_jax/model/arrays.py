@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dem_jax.config import DeblurConfig
 from dem_jax.types import Given, PyTree
 
 _WHITE = {"uint8": 255, "uint16": 65535}
@@ -76,11 +77,6 @@ def like(photo: Any, result: PyTree) -> PyTree:
     return jax.tree.map(lambda x: x.astype(dtype) if x.dtype in floats else x, result)
 
 
-def _working() -> Any:
-    """The type that is computed in: float64 where that is enabled, as constants then have it."""
-    return jnp.result_type(float)
-
-
 def kernels(given: Any, dtype: Any) -> jax.Array:
     """Kernels [P, k, k] in the type of the photo; values are checked where they are known.
 
@@ -97,6 +93,39 @@ def kernels(given: Any, dtype: Any) -> jax.Array:
         if values.ndim == 3 and not (values.sum(axis=(1, 2)) > 0).all():
             raise ValueError("kernels hold one that is zero everywhere; each needs a positive sum.")
     return jnp.asarray(given).astype(dtype)
+
+
+def require_room(photo: jax.Array, config: DeblurConfig, kernels: jax.Array | None) -> None:
+    """Refuses photos [H, W, C] and kernels whose shapes `config` does not allow.
+
+    Raises:
+      ValueError: with what was given and what is allowed.
+
+    >>> require_room(jnp.zeros((8, 20, 1)), DeblurConfig(kernel_size=5), None)
+    Traceback (most recent call last):
+    ...
+    ValueError: photo is 20x8 pixels, too small for kernel_size=5; each side needs at least 10.
+    """
+    if min(photo.shape[:2]) < 2 * config.kernel_size:
+        raise ValueError(
+            f"photo is {photo.shape[1]}x{photo.shape[0]} pixels, too small for "
+            f"kernel_size={config.kernel_size}; each side needs at least {2 * config.kernel_size}."
+        )
+    if kernels is None:
+        return
+    k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
+    if kernels.shape not in ((1, k, k), (patches, k, k)):
+        raise ValueError(
+            f"kernels have shape {kernels.shape}; give [1, {k}, {k}] or [{patches}, {k}, {k}], as "
+            "kernel_size and patch_grid say."
+        )
+    if not config.warm_start:
+        raise ValueError("kernels were given with warm_start=false, which takes none; drop one.")
+
+
+def _working() -> Any:
+    """The type that is computed in: float64 where that is enabled, as constants then have it."""
+    return jnp.result_type(float)
 
 
 def _continue_edge(photo: jax.Array, size: jax.Array) -> jax.Array:
