@@ -42,3 +42,9 @@ def make_problem(seed=0, dtype=np.float32):
     }
     arrays = {name: jnp.asarray(x, dtype) for name, x in arrays.items()}
     return Problem(**arrays, detail=detail_prior.choose("sharp", arrays["start_misfit"]))
+
+
+def assert_trees_close(tree, other, **tolerance):
+    """Of the same structure, and leaf by leaf."""
+    for a, b in zip(jax.tree.leaves(tree), jax.tree.leaves(other), strict=True):
+        np.testing.assert_allclose(a, b, **tolerance)
