@@ -61,11 +61,6 @@ def rolls(kernel_size: int) -> int:
     return min(kernel_size, _MOST_ROLLS)
 
 
-def lever(shape: tuple[int, ...]) -> float:
-    """Pixels from the middle of a photo of `shape` to where a roll is measured."""
-    return _LEVER * float(np.hypot(shape[0], shape[1])) / 2
-
-
 def synthesise(
     density: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
 ) -> jax.Array:
@@ -74,7 +69,7 @@ def synthesise(
     What leaves the k x k pixels is lost. Displacements between pixels are split linearly.
 
     Args:
-      density: [A, k, k]: rolls of -k/2 to k/2 pixels at the `lever`, displacements of the middle.
+      density: [A, k, k]: rolls of -k/2 to k/2 pixels at `_lever`, displacements of the middle.
       centres: [P, 2] points (row, column).
       shape: of the photo, (H, W).
       tilt: b.
@@ -83,7 +78,7 @@ def synthesise(
     middle = (np.asarray(shape[:2]) - 1) / 2
     focal, half = float(max(shape[:2])), k // 2
     steps = jnp.arange(k, dtype=density.dtype) - half
-    angles = jnp.linspace(-half, half, count, dtype=density.dtype) / lever(shape)
+    angles = jnp.linspace(-half, half, count, dtype=density.dtype) / _lever(shape)
     angle, row, col = (x.ravel() for x in jnp.meshgrid(angles, steps, steps, indexing="ij"))
     weights = density.ravel()
 
@@ -233,6 +228,11 @@ def zoom(density: jax.Array, kernel_size: int, scale: float) -> jax.Array:
         density, shape, (0, 1, 2), factors, shift, "linear", antialias=False
     )
     return _normalised(jnp.maximum(found, 0))
+
+
+def _lever(shape: tuple[int, ...]) -> float:
+    """Pixels from the middle of a photo of `shape` to where a roll is measured."""
+    return _LEVER * float(np.hypot(shape[0], shape[1])) / 2
 
 
 def _splat(weights: jax.Array, row: jax.Array, col: jax.Array, k: int) -> jax.Array:

@@ -41,7 +41,7 @@ _FINER_ALTERNATIONS = 2  # in finer views
 class Survey(NamedTuple):
     """What crops of a photo tell of its camera."""
 
-    density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `crop_scale`
+    density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `_crop_scale`
     tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
 
 
@@ -110,7 +110,7 @@ def has_turned(gain: float) -> bool:
 def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
     """A first path, from crops half as long and wide as the photo; arguments as `gain`'s."""
     shape = photo.plane.shape
-    scale = crop_scale(shape, kernel_size)
+    scale = _crop_scale(shape, kernel_size)
     whole, window = _whole(views.stretched(photo), scale), _window(kernel_size, scale)
     least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
     rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
@@ -136,7 +136,7 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
     """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
     photo = views.stretched(photo)
     shape = photo.plane.shape
-    scale = crop_scale(shape, kernel_size)
+    scale = _crop_scale(shape, kernel_size)
 
     def alternated(density: jax.Array, scale: float, times: int) -> jax.Array:
         view = _whole(photo, scale)
@@ -152,12 +152,12 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
     return camera_path.patch_kernels(density, shape, grid, seen.tilt)
 
 
-def crop_scale(shape: views.Shape, kernel_size: int) -> float:
+def _crop_scale(shape: views.Shape, kernel_size: int) -> float:
     """Pixels of a `survey`'s view per pixel of a photo [H, W]: twice as many as in the overview.
 
     Fewer where kernels are so long that they need larger parts of the photo.
 
-    >>> crop_scale((680, 1024), 45), crop_scale((255, 255), 31)
+    >>> _crop_scale((680, 1024), 45), _crop_scale((255, 255), 31)
     (0.5647058823529412, 1.0)
     """
     overview = views.overview_scale(shape)

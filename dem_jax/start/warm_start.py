@@ -35,7 +35,7 @@ Start = Callable[[View, DeblurConfig], Candidates]
 
 def named_starts(config: DeblurConfig) -> tuple[Start, ...]:
     """The starts that suit the grid: of one kernel, or of a kernel for every patch."""
-    return (one_kernel if config.patch_grid == (1, 1) else along_paths,)
+    return (_one_kernel if config.patch_grid == (1, 1) else _along_paths,)
 
 
 def warm_start(
@@ -76,7 +76,7 @@ def choose(
 ) -> jax.Array:
     """The kernels [P, k, k] of the least score among candidates [A, P, k, k].
 
-    The score is the `normalized_sparsity` of what the kernels make of the photo, its mean `excess`
+    The score is the `normalized_sparsity` of what the kernels make of the photo, its mean `_excess`
     beyond [0, 1], the kernels' `entropy`, and their penalty [A].
 
     Args:
@@ -92,7 +92,7 @@ def choose(
     def score(kernels: jax.Array) -> jax.Array:
         latent = deconvolve(plane[..., None], kernels, weight, blur=blur, size=size)[..., 0]
         sparsity = normalized_sparsity(latent, size=latent_size)
-        ringing = _EXCESS_WEIGHT * excess(latent, size=latent_size)
+        ringing = _EXCESS_WEIGHT * _excess(latent, size=latent_size)
         return sparsity + ringing + _ENTROPY_WEIGHT * entropy(kernels)
 
     one_by_one = kernels.shape[1] > 1  # the patches of a grid are many already
@@ -100,19 +100,19 @@ def choose(
     return kernels[jnp.argmin(scores + penalty)]
 
 
-def one_kernel(photo: View, config: DeblurConfig) -> Candidates:
+def _one_kernel(photo: View, config: DeblurConfig) -> Candidates:
     """One kernel for the photo, see `find`."""
     kernel, _ = find(photo, kernel_size=config.kernel_size)
     return Candidates(kernel[None, None], jnp.zeros(1, kernel.dtype))
 
 
-def along_paths(photo: View, config: DeblurConfig) -> Candidates:
+def _along_paths(photo: View, config: DeblurConfig) -> Candidates:
     """A kernel for every patch along a camera's path, see `turning`."""
     kernels = turning(photo, kernel_size=config.kernel_size, grid=config.patch_grid)
     return Candidates(kernels[None], jnp.zeros(1, kernels.dtype))
 
 
-def excess(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
+def _excess(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """[] mean distance of a plane [H, W] from [0, 1]; only its first `size` [2] pixels count.
 
     A wrong kernel makes edges ring, which looks sharp.
