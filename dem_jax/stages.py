@@ -206,7 +206,8 @@ def finish(
         half = config.kernel_size // 2
         return blur.translate(image, -shift)[half:-half, half:-half]
 
-    latent = softness.softened(crop(mean), problem.softness)
+    soft = softness.after_em(problem.softness, state.kernels)
+    latent = softness.softened(crop(mean), soft)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std

@@ -59,6 +59,19 @@ def of_camera(kernels: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.maximum(_CAMERAS_PART * beyond, _LEAST**2))
 
 
+def after_em(start: jax.Array, kernels: jax.Array) -> jax.Array:
+    """[] pixels, the softness that a picture of EM's kernels [P, k, k] still lacks.
+
+    EM's image takes some of the softness up, and its kernels become thinner by it and by what they
+    were wrong in. The mean variance of both counts; 0 stays 0.
+
+    Args:
+      start: [] the softness of the start's kernels.
+    """
+    both = jnp.sqrt((start**2 + of_camera(kernels) ** 2) / 2)
+    return jnp.where(start > _LEAST, both, start)
+
+
 def softened(image: jax.Array, std: jax.Array | float) -> jax.Array:
     """An image [H, W, C] blurred by a Gaussian of a fraction of a pixel, its edge continued.
 

@@ -45,6 +45,14 @@ def test_the_paths_of_shakes_are_not_soft_and_thicker_ones_are():
     np.testing.assert_allclose(added**2, 2 / 3 * 0.8**2, atol=0.1)
 
 
+def test_thinner_kernels_of_em_leave_less_to_soften():
+    thick = jnp.asarray(ndimage.gaussian_filter(line(), 0.9, mode="constant"))[None]
+    start = softness.of_camera(thick)
+    np.testing.assert_allclose(softness.after_em(start, thick), start, atol=1e-6)
+    np.testing.assert_allclose(softness.after_em(start, line()[None]), start / 2**0.5, atol=2e-3)
+    assert softness.after_em(jnp.float32(0), thick) == 0  # kernels that are known
+
+
 def test_the_gradient_is_finite_where_nothing_is_soft():
     point = jnp.asarray(gaussian(1e-3))[None]
     assert np.all(np.isfinite(jax.grad(lambda k: softness.of_camera(k))(point)))
