@@ -67,6 +67,7 @@ def after_em(start: jax.Array, kernels: jax.Array) -> jax.Array:
 
     Args:
       start: [] the softness of the start's kernels.
+      kernels: [P, k, k] EM's.
     """
     both = jnp.sqrt((start**2 + of_camera(kernels) ** 2) / 2)
     return jnp.where(start > _LEAST, both, start)
