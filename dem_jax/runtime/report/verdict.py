@@ -187,9 +187,12 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "of clear edges, another --kernel_size, or the other --blur."
         )
     if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7:
+        larger = f"a larger kernel, such as --kernel_size={(kernel_size * 3 // 2) | 1}"
+        if config.patch_grid != (1, 1):  # whose kernels' size follows from the one for all
+            larger = "--crop, with a part where the blur is long"
         found.append(
             f"The blur reaches the edge of the {kernel_size} x {kernel_size} pixels allowed for "
-            f"it; try a larger kernel, such as --kernel_size={(kernel_size * 3 // 2) | 1}."
+            f"it; try {larger}."
         )
     if evidence.clipped_reach > _CLIPPED_REACH:
         found.append(

@@ -1,5 +1,6 @@
 """Verdicts: extents of known kernels, and which sentence which number calls for."""
 
+import dataclasses
 import types
 
 import jax
@@ -93,6 +94,13 @@ def test_each_number_has_its_sentence(change, said):
     (sentence,) = verdict.warnings(FINE._replace(**change), CONFIG)
     assert said in sentence
     assert sentence.endswith(".")
+
+
+def test_kernels_of_a_grid_cannot_be_asked_to_be_larger():
+    grid = dataclasses.replace(CONFIG, patch_grid=(2, 2))
+    (sentence,) = verdict.warnings(FINE._replace(kernel_border_mass=0.05), grid)
+    assert "--crop" in sentence
+    assert "--kernel_size" not in sentence
 
 
 def test_little_blur_gives_the_photo_back_and_a_share_between():
