@@ -54,7 +54,9 @@ class Section(NamedTuple):
     table: str
     commits: list[str]
     limits: str
-    headlines: list[list[str | float | None]]  # name, blurred, ours, best peer, true, seconds
+    headlines: list[
+        list[str | float | None]
+    ]  # name, dB: blurred, ours, peer, true; seconds, commits
 
 
 def read(name):
@@ -100,6 +102,7 @@ def plain(name, title, limits, *, rows=None, peers=None):
         peers,
         means["true"],
         whole(means["seconds"]),
+        ", ".join(commits(rows.values())),
     ]
     return Section(title, summary(rows), commits(rows.values()), limits, [headline])
 
@@ -133,7 +136,8 @@ def turning():
         lines.append([label, *means, f"{min(gains):.2f}", turned, seconds, whole(memory)])
         peer = None if means[2] is None else f"{means[2]:.2f} (PMP)"
         name = f"Turning cameras: {label}, full size, rotation aligned"
-        headlines.append([name, means[0], means[1], peer, None, seconds])
+        made = ", ".join(commits(rows.values()))
+        headlines.append([name, means[0], means[1], peer, None, seconds, made])
         all_rows += rows.values()
     header = "set,blurred,**ours**,PMP,least gain,taken to turn,seconds,MB".split(",")
     paper = published.LAI_NONUNIFORM.rows[-1][-1]
@@ -200,10 +204,9 @@ def kernels(path):
     name = best if len(there) == len(rows) else same
     peer = f"{mean(rows.values(), best):.2f} ({name})" if best else None
     title = f"Kernels: {KERNEL_SETS.get(label, label)}"
-    headline = [title, own[1], own[2], peer, own[3], whole(own[4])]
-    return Section(
-        title, tables.markdown(header, lines), commits(rows.values()), limits, [headline]
-    )
+    made = commits(rows.values())
+    headline = [title, own[1], own[2], peer, own[3], whole(own[4]), ", ".join(made)]
+    return Section(title, tables.markdown(header, lines), made, limits, [headline])
 
 
 def sections():
@@ -236,9 +239,7 @@ def page():
 def headline():
     """The table of README.md."""
     header = "PSNR in dB, mean|blurred|**ours**|best peer|true kernel|seconds|commit".split("|")
-    lines = [
-        [*line, ", ".join(section.commits)] for section in sections() for line in section.headlines
-    ]
+    lines = [line for section in sections() for line in section.headlines]
     return tables.markdown(header, lines)
 
 

@@ -122,7 +122,7 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
 
 def comparison(shape: tuple[int, ...], speed: Speed) -> float:
     """Seconds of the crops that tell whether the camera turned."""
-    crop = float(np.prod([min(turning.SMALL_CROP, n) for n in shape[:2]]))
+    crop = float(np.prod([turning.small_crop(n) for n in shape[:2]]))
     return crop * _COMPARISON * speed.transform
 
 

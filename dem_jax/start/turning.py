@@ -22,7 +22,7 @@ from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, 
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
-SMALL_CROP = 144  # pixels of the view, along each side, at most
+_SMALL_CROP = 144  # pixels of the view, along each side, at most
 _SMALL_PART = 3 / 8  # of the view's sides, at most: crops that overlap by half see the same blur
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates, the one whose single estimates are best.
@@ -86,7 +86,7 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     """
     scale = min(1.0, _SMALL_WINDOW / kernel_size)
     whole = _whole(views.stretched(photo), scale)
-    rows, cols = (_small_crop(n) for n in whole.plane.shape)
+    rows, cols = (small_crop(n) for n in whole.plane.shape)
     crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
 
     def found(view: View) -> jax.Array:
@@ -165,13 +165,13 @@ def _crop_scale(shape: views.Shape, kernel_size: int) -> float:
     return min(1.0, 2 * overview, max(overview, _LARGEST_WINDOW / kernel_size))
 
 
-def _small_crop(side: int) -> int:
+def small_crop(side: int) -> int:
     """Pixels along a side of a crop for `gain`, of a view's side.
 
-    >>> _small_crop(600), _small_crop(300), _small_crop(200), _small_crop(80)
+    >>> small_crop(600), small_crop(300), small_crop(200), small_crop(80)
     (144, 112, 96, 80)
     """
-    return min(SMALL_CROP, max(round(_SMALL_PART * side), _LEAST_CROP), side)
+    return min(_SMALL_CROP, max(round(_SMALL_PART * side), _LEAST_CROP), side)
 
 
 def _cut(whole: View, part: tuple[int, int]) -> _Crops:

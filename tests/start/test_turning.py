@@ -32,7 +32,7 @@ def gain():
         return float(run(light * (plane + noise), line(0)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(turning, "SMALL_CROP", CROP)
+        patch.setattr(turning, "_SMALL_CROP", CROP)
         yield of
 
 

@@ -19,11 +19,18 @@ _VISIBLE = 0.35 / 255  # image units: no eye sees less
 _FINEST = 0.99  # quantile of the parts that must stand it
 
 
-def reductions(pixels: np.ndarray) -> int:
-    """How many times in turn a photo [H, W, C] in [0, 1] can be `halved` and nothing is lost."""
-    if min(pixels.shape[:2]) < 2 * _LEAST_SIDE or _is_fine(pixels):
-        return 0
-    return 1 + reductions(halved(pixels, 1))
+def reductions(pixels: np.ndarray, gain: float = 1.0) -> int:
+    """How many times in turn a photo [H, W, C] can be `halved` and nothing is lost.
+
+    Args:
+      pixels: in the file's scale.
+      gain: what brings them to [0, 1].
+    """
+    plane = pixels.mean(axis=-1, keepdims=True, dtype=np.float32) * np.float32(gain)
+    times = 0
+    while min(plane.shape[:2]) >= 2 * _LEAST_SIDE and not _is_fine(plane[..., 0]):
+        plane, times = halved(plane, 1), times + 1
+    return times
 
 
 def halved(pixels: np.ndarray, times: int) -> np.ndarray:
@@ -49,9 +56,9 @@ def enlarged(pixels: np.ndarray, times: int, shape: tuple[int, ...]) -> np.ndarr
     return np.stack(planes, axis=-1).astype(pixels.dtype)[: shape[0], : shape[1]]
 
 
-def _is_fine(pixels: np.ndarray) -> bool:
-    """Whether fewer pixels would take anything away but noise."""
-    plane = np.ascontiguousarray(pixels.mean(axis=-1), np.float32)
+def _is_fine(plane: np.ndarray) -> bool:
+    """Whether fewer pixels would take anything away from a plane [H, W] but noise."""
+    plane = np.ascontiguousarray(plane)
     rows, cols = plane.shape
     small = Image.fromarray(plane).resize(
         (round(cols / _TRIAL), round(rows / _TRIAL)), Image.Resampling.LANCZOS

@@ -55,7 +55,7 @@ def frame(photo: Photo, *, every_pixel: bool = False) -> Photo:
     whole = rows == slice(0, height) and cols == slice(0, width)
     halvings = 0
     if weight is None and not every_pixel:
-        halvings = fineness.reductions(photo.pixels[rows, cols] * np.float32(gain))
+        halvings = fineness.reductions(photo.pixels[rows, cols], gain)
     if whole and gain == 1 and weight is None and not halvings:
         return dataclasses.replace(photo, notes=tuple(notes))
     pixels = np.ascontiguousarray(photo.pixels[rows, cols]) * np.float32(gain)

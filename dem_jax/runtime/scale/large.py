@@ -15,6 +15,7 @@ import itertools
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dem_jax import solver
@@ -269,7 +270,8 @@ class InTiles:
         noise_std, gain = float(self._problem.noise_std), float(self._problem.gain)
         weight = np.float32(prior_weight(noise_std, len(kernels)))
         error = np.float32(error_variance(noise_std, len(kernels)))
-        of_tile, soft = _for_crop(config), self._problem.softness
+        of_tile = _for_crop(config)
+        soft = softness.after_em(self._problem.softness, jnp.asarray(kernels))
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 
