@@ -1,9 +1,10 @@
 """Looks at a photo whose kernels are unknown, before its start, as pure functions.
 
 `overview`, `closer_look` and `refine` find one kernel, each in more pixels than the one before.
-`compare` asks crops whether the camera turned; where it did, `survey` and `turn` find a kernel for
-every patch. They are functions of their own because shapes are static under jit: whoever calls
-them fits the kernel size to what the look before has found, as `runtime.first_look` does.
+`compare` asks crops whether the camera turned; where it did, `survey` and `turn` find its path, and
+a kernel for every patch. They are functions of their own because shapes are static under jit:
+whoever calls them fits the kernel size to what the look before has found, as `runtime.first_look`
+does.
 """
 
 from typing import Any
@@ -71,33 +72,34 @@ def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
 
 
 @promotion.standard
-def survey(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Survey:
-    """What crops of a photo [H, W, C] tell of its camera, kernels up to `config.kernel_size`.
+def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
+    """A first path of the camera of a photo [H, W, C], kernels up to `config.kernel_size`.
 
-    `kernel` [h, h] is one for the photo.
-
-    >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
-    >>> kernel = jax.ShapeDtypeStruct((9, 9), "float32")
-    >>> config = DeblurConfig(kernel_size=13)
-    >>> seen = jax.eval_shape(lambda g, k: survey(g, k, config), photo, kernel)
-    >>> seen.density.shape, seen.tilt.shape
-    ((13, 13, 13), ())
+    >>> photo = jax.ShapeDtypeStruct((96, 128, 3), "float32")
+    >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
+    >>> seen.density.shape, seen.kernels.shape
+    ((13, 13, 13), (9, 13, 13))
     """
-    return turning.survey(of_photo(arrays.as_given(photo)), kernel, kernel_size=config.kernel_size)
+    return turning.survey(of_photo(arrays.as_given(photo)), kernel_size=config.kernel_size)
 
 
 @promotion.standard
-def turn(photo: Any, seen: turning.Survey, config: DeblurConfig) -> jax.Array:
+def turn(
+    photo: Any, seen: turning.Survey, kernel: jax.Array, config: DeblurConfig
+) -> turning.Turned:
     """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
+
+    `kernel` [h, h] is one for the photo: what comes with the kernels says how much better they are.
 
     >>> photo, one = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((96, 128, 3), (7, 7)))
     >>> config = DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, k, config), config), photo, one).shape
+    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, config), k, config), photo, one).kernels.shape
     (6, 7, 7)
     """
-    return turning.refined(
+    return turning.turned(
         of_photo(arrays.as_given(photo)),
         seen,
+        kernel,
         kernel_size=config.kernel_size,
         grid=config.patch_grid,
     )

@@ -18,6 +18,7 @@ class Turned(NamedTuple):
 
     turned: bool  # the blur differs across the photo
     gain: float  # how much sparser crops are by kernels of their own than by one for all
+    worth: float | None = None  # the same by a camera's path, where one was looked for
 
 
 class FirstLook(NamedTuple):
@@ -38,8 +39,9 @@ def first_look(
     """Finds a photo's kernels in stages, each in a window that the one before has shown.
 
     First one kernel for the photo. Then, unless `wanted` says that the blur is uniform, crops of
-    the photo are looked at, and where they say that the camera turned, or `wanted` does, a kernel
-    for every patch is found.
+    the photo are looked at, and where they say that the camera turned, or `wanted` does, its path
+    is looked for, which gives a kernel for every patch. Unless `wanted` says otherwise, one kernel
+    is kept where it leaves the photo sparser.
 
     The first window is the largest that the photo allows, whatever is asked for: a bound that is
     too large must not change the result.
@@ -61,15 +63,22 @@ def first_look(
     kernel = np.asarray(call("refine", given, choice.kernel, refined))
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
-        larger = sizes.fitted(config, kernel, 1.0, turning=True)
+        asked = wanted.blur == sizes.NONUNIFORM
+        larger = sizes.fitted(config, kernel, 1.0, room=sizes.CROPS_ROOM)
         gain = float(call("compare", given, kernel, larger))
-        turned = Turned(turning.has_turned(gain), round(gain, 5))
-        if turned.turned or wanted.blur == sizes.NONUNIFORM:
+        turned = Turned(asked or turning.has_turned(gain), round(gain, 5))
+        if turned.turned:
+            larger = sizes.fitted(config, kernel, 1.0, room=sizes.PATH_ROOM)
+            seen = call("survey", given, larger)
+            larger = sizes.fitted(larger, np.asarray(seen.kernels).max(0), scale)
             grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
             larger = dataclasses.replace(larger, patch_grid=grid)
-            survey = call("survey", given, kernel, larger)
-            kernels = np.asarray(call("turn", given, survey, larger))
-            return FirstLook(larger, given._replace(kernel=kernels), choice, turned)
+            found = call("turn", given, seen, kernel, larger)
+            worth = float(found.gain)
+            turned = Turned(asked or worth > 0, turned.gain, round(worth, 5))
+            if turned.turned:
+                given = given._replace(kernel=np.asarray(found.kernels))
+                return FirstLook(larger, given, choice, turned)
     fitted = sizes.fitted(refined, kernel, 1.0)
     config = dataclasses.replace(fitted, kernel_size=min(fitted.kernel_size, bound))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))

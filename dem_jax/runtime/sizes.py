@@ -17,7 +17,9 @@ SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the pic
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
-_TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
+# Around one kernel for the photo, where its corners may have longer ones: for kernels of small
+# crops, and for a path, whose kernels then tell how much room they need.
+CROPS_ROOM, PATH_ROOM = 1.4, 2.0
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 # Pixels of the largest photo that EM repairs at normal effort. In larger ones many edges tell the
@@ -78,7 +80,7 @@ def largest_kernel_size(short_side: int) -> int:
 
 
 def fitted(
-    config: DeblurConfig, kernel: np.ndarray, scale: float, *, turning: bool = False
+    config: DeblurConfig, kernel: np.ndarray, scale: float, *, room: float = _ROOM
 ) -> DeblurConfig:
     """`config` with a kernel size, at most its own, that fits to a kernel.
 
@@ -86,9 +88,8 @@ def fitted(
       config: its kernel size is the bound that there was.
       kernel: [w, w] in pixels of a view.
       scale: pixels of the view per pixel of the photo.
-      turning: whether other parts of the photo may have longer kernels.
+      room: pixels that are given to each of the kernel's.
     """
-    room = _TURNING_ROOM if turning else _ROOM
     wanted = room * find.extent(kernel) / scale + 1
     enough = [size for size in KERNEL_SIZES if size >= wanted]
     size = min([*enough[:1], config.kernel_size])

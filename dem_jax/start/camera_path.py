@@ -9,12 +9,8 @@ The second term tells a camera that is tilted, b = 1, which moves the borders mo
 from one that is shifted, b = 0; whichever explains the photo better is taken. f, the focal length,
 is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the
 density, so that patches without texture get kernels too.
-It is found in two steps:
-
-    w = argmin_{w >= 0} sum_c v_c |G (k_c - h_c)|^2 + ridge |w|^2       `from_kernels`
-
-from kernels h_c that were found apart from each other, G being a narrow Gaussian; kernels that do
-not fit to the others, v_c, count little. Then, in finer and finer views, alternately, `alternate`
+It is found as one kernel is, from a view in which it has 5 pixels to finer and finer ones,
+alternately,
 
     f = L0-sharpened photo, patch by patch, blended by the windows
     w = argmin_{w >= 0} sum_p |u_p (k_p * e - grad g)|^2 + ridge |k_p|^2,    u_p^2 the windows
@@ -23,9 +19,8 @@ where e holds the strong, useful edges of f, as for one kernel.
 
 Sources: Whyte, Sivic, Zisserman, Ponce: Non-uniform deblurring for shaken images, CVPR 2010; Gupta,
 Joshi, Zitnick, Cohen, Curless: Single image deblurring using motion density functions, ECCV 2010;
-Hu and Yang: Fast non-uniform deblurring using constrained camera pose subspace, BMVC 2012 (from
-local kernels to poses); Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera
-shake, ICCV 2011 (fit by patches).
+Hirsch, Schuler, Harmeling, Schoelkopf: Fast removal of non-uniform camera shake, ICCV 2011 (fit by
+patches).
 """
 
 from collections.abc import Callable
@@ -38,7 +33,6 @@ from jax import lax
 from dem_jax.model import blur
 from dem_jax.model.windows import Crops, crops
 from dem_jax.solve import few_edges, fourier, kernel_fit, least_squares
-from dem_jax.solve.kernels import normalised
 from dem_jax.start import cleaning, edges, one_kernel
 from dem_jax.start.one_kernel import Setting
 from dem_jax.start.views import View
@@ -49,9 +43,6 @@ _LEAST_DENSITY, _LEAST_ISLAND = 0.02, 0.02  # of the largest entry, of the sum: 
 _KERNEL_RIDGE = 2e-3  # on the kernels, relative to the mean power of the patches' edges
 _RIDGE = 1e-3  # on the density: it spreads over poses that the photo does not tell apart
 _ITERATIONS = 50  # of every fit to a photo
-_ROUNDS, _ROUND_ITERATIONS = 4, 100  # of the fit to kernels, which are moved in between
-_BLUR = 1.0  # pixels, standard deviation of G
-_UNLIKE, _ALIKE = 0.5, 0.9  # correlations at which a local kernel does not count, counts wholly
 _LEAST_PATCH = 64  # pixels, and two kernels: the patches of a level
 _LARGEST_GRID = 6  # rows or columns of them
 
@@ -98,53 +89,21 @@ def patch_kernels(
     return blur.unit_sums(synthesise(density, centres, shape, tilt))
 
 
-def from_kernels(
-    kernels: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
-) -> tuple[jax.Array, jax.Array]:
-    """The density [A, k, k] that explains kernels best that were found at points of a photo.
-
-    The second result [] is how alike, as a mean correlation, the kernels and the density's are.
-
-    Each of the kernels leaves the place of its own picture open, so they are moved as the others
-    ask for.
-
-    Args:
-      kernels: [C, k, k] of sum one, each with its centre of mass in the middle.
-      centres: [C, 2] points (row, column).
-      shape: of the photo, (H, W).
-      tilt: b.
-    """
-    count, k, _ = kernels.shape
-
-    def seen(density: jax.Array) -> jax.Array:
-        return _smooth(synthesise(density, centres, shape, tilt))
-
-    flat = jnp.full((rolls(k), k, k), 1 / (rolls(k) * k * k), kernels.dtype)
-    back = jax.linear_transpose(seen, flat)
-
-    def once(carry, _):
-        density, kernels, weight = carry
-        weights = weight[:, None, None]
-        right = back(weights * _smooth(kernels))[0]
-
-        def normal(density: jax.Array) -> jax.Array:
-            return back(weights * seen(density))[0] + _RIDGE * density
-
-        density = least_squares.non_negative_least_squares(
-            normal,
-            right,
-            density,
-            steepness=least_squares.steepness(normal, right),
-            iterations=_ROUND_ITERATIONS,
-        )
-        shifts, alike = jax.vmap(_shift)(_smooth(kernels), seen(density))
-        kernels = jax.vmap(_moved)(kernels, shifts)
-        weight = jnp.clip((alike - _UNLIKE) / (_ALIKE - _UNLIKE), 0.02, 1)
-        return (density, kernels, weight), jnp.mean(alike)
-
-    begin = (flat, kernels, jnp.ones(count, kernels.dtype))
-    (density, _, _), alike = lax.scan(once, begin, length=_ROUNDS)
-    return _cleaned(density), alike[-1]
+def coarse_to_fine(
+    view: View, setting: Setting, *, window: int, tilt: jax.Array | float = 1.0
+) -> jax.Array:
+    """The density [A, window, window] for a view of range one, from no more than the view."""
+    sizes = one_kernel.window_sizes(window)
+    first = rolls(sizes[0])
+    shaken = one_kernel.first_kernel(sizes[0])
+    density = jnp.zeros((first, *shaken.shape)).at[first // 2].set(shaken)
+    sparsity = setting.sparsity
+    for size in sizes:
+        level = one_kernel.level(view, size, window)
+        density = zoom(density, size, size / density.shape[-1])
+        setting = setting._replace(sparsity=sparsity)
+        density, sparsity = alternate(level, density, setting, tilt=tilt)
+    return density
 
 
 def alternate(
@@ -152,10 +111,10 @@ def alternate(
     density: jax.Array,
     setting: Setting,
     *,
-    times: int,
+    times: int = one_kernel.ALTERNATIONS,
     tilt: jax.Array | float = 1.0,
-) -> jax.Array:
-    """Image and density [A, k, k] in turn, on one view of range one."""
+) -> tuple[jax.Array, jax.Array]:
+    """Image and density [A, k, k] in turn, on one view; the density, and lambda as it is then."""
     shape, k = view.plane.shape, density.shape[-1]
     grid = _grid(shape, k)
     parts = crops((shape[0], shape[1]), grid, k // 2)
@@ -214,7 +173,7 @@ def alternate(
         return (density, one_kernel.next_sparsity(sparsity)), None
 
     begin = (_cleaned(density), jnp.asarray(setting.sparsity, view.plane.dtype))
-    return lax.scan(once, begin, length=times)[0][0]
+    return lax.scan(once, begin, length=times)[0]
 
 
 def zoom(density: jax.Array, kernel_size: int, scale: float) -> jax.Array:
@@ -281,33 +240,6 @@ def _grid(shape: tuple[int, ...], k: int) -> tuple[int, int]:
 def _own_size(size: jax.Array, first: jax.Array, parts: Crops) -> jax.Array:
     """[2] rows and columns of a crop that are no padding; one of each at least."""
     return jnp.clip(size - first, 1, jnp.asarray(parts.shape))
-
-
-def _smooth(kernels: jax.Array) -> jax.Array:
-    """G: kernels [P, k, k] blurred by a Gaussian."""
-    places = np.arange(kernels.shape[-1])
-    bell = np.exp(-((places[:, None] - places) ** 2) / (2 * _BLUR**2))
-    narrow = jnp.asarray(bell / bell.sum(1).max(), kernels.dtype)
-    return jnp.einsum("ij,pjk,lk->pil", narrow, kernels, narrow)
-
-
-def _shift(kernel: jax.Array, other: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """[2] whole pixels that move a kernel [k, k] onto another; how alike [] they are then."""
-    k = kernel.shape[0]
-    side = blur.good_size(2 * k)
-    spectra = [jnp.fft.rfft2(x, s=(side, side)) for x in (kernel, other)]
-    overlap = jnp.fft.irfft2(jnp.conj(spectra[0]) * spectra[1], s=(side, side))
-    norms = jnp.linalg.norm(kernel) * jnp.linalg.norm(other)
-    shift = jnp.stack(jnp.unravel_index(jnp.argmax(overlap), overlap.shape))
-    shift = jnp.where(shift > side // 2, shift - side, shift)
-    return jnp.clip(shift, -(k // 2), k // 2), jnp.max(overlap) / jnp.maximum(norms, 1e-12)
-
-
-def _moved(kernel: jax.Array, shift: jax.Array) -> jax.Array:
-    """A kernel [k, k] moved by whole pixels [2], of sum one."""
-    k = kernel.shape[0]
-    wide = jnp.pad(kernel, k)
-    return normalised(lax.dynamic_slice(wide, (k - shift[0], k - shift[1]), (k, k)))
 
 
 def _cleaned(density: jax.Array) -> jax.Array:

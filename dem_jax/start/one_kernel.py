@@ -36,7 +36,7 @@ from dem_jax.start.views import View
 SPLITTINGS = 24  # half-quadratic steps for every image
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _LEAST_SPARSITY = 1e-4  # squared image units
-_ALTERNATIONS = 5  # of image and kernel at every level
+ALTERNATIONS = 5  # of image and kernel at every level
 _POLISHINGS = 3  # the same, at last
 _RIDGE = 2e-3  # on the kernel, relative to the power of the edges
 _COARSEST = 5  # pixels: the window at the coarsest level
@@ -90,20 +90,31 @@ def one_by_one(settings: Setting) -> Setting:
 
 def coarse_to_fine(view: View, setting: Setting, *, window: int) -> jax.Array:
     """One candidate: a kernel [window, window] for a view, from no more than the view."""
-    sizes = _window_sizes(window)
-    middle = sizes[0] // 2
-    kernel = jnp.zeros((sizes[0],) * 2).at[middle, middle - 1 : middle + 1].set(0.5)
-    sparsity = setting.sparsity
+    sizes = window_sizes(window)
+    kernel, sparsity = first_kernel(sizes[0]), setting.sparsity
     for size in sizes:
-        shape = [max(round(n * size / window), min(n, _LEAST_SIDE)) for n in view.plane.shape]
-        level = views.smaller(view, tuple(shape)) if size < window else view
         kernel = zoom_kernel(kernel, size, size / kernel.shape[0])
-        kernel, sparsity = alternate(level, kernel, setting._replace(sparsity=sparsity))
+        setting = setting._replace(sparsity=sparsity)
+        kernel, sparsity = alternate(level(view, size, window), kernel, setting)
     return kernel
 
 
+def first_kernel(size: int) -> jax.Array:
+    """[size, size] two pixels beside each other: what a search begins with."""
+    middle = size // 2
+    return jnp.zeros((size, size)).at[middle, middle - 1 : middle + 1].set(0.5)
+
+
+def level(view: View, size: int, window: int) -> View:
+    """A view so small that kernels of `window` pixels in it have `size`."""
+    if size == window:
+        return view
+    rows, cols = (max(round(n * size / window), min(n, _LEAST_SIDE)) for n in view.plane.shape)
+    return views.smaller(view, (rows, cols))
+
+
 def alternate(
-    view: View, kernel: jax.Array, setting: Setting, *, times: int = _ALTERNATIONS
+    view: View, kernel: jax.Array, setting: Setting, *, times: int = ALTERNATIONS
 ) -> tuple[jax.Array, jax.Array]:
     """Image and kernel in turn, at one level; the kernel, and lambda as it is then."""
     seen = edges.voters(view, kernel.shape[0], useless=setting.useless)
@@ -163,10 +174,10 @@ def _cleaned(
     return recentre(kept[None])[0][0]
 
 
-def _window_sizes(window: int) -> list[int]:
+def window_sizes(window: int) -> list[int]:
     """Odd window sizes from the coarsest level to the finest, by steps of about sqrt(1/2).
 
-    >>> _window_sizes(43)
+    >>> window_sizes(43)
     [5, 7, 11, 15, 21, 31, 43]
     """
     sizes, size = [window], float(window)

@@ -1,11 +1,11 @@
 """A kernel for every patch of a photo of a camera that turned, from the photo alone.
 
-The estimator for one kernel looks at crops of the photo, small enough for the kernel to change
-little within them. Every kernel found, and the photo's one kernel, is then tried on every crop, and
-each crop takes the one that leaves it sharpest: a crop that misled the estimator borrows another's.
-`gain` does so quickly, in small crops: where they all take the same kernel the blur is uniform.
-`survey` does it with all candidates in large crops, and explains what they take by a camera path,
-which is refined by all patches of the photo together, in finer and finer views, see `camera_path`.
+`gain` asks whether it did: the estimator for one kernel looks at small crops of the photo, every
+kernel found, and the photo's one kernel, is tried on every crop, and each takes the one that leaves
+it sharpest. Where they all take the same kernel the blur is uniform. `survey` looks for the
+camera's path in few pixels, whatever the photo's size, by several candidates of which the photo
+chooses one; `turned` goes on from there in finer and finer views, see `camera_path`, and tells what
+the path is worth in the photo's own pixels.
 """
 
 from collections.abc import Callable
@@ -16,34 +16,49 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dem_jax.model import blur
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import camera_path, choice, find, views
-from dem_jax.start.one_kernel import CANDIDATES, LAST, Setting, coarse_to_fine, one_by_one
+from dem_jax.start import camera_path, choice, views
+from dem_jax.start.one_kernel import LAST, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
 _SMALL_CROP = 144  # pixels of the view, along each side, at most
 _SMALL_PART = 3 / 8  # of the view's sides, at most: crops that overlap by half see the same blur
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
-# Of the candidates, the one whose single estimates are best.
+# Of the candidates for one kernel, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
-_CROP = 0.5  # of the photo's sides, but at least
-_CROP_IN_KERNELS, _LEAST_CROP = 4, 96  # kernels, and pixels of the view
-_LARGEST_WINDOW = 43  # pixels of kernels in crops: longer ones are looked for in coarser crops
+# What candidates for the path believe, each for a camera that was tilted and one that was shifted.
+_PATHS = LAST._replace(
+    sparsity=(1.6e-2, 3.2e-2, 8e-3) * 2,
+    fraction=(0.1, 0.05, 0.1) * 2,
+    useless=(0.3, 0.5, 0.2) * 2,
+)
+_TILTS = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
+# Crops that judge paths: of the overview's sides; of the photo itself, in kernels; least pixels.
+_PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
 _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
-_ALTERNATIONS = 5  # of image and path where the crops were looked at
-_FINER_ALTERNATIONS = 2  # in finer views
+_LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
+_FINER_ALTERNATIONS = 2  # of image and path in finer views
 
 
 class Survey(NamedTuple):
-    """What crops of a photo tell of its camera."""
+    """What an overview tells of a photo's camera."""
 
-    density: jax.Array  # [A, w, w] of the camera's path, in pixels of a view at `_crop_scale`
+    setting: Setting  # [] each: what the best candidate believed
     tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
+    kernels: jax.Array  # [9, w, w] of its path, at places all over the photo
+
+
+class Turned(NamedTuple):
+    """The kernels of a camera's path, and what they are worth."""
+
+    kernels: jax.Array  # [P, k, k]
+    gain: jax.Array  # [] how much sparser they leave the photo than one kernel does
 
 
 class _Crops(NamedTuple):
@@ -53,20 +68,23 @@ class _Crops(NamedTuple):
     corners: np.ndarray  # [C, 2] their first rows and columns
     shape: tuple[int, int]
 
+    @property
+    def centres(self) -> np.ndarray:  # [C, 2]
+        return self.corners + (np.asarray(self.shape) - 1) / 2
+
     def crop(self, corner: jax.Array) -> View:
         return views.view(self.whole, self.shape, 1.0, corner)
 
 
 def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, each of sum one: `survey` and `refined`.
+    """The kernels [P, k, k] of a grid's patches, each of sum one: by `survey` and `refined`.
 
     Args:
       photo: [H, W] in any units; exposure does not matter.
       kernel_size: k, odd: no larger kernel is found.
       grid: number of patches along rows and columns.
     """
-    kernel, _ = find.find(photo, kernel_size=kernel_size)
-    seen = survey(photo, kernel, kernel_size=kernel_size)
+    seen = survey(photo, kernel_size=kernel_size)
     return refined(photo, seen, kernel_size=kernel_size, grid=grid)
 
 
@@ -108,57 +126,96 @@ def has_turned(gain: float) -> bool:
     return gain > _LEAST_GAIN
 
 
-def survey(photo: View, kernel: jax.Array, *, kernel_size: int) -> Survey:
-    """A first path, from crops half as long and wide as the photo; arguments as `gain`'s."""
-    shape = photo.plane.shape
-    scale = _crop_scale(shape, kernel_size)
+def survey(photo: View, *, kernel_size: int) -> Survey:
+    """A first path, in the overview: of several candidates the one that leaves it sparsest.
+
+    Args:
+      photo: [H, W] in any units.
+      kernel_size: k, odd: no larger kernel is found.
+    """
+    scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(views.stretched(photo), scale), _window(kernel_size, scale)
-    least = max(_CROP_IN_KERNELS * window, _LEAST_CROP)
-    rows, cols = (min(max(round(_CROP * n), least), n) for n in whole.plane.shape)
-    crops = _cut(whole, (rows, cols))
-    settings = one_by_one(CANDIDATES)
+    rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in whole.plane.shape)
+    crops, shape = _cut(whole, (rows, cols)), whole.plane.shape
 
-    def found(view: View) -> jax.Array:
-        kernels = jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
-        return choice.choose(view, kernels).kernel
+    def found(candidate: tuple[Setting, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        setting, tilt = candidate
+        density = camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt)
+        kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
+        return kernels, jnp.mean(_scores(crops, kernels))
 
-    scores, kernels = _tried(crops, found, zoom_kernel(kernel, window, scale))
-    taken = kernels[jnp.argmin(scores, axis=1)]
-    centres = crops.corners + (np.asarray(crops.shape) - 1) / 2
-    tilts = jnp.asarray([1.0, 0.0], kernels.dtype)
-    densities, explained = lax.map(
-        lambda tilt: camera_path.from_kernels(taken, centres, whole.plane.shape, tilt), tilts
-    )
-    best = jnp.argmax(explained)
-    return Survey(densities[best], tilts[best])
+    settings, tilts = one_by_one(_PATHS), jnp.asarray(_TILTS)
+    kernels, scores = lax.map(found, (settings, tilts))
+    best = jnp.argmin(scores)
+    return Survey(Setting(*(field[best] for field in settings)), tilts[best], kernels[best])
 
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, from a `survey` for the same kernel size."""
+    """The kernels [P, k, k] of a grid's patches: the best candidate's path, in more pixels."""
     photo = views.stretched(photo)
     shape = photo.plane.shape
-    scale = _crop_scale(shape, kernel_size)
-
-    def alternated(density: jax.Array, scale: float, times: int) -> jax.Array:
-        view = _whole(photo, scale)
-        return camera_path.alternate(view, density, LAST, times=times, tilt=seen.tilt)
-
-    density = alternated(seen.density, scale, _ALTERNATIONS)
+    scale = _path_scale(shape, kernel_size)
+    density = camera_path.coarse_to_fine(
+        _whole(photo, scale), seen.setting, window=_window(kernel_size, scale), tilt=seen.tilt
+    )
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
-        sides = sorted(_shape_at(photo, scale))
+        view = _whole(photo, scale)
+        sides = sorted(view.plane.shape)
         if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
-            density = alternated(density, scale, _FINER_ALTERNATIONS)
+            density, _ = camera_path.alternate(
+                view, density, LAST, times=_FINER_ALTERNATIONS, tilt=seen.tilt
+            )
     return camera_path.patch_kernels(density, shape, grid, seen.tilt)
 
 
-def _crop_scale(shape: views.Shape, kernel_size: int) -> float:
-    """Pixels of a `survey`'s view per pixel of a photo [H, W]: twice as many as in the overview.
+def turned(
+    photo: View, seen: Survey, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]
+) -> Turned:
+    """`refined` kernels, and how much sparser they leave crops of a photo than one kernel does.
 
-    Fewer where kernels are so long that they need larger parts of the photo.
+        mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
 
-    >>> _crop_scale((680, 1024), 45), _crop_scale((255, 255), 31)
+    Crops are small, because within them no kernel changes much.
+
+    Args:
+      photo: [H, W] in any units.
+      seen: of the photo.
+      kernel: [h, h] one for the photo; h is odd.
+      kernel_size: k, odd.
+      grid: number of patches along rows and columns.
+    """
+    kernels = refined(photo, seen, kernel_size=kernel_size, grid=grid)
+    photo = views.stretched(photo)
+    shape = photo.plane.shape
+    least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)
+    crops = _cut(photo, (min(least, shape[0]), min(least, shape[1])))
+    gaps = crops.centres[:, None] - blur.patch_centres((shape[0], shape[1]), grid)
+    own = kernels[np.argmin(np.sum(gaps**2, axis=-1), axis=1)]
+    one = jnp.broadcast_to(zoom_kernel(kernel, kernel_size, 1.0), own.shape)
+    votes = _tell(crops)
+    sparser = votes * (_scores(crops, one) - _scores(crops, own))
+    return Turned(kernels, jnp.sum(sparser) / jnp.maximum(jnp.sum(votes), 1))
+
+
+def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
+    """[C] `choice.score` of crops by a kernel each, [C, k, k]."""
+    weight = choice.judging_weight(crops.whole)
+
+    def score(crop: tuple[jax.Array, jax.Array]) -> jax.Array:
+        corner, kernel = crop
+        return choice.score(crops.crop(corner), kernel, weight, iterations=_ITERATIONS)
+
+    return lax.map(score, (jnp.asarray(crops.corners, kernels.dtype), kernels))
+
+
+def _path_scale(shape: views.Shape, kernel_size: int) -> float:
+    """Pixels of a view per pixel of a photo [H, W]: twice as many as in the overview.
+
+    Fewer where kernels are so long that this would take minutes.
+
+    >>> _path_scale((680, 1024), 45), _path_scale((255, 255), 31)
     (0.5647058823529412, 1.0)
     """
     overview = views.overview_scale(shape)

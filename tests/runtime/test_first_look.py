@@ -13,7 +13,7 @@ from dem_jax.types import Given
 BOUND = DeblurConfig(kernel_size=75)
 
 
-def look(blur, gain, grid=None):
+def look(blur, gain, grid=None, worth=0.02):
     """The first look at a photo whose kernel is a line of 9 pixels, and what it called."""
     called = []
 
@@ -23,12 +23,17 @@ def look(blur, gain, grid=None):
         k = config.kernel_size
         kernel = np.zeros((k, k), np.float32)
         kernel[k // 2, k // 2 - 4 : k // 2 + 5] = 1 / 9
+        corner = np.zeros((k, k), np.float32)
+        corner[k // 2, k // 2 - 6 : k // 2 + 7] = 1 / 13
         answers = {
             "overview": types.SimpleNamespace(kernel=kernel),
             "refine": kernel,
             "compare": np.float32(gain),
-            "survey": types.SimpleNamespace(density=kernel[None]),
-            "turn": np.tile(kernel, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
+            "survey": types.SimpleNamespace(kernels=np.stack([kernel, corner])),
+            "turn": types.SimpleNamespace(
+                kernels=np.tile(kernel, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
+                gain=np.float32(worth),
+            ),
         }
         return answers[name]
 
@@ -59,6 +64,15 @@ def test_auto_asks_the_crops_and_nonuniform_does_not_care(blur, gain, many):
     assert seen.given.kernel.shape[-1] == seen.config.kernel_size
     assert seen.given.kernel.ndim == (3 if many else 2)
     assert seen.turned.gain == pytest.approx(gain)
+
+
+@pytest.mark.parametrize(("blur", "many"), [(sizes.AUTO, False), (sizes.NONUNIFORM, True)])
+def test_one_kernel_is_kept_where_the_path_is_worth_less(blur, many):
+    seen, called = look(blur, 0.011, worth=-0.01)
+    assert called[-1] == "turn"
+    assert seen.turned == (many, 0.011, -0.01)
+    assert (seen.config.patch_grid != (1, 1)) == many
+    assert seen.given.kernel.ndim == (3 if many else 2)
 
 
 def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
