@@ -25,7 +25,7 @@ STAGES = {  # how the solver's functions are called in messages
     "closer_look": "closer look",  # of few photos, and not estimated
     "refine": "kernel",
     "compare": "crops",
-    "survey": "kernels of crops",  # where the camera turned, as the path
+    "survey": "first path",  # where the camera turned, as the path
     "turn": "camera path",
     "prepare": "warm start",
     "init": "first networks",
@@ -44,7 +44,7 @@ _LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
-_SURVEY, _TURN = 8.0, 4.0  # of the overview's time, and of the finer views': camera's paths
+_SURVEY, _TURN = 3.5, 2.5  # of the overview's time, and of the finer views': camera's paths
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
@@ -191,7 +191,7 @@ def _start(
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
         overview, finer = search(shape, speed)
-        restored += (1 + _SURVEY) * overview + (1 + _TURN) * finer
+        restored += _SURVEY * overview + _TURN * finer
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 
