@@ -63,23 +63,39 @@ def first_look(
     kernel = np.asarray(call("refine", given, choice.kernel, refined))
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
-        asked = wanted.blur == sizes.NONUNIFORM
-        larger = sizes.fitted(config, kernel, 1.0, room=sizes.CROPS_ROOM)
-        gain = float(call("compare", given, kernel, larger))
-        turned = Turned(asked or turning.has_turned(gain), round(gain, 5))
-        if turned.turned:
-            larger = sizes.fitted(config, kernel, 1.0, room=sizes.PATH_ROOM)
-            seen = call("survey", given, larger)
-            larger = sizes.fitted(larger, np.asarray(seen.kernels).max(0), scale)
-            grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, larger.kernel_size)
-            larger = dataclasses.replace(larger, patch_grid=grid)
-            found = call("turn", given, seen, kernel, larger)
-            worth = float(found.gain)
-            turned = Turned(asked or worth > 0, turned.gain, round(worth, 5))
-            if turned.turned:
-                given = given._replace(kernel=np.asarray(found.kernels))
-                return FirstLook(larger, given, choice, turned)
+        turned, several = _several(call, given, kernel, config, wanted)
+        if several is not None:
+            config, kernels = several
+            return FirstLook(config, given._replace(kernel=kernels), choice, turned)
     fitted = sizes.fitted(refined, kernel, 1.0)
     config = dataclasses.replace(fitted, kernel_size=min(fitted.kernel_size, bound))
     given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))
     return FirstLook(config, given, choice, turned)
+
+
+def _several(
+    call: Callable[..., Any],
+    given: Given,
+    kernel: np.ndarray,
+    config: DeblurConfig,
+    wanted: sizes.Sizes,
+) -> tuple[Turned, tuple[DeblurConfig, np.ndarray] | None]:
+    """Whether the blur differs across a photo, and if so its configuration and kernels [P, k, k].
+
+    Arguments as `first_look`'s; `kernel` [h, h] is one for the photo.
+    """
+    (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
+    roomy = sizes.fitted(config, kernel, 1.0, room=sizes.TURNING_ROOM)
+    gain = float(call("compare", given, kernel, roomy))
+    if not (asked or turning.has_turned(gain)):
+        return Turned(False, round(gain, 5)), None
+    seen = call("survey", given, roomy)
+    scale = views.overview_scale((height, width))
+    config = sizes.fitted(roomy, np.asarray(seen.kernels).max(0), scale)
+    grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
+    config = dataclasses.replace(config, patch_grid=grid)
+    found = call("turn", given, seen, kernel, config)
+    worth = float(found.gain)
+    if not (asked or worth > 0):
+        return Turned(False, round(gain, 5), round(worth, 5)), None
+    return Turned(True, round(gain, 5), round(worth, 5)), (config, np.asarray(found.kernels))

@@ -17,9 +17,7 @@ SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the pic
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
-# Around one kernel for the photo, where its corners may have longer ones: for kernels of small
-# crops, and for a path, whose kernels then tell how much room they need.
-CROPS_ROOM, PATH_ROOM = 1.4, 2.0
+TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 # Pixels of the largest photo that EM repairs at normal effort. In larger ones many edges tell the

@@ -39,6 +39,7 @@ _PATHS = LAST._replace(
     useless=(0.3, 0.5, 0.2) * 2,
 )
 _TILTS = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
+_SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts must gain
 # Crops that judge paths: of the overview's sides; of the photo itself, in kernels; least pixels.
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
 _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
@@ -142,7 +143,7 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
         setting, tilt = candidate
         density = camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt)
         kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
-        return kernels, jnp.mean(_scores(crops, kernels))
+        return kernels, jnp.mean(_scores(crops, kernels)) + _SHIFTED * (1 - tilt)
 
     settings, tilts = one_by_one(_PATHS), jnp.asarray(_TILTS)
     kernels, scores = lax.map(found, (settings, tilts))

@@ -8,7 +8,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import camera_path, turning
+from dem_jax.start import camera_path, find, turning
 from dem_jax.start.views import View
 
 SHAPE, GRID = (48, 60), (2, 3)
@@ -85,15 +85,23 @@ def test_a_zoomed_density_makes_zoomed_kernels():
         assert metrics.kernel_correlation(large, expected) > 0.9
 
 
-@pytest.mark.slow
-def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
+@pytest.fixture(scope="module")
+def camera():
+    """The sharp picture, one of a turning camera, and one of a camera that only shook."""
     data = pytest.importorskip("skimage.data")
     sharp = jnp.asarray(data.camera(), jnp.float32)[..., None] / 255
     sharp = jnp.clip(jax.image.resize(sharp, (256, 256, 1), "cubic"), 0, 1)
-    path_key, noise_key = jax.random.split(jax.random.key(32))
+    path_key, noise_key, kernel_key = jax.random.split(jax.random.key(32), 3)
     path = camera_shake.random_rotation_path(path_key, sharp.shape, extent=19.0, translation=1.2)
-    photo = camera_shake.blur_along_path(sharp, camera_shake.homographies(path, sharp.shape))
-    photo = camera_shake.gaussian_noise(noise_key, photo, 0.003)
+    turned = camera_shake.blur_along_path(sharp, camera_shake.homographies(path, sharp.shape))
+    shaken = camera_shake.blur_uniform(sharp, camera_shake.random_kernel(kernel_key, 15))
+    noise = camera_shake.gaussian_noise
+    return sharp, noise(noise_key, turned, 0.003), noise(noise_key, shaken, 0.003)
+
+
+@pytest.mark.slow
+def test_a_turning_camera_gains_by_a_kernel_for_every_patch(camera):
+    sharp, photo, _ = camera
 
     def psnr(grid):
         config = DeblurConfig(kernel_size=21, patch_grid=grid)
@@ -106,6 +114,22 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch():
         return float(metrics.psnr(registered.result, registered.truth))
 
     assert psnr((3, 3)) > psnr((1, 1)) + 1
+
+
+@pytest.mark.slow
+def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
+    k, grid = 21, (3, 3)
+
+    @jax.jit
+    def gain(photo):
+        view = View(photo[..., 0])
+        kernel, _ = find.find(view, kernel_size=k)
+        seen = turning.survey(view, kernel_size=k)
+        return turning.turned(view, seen, kernel, kernel_size=k, grid=grid).gain
+
+    _, turned, shaken = camera
+    assert gain(turned) > 0
+    assert gain(shaken) < 0
 
 
 def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
