@@ -12,6 +12,8 @@ from dem_jax.start import find, turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
+_TORN = 0.1  # of the mass of kernels; photos that a camera's path explains are below 0.03
+
 
 class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
@@ -19,6 +21,7 @@ class Turned(NamedTuple):
     turned: bool  # the blur differs across the photo
     gain: float  # how much sparser crops are by kernels of their own than by one for all
     worth: float | None = None  # the same by a camera's path, where one was looked for
+    torn: float | None = None  # mass of its kernels outside their largest part, see `find.torn`
 
 
 class FirstLook(NamedTuple):
@@ -95,7 +98,8 @@ def _several(
     grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
     config = dataclasses.replace(config, patch_grid=grid)
     found = call("turn", given, seen, kernel, config)
-    worth = float(found.gain)
-    if not (asked or worth > 0):
-        return Turned(False, round(gain, 5), round(worth, 5)), None
-    return Turned(True, round(gain, 5), round(worth, 5)), (config, np.asarray(found.kernels))
+    kernels, worth = np.asarray(found.kernels), float(found.gain)
+    torn = find.torn(kernels)
+    accepted = asked or (worth > 0 and torn < _TORN)
+    turned = Turned(accepted, round(gain, 5), round(worth, 5), round(torn, 3))
+    return turned, (config, kernels) if accepted else None
