@@ -77,8 +77,8 @@ def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
 
     >>> photo = jax.ShapeDtypeStruct((96, 128, 3), "float32")
     >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
-    >>> seen.density.shape, seen.kernels.shape
-    ((13, 13, 13), (9, 13, 13))
+    >>> seen.tilt.shape, seen.kernels.shape
+    ((), (9, 13, 13))
     """
     return turning.survey(of_photo(arrays.as_given(photo)), kernel_size=config.kernel_size)
 

@@ -3,9 +3,9 @@
 `gain` asks whether it did: the estimator for one kernel looks at small crops of the photo, every
 kernel found, and the photo's one kernel, is tried on every crop, and each takes the one that leaves
 it sharpest. Where they all take the same kernel the blur is uniform. `survey` looks for the
-camera's path in few pixels, whatever the photo's size, by several candidates of which the photo
-chooses one; `turned` goes on from there in finer and finer views, see `camera_path`, and tells what
-the path is worth in the photo's own pixels.
+camera's path in few pixels, whatever the photo's size; `refined` does so again in more of them, and
+goes on in finer and finer views, see `camera_path`. `turned` tells what the path is worth in the
+photo's own pixels.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,10 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
-# What candidates for the path believe, each for a camera that was tilted and one that was shifted.
+# What candidates for the path believe.
 _PATHS = LAST._replace(
-    sparsity=(1.6e-2, 3.2e-2, 8e-3) * 2,
-    fraction=(0.1, 0.05, 0.1) * 2,
-    useless=(0.3, 0.5, 0.2) * 2,
+    sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
 )
-_TILTS = (1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
 _SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts must gain
 # Crops that judge paths: of the overview's sides; of the photo itself, in kernels; least pixels.
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
@@ -50,9 +47,16 @@ _FINER_ALTERNATIONS = 2  # of image and path in finer views
 class Survey(NamedTuple):
     """What an overview tells of a photo's camera."""
 
-    setting: Setting  # [] each: what the best candidate believed
     tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
     kernels: jax.Array  # [9, w, w] of its path, at places all over the photo
+
+
+class _Paths(NamedTuple):
+    """Candidates for a camera's path."""
+
+    densities: jax.Array  # [N, A, w, w]
+    kernels: jax.Array  # [N, 9, w, w] at the middles of crops of a view
+    scores: jax.Array  # [N] mean `choice.score` of these crops, less is better
 
 
 class Turned(NamedTuple):
@@ -128,7 +132,7 @@ def has_turned(gain: float) -> bool:
 
 
 def survey(photo: View, *, kernel_size: int) -> Survey:
-    """A first path, in the overview: of several candidates the one that leaves it sparsest.
+    """A first path, in the overview; whether the camera was tilted all candidates tell together.
 
     Args:
       photo: [H, W] in any units.
@@ -136,29 +140,19 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
     """
     scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(views.stretched(photo), scale), _window(kernel_size, scale)
-    rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in whole.plane.shape)
-    crops, shape = _cut(whole, (rows, cols)), whole.plane.shape
-
-    def found(candidate: tuple[Setting, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        setting, tilt = candidate
-        density = camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt)
-        kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
-        return kernels, jnp.mean(_scores(crops, kernels)) + _SHIFTED * (1 - tilt)
-
-    settings, tilts = one_by_one(_PATHS), jnp.asarray(_TILTS)
-    kernels, scores = lax.map(found, (settings, tilts))
-    best = jnp.argmin(scores)
-    return Survey(Setting(*(field[best] for field in settings)), tilts[best], kernels[best])
+    tilted, shifted = (_paths(whole, window, tilt) for tilt in (1.0, 0.0))
+    tilt = jnp.mean(tilted.scores) < jnp.mean(shifted.scores) + _SHIFTED
+    found = jax.tree.map(lambda one, other: jnp.where(tilt, one, other), tilted, shifted)
+    return Survey(tilt.astype(whole.plane.dtype), found.kernels[jnp.argmin(found.scores)])
 
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches: the best candidate's path, in more pixels."""
+    """The kernels [P, k, k] of a grid's patches: of several paths the one that is sparsest."""
     photo = views.stretched(photo)
     shape = photo.plane.shape
     scale = _path_scale(shape, kernel_size)
-    density = camera_path.coarse_to_fine(
-        _whole(photo, scale), seen.setting, window=_window(kernel_size, scale), tilt=seen.tilt
-    )
+    found = _paths(_whole(photo, scale), _window(kernel_size, scale), seen.tilt)
+    density = found.densities[jnp.argmin(found.scores)]
     while scale < 1:
         before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
@@ -169,6 +163,20 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
                 view, density, LAST, times=_FINER_ALTERNATIONS, tilt=seen.tilt
             )
     return camera_path.patch_kernels(density, shape, grid, seen.tilt)
+
+
+def _paths(whole: View, window: int, tilt: jax.Array | float) -> _Paths:
+    """Paths of kernels up to `window` pixels, and how sparse they leave crops of a view."""
+    shape = whole.plane.shape
+    rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in shape)
+    crops = _cut(whole, (rows, cols))
+
+    def found(setting: Setting) -> _Paths:
+        density = camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt)
+        kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
+        return _Paths(density, kernels, jnp.mean(_scores(crops, kernels)))
+
+    return lax.map(found, one_by_one(_PATHS))
 
 
 def turned(
