@@ -139,7 +139,7 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
       kernel_size: k, odd: no larger kernel is found.
     """
     scale = views.overview_scale(photo.plane.shape)
-    whole, window = _whole(views.stretched(photo), scale), _window(kernel_size, scale)
+    whole, window = _whole(_stretched(photo), scale), _window(kernel_size, scale)
     tilted, shifted = (_paths(whole, window, tilt) for tilt in (1.0, 0.0))
     tilt = jnp.mean(tilted.scores) < jnp.mean(shifted.scores) + _SHIFTED
     found = jax.tree.map(lambda one, other: jnp.where(tilt, one, other), tilted, shifted)
@@ -148,7 +148,7 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches: of several paths the one that is sparsest."""
-    photo = views.stretched(photo)
+    photo = _stretched(photo)
     shape = photo.plane.shape
     scale = _path_scale(shape, kernel_size)
     found = _paths(_whole(photo, scale), _window(kernel_size, scale), seen.tilt)
@@ -163,6 +163,11 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
                 view, density, LAST, times=_FINER_ALTERNATIONS, tilt=seen.tilt
             )
     return camera_path.patch_kernels(density, shape, grid, seen.tilt)
+
+
+def _stretched(photo: View) -> View:
+    """A photo of contrast one; its clipped pixels vote too, or single patches have too few edges."""
+    return views.stretched(photo)._replace(trusted=None)
 
 
 def _paths(whole: View, window: int, tilt: jax.Array | float) -> _Paths:
