@@ -166,7 +166,7 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
 
 
 def _stretched(photo: View) -> View:
-    """A photo of contrast one; its clipped pixels vote too, or single patches have too few edges."""
+    """A photo of contrast one; clipped pixels vote too, or single patches have too few edges."""
     return views.stretched(photo)._replace(trusted=None)
 
 
