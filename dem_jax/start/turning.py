@@ -140,10 +140,10 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
     """
     scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(_stretched(photo), scale), _window(kernel_size, scale)
-    tilted, shifted = (_paths(whole, window, tilt) for tilt in (1.0, 0.0))
-    tilt = jnp.mean(tilted.scores) < jnp.mean(shifted.scores) + _SHIFTED
-    found = jax.tree.map(lambda one, other: jnp.where(tilt, one, other), tilted, shifted)
-    return Survey(tilt.astype(whole.plane.dtype), found.kernels[jnp.argmin(found.scores)])
+    tilts = jnp.asarray([1.0, 0.0], whole.plane.dtype)
+    found = lax.map(lambda tilt: _paths(whole, window, tilt), tilts)
+    which = jnp.argmin(jnp.mean(found.scores, axis=1) + _SHIFTED * (1 - tilts))
+    return Survey(tilts[which], found.kernels[which, jnp.argmin(found.scores[which])])
 
 
 def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
