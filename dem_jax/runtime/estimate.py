@@ -40,7 +40,6 @@ _PROBING, _LEAST_PROBES = 0.15, 5  # seconds for each probe, calls in any case
 _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
-_LAST_SCALE = 0.8  # of a view before that of the photo's own pixels, see start.find
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
@@ -109,11 +108,11 @@ def deconvolution(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) ->
 def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     """Seconds of the overview, and of the finer views after it."""
     overview = views.overview_shape(shape[:2])
-    scale, finer = 2 * views.overview_scale(shape[:2]), views.finer_shape(shape[:2], 1.0)
-    pixels = float(np.prod(finer))
-    while scale < _LAST_SCALE:
+    finer = views.finer_shape(shape[:2], 1.0)
+    scale, pixels = views.finer_scale(views.overview_scale(shape[:2])), float(np.prod(finer))
+    while scale < 1:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
-        scale *= 2
+        scale = views.finer_scale(scale)
     return (
         float(np.prod(overview)) * _OVERVIEW * speed.transform,
         pixels * _REFINEMENT * speed.transform,

@@ -95,7 +95,7 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
         return views.view(photo, part, scale, views.richest_corner(worth, seen) * scale / first)
 
     while scale < 1:
-        before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
+        before, scale = scale, views.finer_scale(scale)
         kernel = zoom_kernel(kernel, views.window(kernel_size, scale), scale / before)
         if scale < 1:
             kernel, _ = alternate(at(scale), kernel, FINER)

@@ -154,7 +154,7 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
     found = _paths(_whole(photo, scale), _window(kernel_size, scale), seen.tilt)
     density = found.densities[jnp.argmin(found.scores)]
     while scale < 1:
-        before, scale = scale, 2 * scale if 2 * scale < 0.8 else 1.0
+        before, scale = scale, views.finer_scale(scale)
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
         view = _whole(photo, scale)
         sides = sorted(view.plane.shape)
@@ -225,15 +225,15 @@ def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
 
 
 def _path_scale(shape: views.Shape, kernel_size: int) -> float:
-    """Pixels of a view per pixel of a photo [H, W]: twice as many as in the overview.
+    """Pixels of a view per pixel of a photo [H, W]: the next finer one after the overview's.
 
     Fewer where kernels are so long that this would take minutes.
 
-    >>> _path_scale((680, 1024), 45), _path_scale((255, 255), 31)
-    (0.5647058823529412, 1.0)
+    >>> _path_scale((680, 1024), 45), _path_scale((518, 630), 27), _path_scale((518, 630), 75)
+    (0.5647058823529412, 1.0, 0.5733333333333334)
     """
     overview = views.overview_scale(shape)
-    return min(1.0, 2 * overview, max(overview, _LARGEST_WINDOW / kernel_size))
+    return min(views.finer_scale(overview), max(overview, _LARGEST_WINDOW / kernel_size))
 
 
 def small_crop(side: int) -> int:

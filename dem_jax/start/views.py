@@ -23,6 +23,7 @@ Shape = tuple[int, ...]  # rows and columns
 OVERVIEW, SQUARE = (192, 256), (224, 224)
 _NEARLY_SQUARE = 1.15  # long side over short side, at most
 LARGEST = (768, 1024)  # pixels, short and long side of a view in which they are refined
+_NEARLY_ALL = 0.8  # a view of that scale is not worth a step of its own
 _LEAST_WINDOW = 5  # pixels, of every view
 _WHOLLY = 0.99  # of a pixel of a view: what must be trusted for the pixel to be so
 
@@ -77,6 +78,15 @@ def overview_scale(photo: Shape, closer: int = 1) -> float:
     """
     shape = overview_shape(photo, closer)
     return max(shape[0] / photo[0], shape[1] / photo[1])
+
+
+def finer_scale(scale: float) -> float:
+    """That of the next finer view: twice as fine, or the photo's own pixels where these are near.
+
+    >>> finer_scale(0.25), finer_scale(0.3), finer_scale(0.41)
+    (0.5, 0.6, 1.0)
+    """
+    return 2 * scale if 2 * scale < _NEARLY_ALL else 1.0
 
 
 def window(kernel_size: int, scale: float) -> int:
