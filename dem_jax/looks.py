@@ -72,33 +72,31 @@ def compare(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
 
 
 @promotion.standard
-def survey(photo: Any, config: DeblurConfig) -> turning.Survey:
-    """A first path of the camera of a photo [H, W, C], kernels up to `config.kernel_size`.
+def survey(photo: Any, config: DeblurConfig) -> jax.Array:
+    """How large kernels along a turning camera's path are: nine, [9, w, w], all over a photo.
+
+    They are in pixels of the overview, at most `config.kernel_size` of the photo's.
 
     >>> photo = jax.ShapeDtypeStruct((96, 128, 3), "float32")
-    >>> seen = jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo)
-    >>> seen.tilt.shape, seen.kernels.shape
-    ((), (9, 13, 13))
+    >>> jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo).shape
+    (9, 13, 13)
     """
     return turning.survey(of_photo(arrays.as_given(photo)), kernel_size=config.kernel_size)
 
 
 @promotion.standard
-def turn(
-    photo: Any, seen: turning.Survey, kernel: jax.Array, config: DeblurConfig
-) -> turning.Turned:
-    """The kernels [P, k, k] of a photo [H, W, C] along a camera's path, from its `survey`.
+def turn(photo: Any, kernel: jax.Array, config: DeblurConfig) -> turning.Turned:
+    """The kernels [P, k, k] of a photo [H, W, C] along a turning camera's path.
 
     `kernel` [h, h] is one for the photo: what comes with the kernels says how much better they are.
 
     >>> photo, one = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((96, 128, 3), (7, 7)))
     >>> config = DeblurConfig(kernel_size=7, patch_grid=(2, 3))
-    >>> jax.eval_shape(lambda g, k: turn(g, survey(g, config), k, config), photo, one).kernels.shape
+    >>> jax.eval_shape(lambda g, k: turn(g, k, config), photo, one).kernels.shape
     (6, 7, 7)
     """
     return turning.turned(
         of_photo(arrays.as_given(photo)),
-        seen,
         kernel,
         kernel_size=config.kernel_size,
         grid=config.patch_grid,

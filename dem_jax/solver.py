@@ -37,8 +37,8 @@ class Solver(NamedTuple):
     refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
     # Likewise for cameras that turned.
     compare: Callable[..., Any] | None = None  # (photo, kernel [h, h], config) -> gain []
-    survey: Callable[..., Any] | None = None  # the same -> Survey
-    turn: Callable[..., Any] | None = None  # (photo, Survey, config) -> kernels [P, k, k]
+    survey: Callable[..., Any] | None = None  # (photo, config) -> kernels [9, w, w]
+    turn: Callable[..., Any] | None = None  # (photo, kernel [h, h], config) -> Turned
 
 
 def make_solver(

@@ -43,7 +43,7 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
-_SURVEY, _TURN = 3.0, 4.0  # of the overview's time, and of the finer views': camera's paths
+_SURVEY, _TURN = 1.5, 6.0  # of the overview's time, and of the finer views': camera's paths
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {

@@ -94,10 +94,10 @@ def _several(
         return Turned(False, round(gain, 5)), None
     seen = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
-    config = sizes.fitted(roomy, np.asarray(seen.kernels).max(0), scale)
+    config = sizes.fitted(roomy, np.asarray(seen).max(0), scale)
     grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
     config = dataclasses.replace(config, patch_grid=grid)
-    found = call("turn", given, seen, kernel, config)
+    found = call("turn", given, kernel, config)
     kernels, worth = np.asarray(found.kernels), float(found.gain)
     torn = find.torn(kernels)
     accepted = asked or (worth > 0 and torn < _TORN)

@@ -3,9 +3,9 @@
 `gain` asks whether it did: the estimator for one kernel looks at small crops of the photo, every
 kernel found, and the photo's one kernel, is tried on every crop, and each takes the one that leaves
 it sharpest. Where they all take the same kernel the blur is uniform. `survey` looks for the
-camera's path in few pixels, whatever the photo's size; `refined` does so again in more of them, and
-goes on in finer and finer views, see `camera_path`. `turned` tells what the path is worth in the
-photo's own pixels.
+camera's path in few pixels, whatever the photo's size, and shows how large its kernels are.
+`refined` does so in more pixels, and goes on in finer and finer views, see `camera_path`. `turned`
+tells what the path is worth in the photo's own pixels.
 """
 
 from collections.abc import Callable
@@ -32,23 +32,17 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
-# What candidates for the path believe.
+# What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _PATHS = LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
 )
+_TILTS = (1.0, 0.0)
 _SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts must gain
 # Crops that judge paths: of the overview's sides; of the photo itself, in kernels; least pixels.
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
 _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
 _FINER_ALTERNATIONS = 2  # of image and path in finer views
-
-
-class Survey(NamedTuple):
-    """What an overview tells of a photo's camera."""
-
-    tilt: jax.Array  # [] 1 where it was tilted, 0 where it was shifted
-    kernels: jax.Array  # [9, w, w] of its path, at places all over the photo
 
 
 class _Paths(NamedTuple):
@@ -82,15 +76,14 @@ class _Crops(NamedTuple):
 
 
 def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, each of sum one: by `survey` and `refined`.
+    """The kernels [P, k, k] of a grid's patches, each of sum one: `refined`.
 
     Args:
       photo: [H, W] in any units; exposure does not matter.
       kernel_size: k, odd: no larger kernel is found.
       grid: number of patches along rows and columns.
     """
-    seen = survey(photo, kernel_size=kernel_size)
-    return refined(photo, seen, kernel_size=kernel_size, grid=grid)
+    return refined(photo, kernel_size=kernel_size, grid=grid)
 
 
 def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
@@ -131,8 +124,8 @@ def has_turned(gain: float) -> bool:
     return gain > _LEAST_GAIN
 
 
-def survey(photo: View, *, kernel_size: int) -> Survey:
-    """A first path, in the overview; whether the camera was tilted all candidates tell together.
+def survey(photo: View, *, kernel_size: int) -> jax.Array:
+    """Kernels [9, w, w] all over a photo, roughly: of a first path, in overview pixels.
 
     Args:
       photo: [H, W] in any units.
@@ -140,19 +133,21 @@ def survey(photo: View, *, kernel_size: int) -> Survey:
     """
     scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(_stretched(photo), scale), _window(kernel_size, scale)
-    tilts = jnp.asarray([1.0, 0.0], whole.plane.dtype)
-    found = lax.map(lambda tilt: _paths(whole, window, tilt), tilts)
-    which = jnp.argmin(jnp.mean(found.scores, axis=1) + _SHIFTED * (1 - tilts))
-    return Survey(tilts[which], found.kernels[which, jnp.argmin(found.scores[which])])
+    found = _paths(whole, window, jnp.ones((), whole.plane.dtype))
+    return found.kernels[jnp.argmin(found.scores)]
 
 
-def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
+def refined(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches: of several paths the one that is sparsest."""
     photo = _stretched(photo)
     shape = photo.plane.shape
     scale = _path_scale(shape, kernel_size)
-    found = _paths(_whole(photo, scale), _window(kernel_size, scale), seen.tilt)
-    density = found.densities[jnp.argmin(found.scores)]
+    whole, window = _whole(photo, scale), _window(kernel_size, scale)
+    tilts = jnp.asarray(_TILTS, whole.plane.dtype)
+    found = lax.map(lambda tilt: _paths(whole, window, tilt), tilts)
+    scores = found.scores + _SHIFTED * (1 - tilts[:, None])
+    which, best = jnp.unravel_index(jnp.argmin(scores), scores.shape)
+    density, tilt = found.densities[which, best], tilts[which]
     while scale < 1:
         before, scale = scale, views.finer_scale(scale)
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
@@ -160,9 +155,9 @@ def refined(photo: View, seen: Survey, *, kernel_size: int, grid: tuple[int, int
         sides = sorted(view.plane.shape)
         if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
             density, _ = camera_path.alternate(
-                view, density, LAST, times=_FINER_ALTERNATIONS, tilt=seen.tilt
+                view, density, LAST, times=_FINER_ALTERNATIONS, tilt=tilt
             )
-    return camera_path.patch_kernels(density, shape, grid, seen.tilt)
+    return camera_path.patch_kernels(density, shape, grid, tilt)
 
 
 def _stretched(photo: View) -> View:
@@ -170,7 +165,7 @@ def _stretched(photo: View) -> View:
     return views.stretched(photo)._replace(trusted=None)
 
 
-def _paths(whole: View, window: int, tilt: jax.Array | float) -> _Paths:
+def _paths(whole: View, window: int, tilt: jax.Array) -> _Paths:
     """Paths of kernels up to `window` pixels, and how sparse they leave crops of a view."""
     shape = whole.plane.shape
     rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in shape)
@@ -184,9 +179,7 @@ def _paths(whole: View, window: int, tilt: jax.Array | float) -> _Paths:
     return lax.map(found, one_by_one(_PATHS))
 
 
-def turned(
-    photo: View, seen: Survey, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]
-) -> Turned:
+def turned(photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]) -> Turned:
     """`refined` kernels, and how much sparser they leave crops of a photo than one kernel does.
 
         mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
@@ -195,12 +188,11 @@ def turned(
 
     Args:
       photo: [H, W] in any units.
-      seen: of the photo.
       kernel: [h, h] one for the photo; h is odd.
       kernel_size: k, odd.
       grid: number of patches along rows and columns.
     """
-    kernels = refined(photo, seen, kernel_size=kernel_size, grid=grid)
+    kernels = refined(photo, kernel_size=kernel_size, grid=grid)
     photo = views.stretched(photo)
     shape = photo.plane.shape
     least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)

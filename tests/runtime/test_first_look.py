@@ -31,7 +31,7 @@ def look(blur, gain, grid=None, worth=0.02, torn=0.0):
             "overview": types.SimpleNamespace(kernel=kernel),
             "refine": kernel,
             "compare": np.float32(gain),
-            "survey": types.SimpleNamespace(kernels=np.stack([kernel, corner])),
+            "survey": np.stack([kernel, corner]),
             "turn": types.SimpleNamespace(
                 kernels=np.tile(path, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
                 gain=np.float32(worth),

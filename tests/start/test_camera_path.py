@@ -124,8 +124,7 @@ def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
     def gain(photo):
         view = View(photo[..., 0])
         kernel, _ = find.find(view, kernel_size=k)
-        seen = turning.survey(view, kernel_size=k)
-        return turning.turned(view, seen, kernel, kernel_size=k, grid=grid).gain
+        return turning.turned(view, kernel, kernel_size=k, grid=grid).gain
 
     _, turned, shaken = camera
     assert gain(turned) > 0
