@@ -89,14 +89,18 @@ def patch_kernels(
     return blur.unit_sums(synthesise(density, centres, shape, tilt))
 
 
+def without_roll(kernel: jax.Array) -> jax.Array:
+    """The density [A, k, k] of a camera that was only moved, as one kernel [k, k] tells."""
+    count = rolls(kernel.shape[-1])
+    return jnp.zeros((count, *kernel.shape), kernel.dtype).at[count // 2].set(kernel)
+
+
 def coarse_to_fine(
     view: View, setting: Setting, *, window: int, tilt: jax.Array | float = 1.0
 ) -> jax.Array:
     """The density [A, window, window] for a view of range one, from no more than the view."""
     sizes = one_kernel.window_sizes(window)
-    first = rolls(sizes[0])
-    shaken = one_kernel.first_kernel(sizes[0])
-    density = jnp.zeros((first, *shaken.shape)).at[first // 2].set(shaken)
+    density = without_roll(one_kernel.first_kernel(sizes[0]))
     sparsity = setting.sparsity
     for size in sizes:
         level = one_kernel.level(view, size, window)

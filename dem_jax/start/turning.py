@@ -4,8 +4,8 @@
 kernel found, and the photo's one kernel, is tried on every crop, and each takes the one that leaves
 it sharpest. Where they all take the same kernel the blur is uniform. `survey` looks for the
 camera's path in few pixels, whatever the photo's size, and shows how large its kernels are.
-`refined` does so in more pixels, and goes on in finer and finer views, see `camera_path`. `turned`
-tells what the path is worth in the photo's own pixels.
+`refined` does so in more pixels, also from the photo's one kernel on, and goes on in finer and
+finer views, see `camera_path`. `turned` tells what the path is worth in the photo's own pixels.
 """
 
 from collections.abc import Callable
@@ -75,17 +75,6 @@ class _Crops(NamedTuple):
         return views.view(self.whole, self.shape, 1.0, corner)
 
 
-def turning(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches, each of sum one: `refined`.
-
-    Args:
-      photo: [H, W] in any units; exposure does not matter.
-      kernel_size: k, odd: no larger kernel is found.
-      grid: number of patches along rows and columns.
-    """
-    return refined(photo, kernel_size=kernel_size, grid=grid)
-
-
 def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     """[] how much sparser kernels of their own leave crops than the best one kernel for all.
 
@@ -137,14 +126,21 @@ def survey(photo: View, *, kernel_size: int) -> jax.Array:
     return found.kernels[jnp.argmin(found.scores)]
 
 
-def refined(photo: View, *, kernel_size: int, grid: tuple[int, int]) -> jax.Array:
-    """The kernels [P, k, k] of a grid's patches: of several paths the one that is sparsest."""
+def refined(
+    photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]
+) -> jax.Array:
+    """The kernels [P, k, k] of a grid's patches, each of sum one: of several paths the sparsest.
+
+    Paths are looked for from nothing, and from one kernel [h, h] on, where the camera turned little
+    or the photo shows much that is alike, as text does. Arguments are those of `turned`.
+    """
     photo = _stretched(photo)
     shape = photo.plane.shape
     scale = _path_scale(shape, kernel_size)
     whole, window = _whole(photo, scale), _window(kernel_size, scale)
     tilts = jnp.asarray(_TILTS, whole.plane.dtype)
-    found = lax.map(lambda tilt: _paths(whole, window, tilt), tilts)
+    one = zoom_kernel(kernel, window, scale)
+    found = lax.map(lambda tilt: _paths(whole, window, tilt, one), tilts)
     scores = found.scores + _SHIFTED * (1 - tilts[:, None])
     which, best = jnp.unravel_index(jnp.argmin(scores), scores.shape)
     density, tilt = found.densities[which, best], tilts[which]
@@ -165,18 +161,28 @@ def _stretched(photo: View) -> View:
     return views.stretched(photo)._replace(trusted=None)
 
 
-def _paths(whole: View, window: int, tilt: jax.Array) -> _Paths:
-    """Paths of kernels up to `window` pixels, and how sparse they leave crops of a view."""
+def _paths(whole: View, window: int, tilt: jax.Array, one: jax.Array | None = None) -> _Paths:
+    """Paths of kernels up to `window` pixels, and how sparse they leave crops of a view.
+
+    The last one is found from one kernel [window, window] on, if there is one.
+    """
     shape = whole.plane.shape
     rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in shape)
     crops = _cut(whole, (rows, cols))
 
-    def found(setting: Setting) -> _Paths:
-        density = camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt)
+    def judged(density: jax.Array) -> _Paths:
         kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
         return _Paths(density, kernels, jnp.mean(_scores(crops, kernels)))
 
-    return lax.map(found, one_by_one(_PATHS))
+    def found(setting: Setting) -> _Paths:
+        return judged(camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt))
+
+    paths = lax.map(found, one_by_one(_PATHS))
+    if one is None:
+        return paths
+    still = camera_path.without_roll(one)
+    last = judged(camera_path.alternate(whole, still, LAST, tilt=tilt)[0])
+    return jax.tree.map(lambda many, more: jnp.concatenate([many, more[None]]), paths, last)
 
 
 def turned(photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]) -> Turned:
@@ -192,7 +198,7 @@ def turned(photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int,
       kernel_size: k, odd.
       grid: number of patches along rows and columns.
     """
-    kernels = refined(photo, kernel_size=kernel_size, grid=grid)
+    kernels = refined(photo, kernel, kernel_size=kernel_size, grid=grid)
     photo = views.stretched(photo)
     shape = photo.plane.shape
     least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)

@@ -13,7 +13,7 @@ from dem_jax.solve.deconvolution import deconvolve
 from dem_jax.solve.kernels import entropy
 from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.start.find import find
-from dem_jax.start.turning import turning
+from dem_jax.start.turning import refined
 from dem_jax.start.views import View
 from dem_jax.types import BlurOperator
 
@@ -108,7 +108,8 @@ def _one_kernel(photo: View, config: DeblurConfig) -> Candidates:
 
 def _along_paths(photo: View, config: DeblurConfig) -> Candidates:
     """A kernel for every patch along a camera's path, see `turning`."""
-    kernels = turning(photo, kernel_size=config.kernel_size, grid=config.patch_grid)
+    kernel, _ = find(photo, kernel_size=config.kernel_size)
+    kernels = refined(photo, kernel, kernel_size=config.kernel_size, grid=config.patch_grid)
     return Candidates(kernels[None], jnp.zeros(1, kernels.dtype))
 
 

@@ -132,6 +132,7 @@ def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
 
 
 def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
-    run = jax.jit(lambda g: turning.turning(View(g), kernel_size=5, grid=GRID))
-    point = np.eye(25)[12].reshape(5, 5)
-    np.testing.assert_allclose(run(jnp.full(SHAPE, 0.5)), np.tile(point, (6, 1, 1)), atol=1e-6)
+    run = jax.jit(lambda g, k: turning.refined(View(g), k, kernel_size=5, grid=GRID))
+    point = np.eye(25, dtype=np.float32)[12].reshape(5, 5)
+    found = run(jnp.full(SHAPE, 0.5), point)
+    np.testing.assert_allclose(found, np.tile(point, (6, 1, 1)), atol=1e-6)
