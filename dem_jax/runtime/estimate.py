@@ -18,7 +18,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import windows
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
-from dem_jax.start import turning, views
+from dem_jax.start import camera_path, turning, views
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
@@ -43,7 +43,11 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
-_SURVEY, _TURN = 1.5, 6.0  # of the overview's time, and of the finer views': camera's paths
+# Of a camera's path: transforms a pixel, and an entry of `camera_path.work`, of image and path in
+# turn once; how often that is done in the survey, of the view where the path is looked for again,
+# and of every finer one. Coarser levels are in it.
+_ALTERNATION = 575.0, 230.0
+_SURVEYING, _PATHS, _FINER_PATHS = 25, 120, 2
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
@@ -125,6 +129,24 @@ def comparison(shape: tuple[int, ...], speed: Speed) -> float:
     return crop * _COMPARISON * speed.transform
 
 
+def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float, float]:
+    """Seconds of the first look for a camera's path, and of the second."""
+
+    def once(scale: float) -> float:
+        rows, cols = (round(n * scale) for n in shape[:2])
+        pixel, entry = _ALTERNATION
+        entries = camera_path.work((rows, cols), views.window(kernel_size, scale))
+        return (pixel * rows * cols + entry * entries) * speed.transform
+
+    scale = turning.path_scale(shape[:2], kernel_size)
+    seconds = _PATHS * once(scale)
+    while scale < 1:
+        scale = views.finer_scale(scale)
+        if turning.is_refined(tuple(round(n * scale) for n in shape[:2])):
+            seconds += _FINER_PATHS * once(scale)
+    return _SURVEYING * once(views.overview_scale(shape[:2])), seconds
+
+
 def writing(shape: tuple[int, ...]) -> float:
     """Seconds until the pictures and reports of a photo [H, W, C] are written."""
     fixed, each = _WRITING
@@ -185,12 +207,11 @@ def _start(
         overview, finer = search(shape, speed)
         values = {"overview": overview, "refine": finer, "compare": comparison(shape, speed)}
         if config.patch_grid != (1, 1):
-            values |= {"survey": _SURVEY * overview, "turn": _TURN * finer}
+            values |= zip(("survey", "turn"), paths(shape, config.kernel_size, speed), strict=True)
         for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        overview, finer = search(shape, speed)
-        restored += _SURVEY * overview + _TURN * finer
+        restored += sum(search(shape, speed)) + paths(shape, config.kernel_size, speed)[1]
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 

@@ -52,6 +52,12 @@ def rolls(kernel_size: int) -> int:
     return min(kernel_size, _MOST_ROLLS)
 
 
+def work(shape: tuple[int, ...], kernel_size: int) -> int:
+    """Entries of a density, times the patches that vote on it: what a step of its fit sees."""
+    rows, cols = _grid(shape, kernel_size)
+    return rows * cols * rolls(kernel_size) * kernel_size**2
+
+
 def synthesise(
     density: jax.Array, centres: np.ndarray, shape: tuple[int, ...], tilt: jax.Array | float = 1.0
 ) -> jax.Array:

@@ -136,7 +136,7 @@ def refined(
     """
     photo = _stretched(photo)
     shape = photo.plane.shape
-    scale = _path_scale(shape, kernel_size)
+    scale = path_scale(shape, kernel_size)
     whole, window = _whole(photo, scale), _window(kernel_size, scale)
     tilts = jnp.asarray(_TILTS, whole.plane.dtype)
     one = zoom_kernel(kernel, window, scale)
@@ -148,8 +148,7 @@ def refined(
         before, scale = scale, views.finer_scale(scale)
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
         view = _whole(photo, scale)
-        sides = sorted(view.plane.shape)
-        if sides[0] <= views.LARGEST[0] and sides[1] <= views.LARGEST[1]:
+        if is_refined(view.plane.shape):
             density, _ = camera_path.alternate(
                 view, density, LAST, times=_FINER_ALTERNATIONS, tilt=tilt
             )
@@ -222,12 +221,21 @@ def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
     return lax.map(score, (jnp.asarray(crops.corners, kernels.dtype), kernels))
 
 
-def _path_scale(shape: views.Shape, kernel_size: int) -> float:
+def is_refined(view: views.Shape) -> bool:
+    """Whether a path is refined in a view [h, w], which is not too large for it.
+
+    >>> is_refined((1024, 768)), is_refined((798, 1200))
+    (True, False)
+    """
+    return min(view) <= views.LARGEST[0] and max(view) <= views.LARGEST[1]
+
+
+def path_scale(shape: views.Shape, kernel_size: int) -> float:
     """Pixels of a view per pixel of a photo [H, W]: the next finer one after the overview's.
 
     Fewer where kernels are so long that this would take minutes.
 
-    >>> _path_scale((680, 1024), 45), _path_scale((518, 630), 27), _path_scale((518, 630), 75)
+    >>> path_scale((680, 1024), 45), path_scale((518, 630), 27), path_scale((518, 630), 75)
     (0.5647058823529412, 1.0, 0.5733333333333334)
     """
     overview = views.overview_scale(shape)
