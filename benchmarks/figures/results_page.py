@@ -124,7 +124,7 @@ def levin():
 
 def turning():
     """The section of the files turning_SET.json, all by the best rotation and shift."""
-    lines, all_rows, headlines = [], [], []
+    lines, all_rows, headlines, categories = [], [], [], ""
     for path in sorted(RESULTS.glob("turning_*.json")):
         rows = json.loads(path.read_text())
         label = TURNING_SETS.get(path.stem.removeprefix("turning_"), path.stem)
@@ -139,6 +139,8 @@ def turning():
         made = ", ".join(commits(rows.values()))
         headlines.append([name, means[0], means[1], peer, None, seconds, made])
         all_rows += rows.values()
+        if label == "Lai":
+            categories = by_category(rows)
     header = "set,blurred,**ours**,PMP,least gain,taken to turn,seconds,MB".split(",")
     paper = published.LAI_NONUNIFORM.rows[-1][-1]
     limits = (
@@ -147,8 +149,22 @@ def turning():
         f"{paper} dB (the method's paper). Koehler's truth is a JPEG of one frame, so PMP's own "
         "pictures are scored instead of published numbers. One busy core, compiling included."
     )
-    table = tables.markdown(header, lines)
+    table = f"{tables.markdown(header, lines)}\n\n{categories}"
     return Section("Turning cameras, full size", table, commits(all_rows), limits, headlines)
+
+
+def by_category(rows):
+    """Lai's categories, beside the paper's means of all photos of each.
+
+    The sharp pictures of "saturated" were brightened before the set was made: not comparable.
+    """
+    lines = []
+    paper = published.LAI_NONUNIFORM
+    for category, theirs in zip(paper.columns[:-1], paper.rows[-1][1:-1], strict=True):
+        own = [row for name, row in rows.items() if name.startswith(category)]
+        means = [mean(own, f"{what}, rigid") for what in ("blurred", "ours")]
+        lines.append([category, len(own), *means, None if category == "saturated" else theirs])
+    return tables.markdown(["Lai", "photos", "blurred", "**ours**", "the paper, 20 photos"], lines)
 
 
 def calibration():
