@@ -42,7 +42,6 @@ _SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts mus
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
 _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
-_MOST_REFINED = 1.6e6  # pixels of a finer view, all of which is needed
 _FINER_ALTERNATIONS = 2  # of image and path in finer views
 
 
@@ -225,10 +224,10 @@ def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
 def is_refined(view: views.Shape) -> bool:
     """Whether a path is refined in a view [h, w], which is not too large for it.
 
-    >>> is_refined((1200, 900)), is_refined((3000, 4000))
+    >>> is_refined((1024, 768)), is_refined((798, 1200))
     (True, False)
     """
-    return view[0] * view[1] <= _MOST_REFINED
+    return min(view) <= views.LARGEST[0] and max(view) <= views.LARGEST[1]
 
 
 def path_scale(shape: views.Shape, kernel_size: int) -> float:
