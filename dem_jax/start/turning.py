@@ -33,7 +33,7 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0065
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
-_PATHS = LAST._replace(
+_BELIEFS = LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
 )
 _TILTS = (1.0, 0.0)
@@ -176,7 +176,7 @@ def _paths(whole: View, window: int, tilt: jax.Array, one: jax.Array | None = No
     def found(setting: Setting) -> _Paths:
         return judged(camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt))
 
-    paths = lax.map(found, one_by_one(_PATHS))
+    paths = lax.map(found, one_by_one(_BELIEFS))
     if one is None:
         return paths
     still = camera_path.without_roll(one)

@@ -136,3 +136,10 @@ def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
     point = np.eye(25, dtype=np.float32)[12].reshape(5, 5)
     found = run(jnp.full(SHAPE, 0.5), point)
     np.testing.assert_allclose(found, np.tile(point, (6, 1, 1)), atol=1e-6)
+
+
+def test_a_camera_that_was_only_shifted_has_one_kernel_everywhere():
+    kernel = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+    density = camera_path.without_roll(jnp.asarray(kernel / kernel.sum()))
+    found = camera_path.patch_kernels(density, SHAPE, GRID, 0.0)
+    np.testing.assert_allclose(found, np.tile(kernel / kernel.sum(), (6, 1, 1)), atol=1e-6)
