@@ -12,8 +12,6 @@ from dem_jax.start import find, turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
-_TORN = 0.2  # of the mass of kernels; benchmarks/NOTEBOOK.md has what photos show
-
 
 class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
@@ -21,7 +19,6 @@ class Turned(NamedTuple):
     turned: bool  # the blur differs across the photo
     gain: float  # how much sparser crops are by kernels of their own than by one for all
     worth: float | None = None  # the same by a camera's path, where one was looked for
-    torn: float | None = None  # mass of its kernels outside their largest part, see `find.torn`
 
 
 class FirstLook(NamedTuple):
@@ -99,7 +96,6 @@ def _several(
     config = dataclasses.replace(config, patch_grid=grid)
     found = call("turn", given, kernel, config)
     kernels, worth = np.asarray(found.kernels), float(found.gain)
-    torn = find.torn(kernels)
-    accepted = asked or (worth > 0 and torn < _TORN)
-    turned = Turned(accepted, round(gain, 5), round(worth, 5), round(torn, 3))
+    accepted = asked or worth > 0
+    turned = Turned(accepted, round(gain, 5), round(worth, 5))
     return turned, (config, kernels) if accepted else None

@@ -32,7 +32,6 @@ from dem_jax.start.views import View
 _LARGEST_WINDOW = 43  # overview pixels
 _SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
 _LAST_ALTERNATIONS = 2  # at full size
-_LEAST_TRACE = 0.03  # of the largest entry: less does not hang anything together
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 
 
@@ -120,27 +119,6 @@ def extent(kernel: np.ndarray) -> int:
     main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
     places = np.argwhere(main) - kernel.shape[0] // 2
     return 2 * int(np.abs(places).max()) + 1
-
-
-def torn(kernels: np.ndarray) -> float:
-    """The mass outside the largest part of kernels [P, k, k], of sum one: their mean, 0 to 1.
-
-    A camera's path hangs together, but for stretches so fast that they leave no trace. What is torn
-    explains a photo that repeats itself, as lines of text do. Gaps of two pixels do not count.
-
-    >>> torn(np.pad(np.eye(3) / 3, 3)[None]), torn(np.diag([0.75, 0, 0, 0, 0.25])[None])
-    (0.0, 0.25)
-    """
-    from scipy import ndimage
-
-    around = np.ones((3, 3))
-
-    def outside(kernel: np.ndarray) -> float:
-        held = ndimage.binary_dilation(kernel > _LEAST_TRACE * kernel.max(), around)
-        parts, count = ndimage.label(held, around)
-        return 1 - ndimage.sum_labels(kernel, parts, np.arange(1, count + 1)).max() / kernel.sum()
-
-    return float(np.mean([outside(kernel) for kernel in kernels]))
 
 
 def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:

@@ -42,7 +42,10 @@ _SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts mus
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
 _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
-_FINER_ALTERNATIONS = 2  # of image and path in finer views
+# Of image and path in finer views. Images sharper than one kernel asks for: from softer ones the
+# path would shrink to a point.
+_FINER, _FINER_ALTERNATIONS = LAST._replace(sparsity=8e-3), 2
+_MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
 
 
 class _Paths(NamedTuple):
@@ -150,7 +153,7 @@ def refined(
         view = _whole(photo, scale)
         if is_refined(view.plane.shape):
             density, _ = camera_path.alternate(
-                view, density, LAST, times=_FINER_ALTERNATIONS, tilt=tilt
+                view, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
             )
     return camera_path.patch_kernels(density, shape, grid, tilt)
 
@@ -224,10 +227,10 @@ def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
 def is_refined(view: views.Shape) -> bool:
     """Whether a path is refined in a view [h, w], which is not too large for it.
 
-    >>> is_refined((1024, 768)), is_refined((798, 1200))
+    >>> is_refined((1200, 900)), is_refined((3000, 4000))
     (True, False)
     """
-    return min(view) <= views.LARGEST[0] and max(view) <= views.LARGEST[1]
+    return view[0] * view[1] <= _MOST_PIXELS
 
 
 def path_scale(shape: views.Shape, kernel_size: int) -> float:

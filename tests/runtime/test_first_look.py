@@ -13,7 +13,7 @@ from dem_jax.types import Given
 BOUND = DeblurConfig(kernel_size=75)
 
 
-def look(blur, gain, grid=None, worth=0.02, torn=0.0):
+def look(blur, gain, grid=None, worth=0.02):
     """The first look at a photo whose kernel is a line of 9 pixels, and what it called."""
     called = []
 
@@ -23,8 +23,6 @@ def look(blur, gain, grid=None, worth=0.02, torn=0.0):
         k = config.kernel_size
         kernel = np.zeros((k, k), np.float32)
         kernel[k // 2, k // 2 - 4 : k // 2 + 5] = 1 / 9
-        path = (1 - torn) * kernel
-        path[k // 2 - 6, k // 2] += torn
         corner = np.zeros((k, k), np.float32)
         corner[k // 2, k // 2 - 6 : k // 2 + 7] = 1 / 13
         answers = {
@@ -33,7 +31,7 @@ def look(blur, gain, grid=None, worth=0.02, torn=0.0):
             "compare": np.float32(gain),
             "survey": np.stack([kernel, corner]),
             "turn": types.SimpleNamespace(
-                kernels=np.tile(path, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
+                kernels=np.tile(kernel, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
                 gain=np.float32(worth),
             ),
         }
@@ -72,18 +70,9 @@ def test_auto_asks_the_crops_and_nonuniform_does_not_care(blur, gain, many):
 def test_one_kernel_is_kept_where_the_path_is_worth_less(blur, many):
     seen, called = look(blur, 0.011, worth=-0.01)
     assert called[-1] == "turn"
-    assert seen.turned == (many, 0.011, -0.01, 0.0)
+    assert seen.turned == (many, 0.011, -0.01)
     assert (seen.config.patch_grid != (1, 1)) == many
     assert seen.given.kernel.ndim == (3 if many else 2)
-
-
-def test_a_path_in_pieces_is_none():
-    """It explains text, whose lines repeat."""
-    assert look(sizes.AUTO, 0.011, torn=0.05)[0].turned.turned
-    seen, _ = look(sizes.AUTO, 0.011, torn=0.3)
-    assert not seen.turned.turned
-    assert seen.turned.torn == pytest.approx(0.3, abs=1e-3)
-    assert seen.config.patch_grid == (1, 1)
 
 
 def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
