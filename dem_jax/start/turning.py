@@ -31,7 +31,7 @@ _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, l
 _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
 # benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_GAIN = 0.0065
+_LEAST_GAIN = 0.0045
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _BELIEFS = LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
