@@ -85,11 +85,14 @@ def _several(
     Arguments as `first_look`'s; `kernel` [h, h] is one for the photo.
     """
     (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
-    around = sizes.fitted(config, kernel, 1.0, room=sizes.CROPS_ROOM)
-    gain = float(call("compare", given, kernel, around))
+    roomy, far = (
+        sizes.fitted(config, kernel, 1.0, room=room)
+        for room in (sizes.TURNING_ROOM, sizes.CROPS_ROOM)
+    )
+    seen_in = far if turning.tells((height, width), far.kernel_size) else roomy
+    gain = float(call("compare", given, kernel, seen_in))
     if not (asked or turning.has_turned(gain)):
         return Turned(False, round(gain, 5)), None
-    roomy = sizes.fitted(config, kernel, 1.0, room=sizes.TURNING_ROOM)
     seen = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
     config = sizes.fitted(roomy, np.asarray(seen).max(0), scale)

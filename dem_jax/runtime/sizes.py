@@ -17,9 +17,8 @@ SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the pic
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
-# Around one kernel for the photo, where its corners may have longer ones; and where these are looked
-# for in small crops alone, which must not be looked at too closely.
-TURNING_ROOM, CROPS_ROOM = 1.4, 2.0
+TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
+CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 # Pixels of the largest photo that EM repairs at normal effort. In larger ones many edges tell the

@@ -29,8 +29,8 @@ _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates for one kernel, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
-# Of normalised sparsity: what kernels of their own must gain in crops where the blur differs.
-# benchmarks/NOTEBOOK.md has what photos show.
+# Of normalised sparsity: what kernels of their own must gain in crops where the blur differs, of
+# `_SMALL_CROP` pixels; smaller ones must gain more. benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0045
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _BELIEFS = LAST._replace(
@@ -81,20 +81,20 @@ class _Crops(NamedTuple):
 def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     """[] how much sparser kernels of their own leave crops than the best one kernel for all.
 
-        min_j mean_c s(c, j) - mean_c min_j s(c, j) >= 0,    s the `choice.score` of crop c by
-                                                             kernel j
+        (min_j mean_c s(c, j) - mean_c min_j s(c, j)) N / 144^2 >= 0
 
-    over the kernels found in the crops and the photo's. It is exactly zero where all crops prefer
-    the same kernel. A crop with few edges would prefer any kernel to any other, and does not count.
+    over the kernels j found in the crops and the photo's, s being the `choice.score` of crop c, of
+    N pixels, by kernel j. It is exactly zero where all crops prefer the same kernel. A crop with
+    few edges would prefer any kernel to any other, and does not count; nor does much of what small
+    crops prefer.
 
     Args:
       photo: [H, W] in any units.
       kernel: [h, h] one for the photo, in its own pixels; h is odd.
       kernel_size: no larger kernel is found.
     """
-    scale = min(1.0, _SMALL_WINDOW / kernel_size)
+    scale, (rows, cols) = _closely(photo.plane.shape, kernel_size)
     whole = _whole(views.stretched(photo), scale)
-    rows, cols = (small_crop(n) for n in whole.plane.shape)
     crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
 
     def found(view: View) -> jax.Array:
@@ -104,7 +104,18 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     votes = _tell(crops)[:, None]
     counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
-    return one - jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
+    own = jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
+    return (one - own) * (rows * cols / _SMALL_CROP**2)
+
+
+def tells(shape: views.Shape, kernel_size: int) -> bool:
+    """Whether crops of a photo [H, W] for `gain` are as large as they may be.
+
+    >>> tells((680, 1024), 53), tells((680, 1024), 75)
+    (True, False)
+    """
+    _, crop = _closely(shape, kernel_size)
+    return min(crop) == _SMALL_CROP
 
 
 def has_turned(gain: float) -> bool:
@@ -252,6 +263,13 @@ def small_crop(side: int) -> int:
     (144, 112, 96, 80)
     """
     return min(_SMALL_CROP, max(round(_SMALL_PART * side), _LEAST_CROP), side)
+
+
+def _closely(shape: views.Shape, kernel_size: int) -> tuple[float, tuple[int, int]]:
+    """The view of a photo [H, W] in which small crops are looked at: its scale, and their sides."""
+    scale = min(1.0, _SMALL_WINDOW / kernel_size)
+    rows, cols = (small_crop(round(n * scale)) for n in shape)
+    return scale, (rows, cols)
 
 
 def _cut(whole: View, part: tuple[int, int]) -> _Crops:
