@@ -44,7 +44,7 @@ _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
 # Of image and path in finer views. Images sharper than one kernel asks for: from softer ones the
 # path would shrink to a point.
-_FINER, _FINER_ALTERNATIONS = LAST._replace(sparsity=8e-3), 2
+_FINER, _FINER_ALTERNATIONS = LAST._replace(sparsity=4e-3), 2
 _MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
 
 
