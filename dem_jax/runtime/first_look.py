@@ -12,6 +12,9 @@ from dem_jax.start import find, turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
+# Of normalised sparsity: what a path, which has more freedom than one kernel, must gain over it.
+_LEAST_WORTH = 0.002
+
 
 class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
@@ -41,7 +44,7 @@ def first_look(
     First one kernel for the photo. Then, unless `wanted` says that the blur is uniform, crops of
     the photo are looked at, and where they say that the camera turned, or `wanted` does, its path
     is looked for, which gives a kernel for every patch. Unless `wanted` says otherwise, one kernel
-    is kept where it leaves the photo sparser.
+    is kept where the path hardly leaves the photo sparser.
 
     The first window is the largest that the photo allows, whatever is asked for: a bound that is
     too large must not change the result.
@@ -100,6 +103,6 @@ def _several(
     config = dataclasses.replace(config, patch_grid=grid)
     found = call("turn", given, kernel, config)
     kernels, worth = np.asarray(found.kernels), float(found.gain)
-    accepted = asked or worth > 0
+    accepted = asked or worth > _LEAST_WORTH
     turned = Turned(accepted, round(gain, 5), round(worth, 5))
     return turned, (config, kernels) if accepted else None

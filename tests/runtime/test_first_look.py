@@ -75,6 +75,11 @@ def test_one_kernel_is_kept_where_the_path_is_worth_less(blur, many):
     assert seen.given.kernel.ndim == (3 if many else 2)
 
 
+def test_a_path_that_is_hardly_better_is_none():
+    assert not look(sizes.AUTO, 0.011, worth=0.0003)[0].turned.turned
+    assert look(sizes.AUTO, 0.011, worth=0.0042)[0].turned.turned
+
+
 def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
     one, many = (look(blur, 0.02, (2, 3))[0].config for blur in ("uniform", "auto"))
     assert many.kernel_size > one.kernel_size
