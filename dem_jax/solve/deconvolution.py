@@ -30,6 +30,7 @@ _KERNEL_ERROR, _GRID_ERROR = 0.004, 0.0095
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
+_ENTRY_ERROR = 0.3  # of a kernel's entries, relative to each, where light beyond white shows it
 _BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
 _EXPONENT = 0.8  # of the hyper-Laplacian priors
 _COLOUR = 2.0  # prior weight of differences of colours over that of brightness
@@ -203,6 +204,7 @@ def sparse_cosines(
 
     - a pixel counts as far as its residual is `plausible` (hot pixels, date stamps);
     - a saturated pixel bounds the light from below, it may have been more (lamps);
+    - where light beyond white reaches, a pixel counts less, see `error_of_bright_light`;
     - f is not negative, as light is not: no dark waves make up for bright ones.
 
     Args:
@@ -229,11 +231,16 @@ def sparse_cosines(
     counted, saturated = counted[None], canvas >= white
     transfer = fourier.transfer_function(kernel, shape)[None]
     data_power, prior_power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)[None]
+    reach, variance = fourier.transfer_function(kernel**2, shape), weight / _SMOOTHNESS
     scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(weight, photo.dtype))
+
+    def reached(light: jax.Array) -> jax.Array:
+        return jnp.fft.irfft2(jnp.fft.rfft2(light) * reach, s=shape)
+
     responses, adjoint = jax.vmap(cosines.responses), jax.vmap(cosines.adjoint)
 
     def alternate(carry, t):
-        sparse, blurred, blurred_off, light, light_off, _ = carry
+        sparse, blurred, blurred_off, light, light_off, before = carry
         penalty = _penalty(weight, t)
         data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - blurred_off)
         prior = penalty * adjoint(sparse) + _LIGHT_SPLITTING * (light - light_off)
@@ -243,8 +250,9 @@ def sparse_cosines(
         predicted = jnp.fft.irfft2(spectrum * transfer, s=shape)
         free = predicted + blurred_off
         believed = jnp.where(t < _BELIEVED, 1, likelihood.plausible(canvas - predicted, scale))
+        known = variance / (variance + error_of_bright_light(before, reached, white))
         explained = saturated & (free > canvas)
-        w = jnp.where(explained, 0, counted * believed)
+        w = jnp.where(explained, 0, counted * believed * known[None])
         blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
         sparse = _shrink_colours(responses(latent), weight / penalty)
         light = jnp.maximum(latent + light_off, 0)
@@ -256,6 +264,25 @@ def sparse_cosines(
     half = k // 2
     latent = jnp.roll(latent, (half, half), (1, 2))[:, : rows + k - 1, : cols + k - 1]
     return jnp.moveaxis(latent, 0, -1)
+
+
+def error_of_bright_light(
+    latent: jax.Array, reached: Callable[[jax.Array], jax.Array], white: jax.Array | float
+) -> jax.Array:
+    """[H, W] what a kernel's errors add to the variance of pixels that bright light reaches.
+
+        c^2 (k^2 * max(f - white, 0)^2),    c the error of a kernel's entries, relative to each
+
+    A lamp's light may be many times white, and so are the errors that it makes visible: as data
+    they would make waves around the lamp. Of colours the brightest counts.
+
+    Args:
+      latent: f, [C, h, w].
+      reached: k^2 * a plane [h, w], k^2 the kernel's entries squared.
+      white: [] the most that a pixel of the photo can hold.
+    """
+    beyond = jnp.maximum(jnp.max(latent, axis=0) - white, 0)
+    return _ENTRY_ERROR**2 * jnp.maximum(reached(beyond**2), 0)
 
 
 def _general(
