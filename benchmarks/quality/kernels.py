@@ -2,7 +2,7 @@
 
     python -m benchmarks.quality.kernels --data=DIR --set=lai|levin|sharp --rows=FILE \\
         [--processes=2] [--only='text*'] [--bound=75] [--cache=DIR] [--kernels=DIR] \\
-        [--without=closer_look]
+        [--without=closer_look --known=FILE]
 
 DIR holds the folders lai (uniform, sharp, kernels, peer_kernels) and levin (blurry, sharp,
 kernels). `lai` is the photos of lai/uniform at full size, `levin` those of levin/blurry, `sharp`
@@ -13,7 +13,8 @@ shift) of the photo and of its deconvolutions with our kernel, the true one and 
 lai/peer_kernels/METHOD/PHOTO.png holds; seconds without compiling, and the peak of the process's
 memory in MB. A failure is a correlation below 0.7, or 6 dB less than the true kernel gives.
 Finished rows are kept in the file; --kernels keeps the kernels found. --without leaves out one of
-the start's parts, see PARTS, to show what it is worth.
+the start's parts, see PARTS, to show what it is worth. --known is rows of an earlier run: what the
+true kernel and the peers' give is taken from there.
 """
 
 import argparse
@@ -163,8 +164,20 @@ def turned(kernel, other):
     return max(both, key=lambda k: metrics.kernel_correlation(k, other))
 
 
-def measure(data, set_name, name, bound, kept):
-    """The row of one photo."""
+def of_others(case):
+    """What the true kernel and each peer's give, in dB, and how like the true one the peers' are."""
+    both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
+    best, true = max(both, key=lambda pair: pair[0])
+    found = {"true": best}
+    for peer, kernel in case.peers.items():
+        kernel = turned(kernel, true)
+        found[f"{peer}, correlation"] = float(metrics.kernel_correlation(kernel, true))
+        found[peer] = restored_psnr(case, kernel)
+    return found
+
+
+def measure(data, set_name, name, bound, kept, known):
+    """The row of one photo; `known`, where there is one, is that of an earlier run."""
     forget_peak()
     case = SETS[set_name](pathlib.Path(data), name)
     photo = jnp.asarray(case.photo)
@@ -179,8 +192,8 @@ def measure(data, set_name, name, bound, kept):
     config = DeblurConfig(kernel_size=min(bound or largest, largest))
     config, given, choice, _ = first_look(call, Given(photo), config)
     found, memory = given.kernel, peak_memory()
-    both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
-    best, true = max(both, key=lambda pair: pair[0])
+    others = known or of_others(case)
+    true = turned(case.kernel, found)
     row = {
         "commit": common.commit(),
         "correlation": float(metrics.kernel_correlation(found, true)),
@@ -188,14 +201,10 @@ def measure(data, set_name, name, bound, kept):
         "kernel_size": config.kernel_size,
         "blurred": psnr(np.asarray(luma(photo))[..., None], case),
         "ours": restored_psnr(case, found),
-        "true": best,
         "seconds": sum(seconds),
         "memory": memory,
     }
-    for peer, kernel in case.peers.items():
-        kernel = turned(kernel, true)
-        row[f"{peer}, correlation"] = float(metrics.kernel_correlation(kernel, true))
-        row[peer] = restored_psnr(case, kernel)
+    row = others | row
     if kept:
         np.save(pathlib.Path(kept) / f"{name}.npy", found)
     return row
@@ -256,12 +265,13 @@ def main():
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--bound", type=int, default=0)
     parser.add_argument("--without", default="", choices=["", *PARTS])
-    for name, default in (("only", "*"), ("cache", ""), ("kernels", "")):
+    for name, default in (("only", "*"), ("cache", ""), ("kernels", ""), ("known", "")):
         parser.add_argument(f"--{name}", default=default)
     given = parser.parse_args()
     path = pathlib.Path(given.rows)
     names = fnmatch.filter(photos(pathlib.Path(given.data), given.set), given.only)
     rows = json.loads(path.read_text()) if path.exists() else {}
+    known = json.loads(pathlib.Path(given.known).read_text()) if given.known else {}
     for folder in filter(None, (path.parent, given.kernels)):
         pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
     if given.processes > 1:  # a core each
@@ -276,7 +286,9 @@ def main():
     )
     with pool:
         tasks = {
-            pool.submit(measure, given.data, given.set, name, given.bound, given.kernels): name
+            pool.submit(
+                measure, given.data, given.set, name, given.bound, given.kernels, known.get(name)
+            ): name
             for name in names
             if name not in rows
         }
