@@ -165,7 +165,7 @@ def turned(kernel, other):
 
 
 def of_others(case):
-    """What the true kernel and each peer's give, in dB, and how like the true one the peers' are."""
+    """dB by the true kernel and each peer's, and how like the true one the peers' are."""
     both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
     best, true = max(both, key=lambda pair: pair[0])
     found = {"true": best}
