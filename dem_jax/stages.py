@@ -26,6 +26,7 @@ from dem_jax.solve.deconvolution import (
     error_variance,
     prior_weight,
 )
+from dem_jax.solve.explained import where_explained
 from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
@@ -35,6 +36,7 @@ _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
+_VOTING = 0.5  # weight of pixels that tell where kernels explain the photo
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _EXACT = ("sharp", "none")  # details of pictures that are not to be softened
@@ -181,9 +183,10 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     half = kernels.shape[-1] // 2
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
-    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
-    image = softness.softened(image, problem.softness)
-    return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
+    variance = uncertainty.gaussian_variance(image, kernels, error)
+    soft = softness.softened(image, problem.softness)
+    latent, variance = _or_the_photo(problem, kernels, image, soft, variance)
+    return jnp.clip(latent / problem.gain, 0, 1), jnp.sqrt(variance) / problem.gain, kernels
 
 
 @promotion.standard
@@ -219,7 +222,8 @@ def finish(
         return blur.translate(image, -shift)[half:-half, half:-half]
 
     soft = softness.after_em(problem.softness, state.kernels)
-    latent = softness.softened(crop(mean), soft)
+    image = crop(mean)
+    latent = softness.softened(image, soft)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
@@ -231,14 +235,31 @@ def finish(
         problem.detail,
         exact_kernels=model.kernels.update is None,
     )
+    latent, variance = _or_the_photo(problem, kernels, image, latent, crop(variance))
     nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
         latent=jnp.clip(latent / gain, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(variance)) / gain,
+        std=jnp.sqrt(variance) / gain,
         info=info,
     )
+
+
+def _or_the_photo(
+    problem: Problem,
+    kernels: jax.Array,
+    image: jax.Array,
+    soft: jax.Array,
+    variance: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """A picture `soft` and its variance [H, W, C]; where `image` explains nothing, the photo stays.
+
+    What deblurring would have changed there counts as the photo's error.
+    """
+    part = where_explained(problem.photo, image, kernels, problem.weight > _VOTING)[..., None]
+    gap = soft - problem.photo
+    return problem.photo + part * gap, variance + ((1 - part) * gap) ** 2
 
 
 @promotion.standard
@@ -251,6 +272,8 @@ def restore(
     model: Model | None = None,
 ) -> jax.Array:
     """The deconvolution [H, W, C] of a photo, or a tile of one, with kernels that EM has found.
+
+    Where they explain nothing the photo stays.
 
     Args:
       photo: [H, W, C] in [0, 1].
@@ -266,7 +289,9 @@ def restore(
     """
     photo, kernels, weight = (jnp.asarray(x, float) for x in (photo, kernels, weight))
     operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
-    return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
+    image = deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
+    part = where_explained(photo, image, kernels, likelihood.unclipped(photo))[..., None]
+    return photo + part * (image - photo)
 
 
 def _deconvolved(
