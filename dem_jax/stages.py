@@ -259,7 +259,8 @@ def _or_the_photo(
     """
     part = where_explained(problem.photo, image, kernels, problem.weight > _VOTING)[..., None]
     gap = soft - problem.photo
-    return problem.photo + part * gap, variance + ((1 - part) * gap) ** 2
+    mixed = (1 - part) * problem.photo + part * soft
+    return mixed, variance + ((1 - part) * gap) ** 2
 
 
 @promotion.standard
@@ -291,7 +292,7 @@ def restore(
     operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
     image = deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
     part = where_explained(photo, image, kernels, likelihood.unclipped(photo))[..., None]
-    return photo + part * (image - photo)
+    return (1 - part) * photo + part * image
 
 
 def _deconvolved(

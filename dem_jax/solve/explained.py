@@ -27,10 +27,10 @@ def where_explained(
 ) -> jax.Array:
     """[H, W] in [0, 1] how far kernels explain a photo, by what they make of it.
 
-        min(max((s(g) - s(f)) / (0.005 H) - 1, 0), 1)
+        min(max((s(g) - s(f)) / (0.005 H), 0), 1)
 
-    H being the kernels' `entropy` in nats: as kernels are chosen, one that covers more pixels must
-    leave the photo sparser by more.
+    H being the kernels' `entropy` in nats: wholly where the photo becomes sparser by as much as a
+    kernel must gain to be chosen, not at all where it becomes no sparser.
 
     Args:
       photo: g, [H, W, C] in [0, 1].
@@ -43,7 +43,7 @@ def where_explained(
     before, after = (
         _local_sparsity(jnp.mean(jnp.clip(f, 0, 1), axis=-1), known, sums) for f in (photo, image)
     )
-    return jnp.clip((before - after) / jnp.maximum(least, _DARK) - 1, 0, 1)
+    return jnp.clip((before - after) / jnp.maximum(least, _DARK), 0, 1)
 
 
 def _local_sparsity(plane, known, sums):
