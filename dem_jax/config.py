@@ -32,10 +32,11 @@ class ImageNetworkConfig:
     """T_f, the untrained U-Net whose output is the latent image."""
 
     channels: int = setting(
-        32, "Width of T_f at every level; the poster has 64, which doubles the time on CPU."
+        32, "Width of T_f at every level; the paper's poster has 64, which doubles the time on CPU."
     )
     levels: int = setting(
-        5, "Depth of T_f; the poster has 5, and fewer are only for checking an installation."
+        5,
+        "Depth of T_f; the paper's poster has 5, and fewer are only for checking an installation.",
     )
     bfloat16: bool = setting(
         False, "Convolutions of T_f in bfloat16; --precision=bfloat16 sets it.", flag=False
@@ -56,7 +57,9 @@ class KernelNetworkConfig:
     """T_K, the untrained U-Net whose heads are the kernels."""
 
     channels: tuple[int, ...] = setting(
-        (32, 32, 64, 64), "Width of T_K level by level; these are the poster's.", flag=False
+        (32, 32, 64, 64),
+        "Width of T_K level by level; these are those of the paper's poster.",
+        flag=False,
     )
 
 
@@ -77,7 +80,7 @@ class DeblurConfig:
         "fixed keeps those of --init_kernels; auto is free for one kernel, network for a grid.",
     )
     warm_start: bool = setting(
-        True, "False leaves out the start: the paper's prior in its purest form.", flag=False
+        True, "False looks for no kernels first: EM begins with flat ones.", flag=False
     )
     # Monte Carlo EM.
     em_iterations: int = setting(
@@ -115,7 +118,9 @@ class DeblurConfig:
         100,
         "Steps of Adam or of least squares in every M-step; 0 leaves the kernels as they start.",
     )
-    m_learning_rate: float = setting(1e-4, "Of Adam on theta_K; the poster's.", flag=False)
+    m_learning_rate: float = setting(
+        1e-4, "Of Adam on theta_K; that of the paper's poster.", flag=False
+    )
     m_domain: str = setting(
         "derivatives",
         "Where the M-step compares: photo is the paper's likelihood, for comparisons; derivatives "

@@ -141,8 +141,8 @@ def _start(
     """The photo's deconvolution by first kernels [P, k, k].
 
     What one kernel cannot explain, such as hot pixels, loses its weight [H, W], and is left out of
-    the image where it is more than a few pixels. Kernels of a grid explain no photo that well.
-    Nor do pixels count for much that lamps outshine.
+    the image where it is more than a few pixels; pixels that lamps outshine count for little.
+    Kernels of a grid explain no photo that well, and nothing loses weight.
     """
     deconvolved = functools.partial(
         _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur

@@ -46,7 +46,7 @@ class Problem(NamedTuple):
     """
 
     photo: jax.Array  # [H, W, C] the blurred photo g times `gain`, values in [0, 1]
-    weight: jax.Array  # [H, W] 1 where a pixel enters the likelihood, 0 where clipped or padded
+    weight: jax.Array  # [H, W] in [0, 1], how far a pixel enters the likelihood; padding has 0
     image_input: jax.Array  # [H+k-1, W+k-1, N] z, T_f's input: noise, and the guide if any
     kernel_input: jax.Array  # [m, m, M] z~, input of T_K
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image

@@ -27,7 +27,7 @@ class DetailModel(NamedTuple):
     kernels: jax.Array  # [P, k, k]
     weight: jax.Array  # [H, W]
     noise_std: jax.Array  # []
-    detail_std: jax.Array | float  # s_e, image units per pixel
+    detail_std: jax.Array | float  # s_e, image units per difference of neighbouring pixels
     iterations: int
 
     def _applied(self, latent: jax.Array) -> jax.Array:

@@ -97,7 +97,7 @@ def e_step(
     sampler: langevin.Sampler | None = None,
     axis_name: str | None = None,
 ) -> tuple[Any, Samples]:
-    """Draws n_s latent images from p(f | g; K) and streams T_f's posterior mean, eqs (1) and (4).
+    """Draws n_s latent images from p(f | g; K) and averages over the steps, eqs (1) and (4).
 
     Returns:
       The chains' new states, and `Samples`; with `axis_name`, the latents of this member's chains.
@@ -156,7 +156,8 @@ def _run_chain(
     """One chain: burn-in, then `samples_per_chain` blocks of `thinning` steps.
 
     Returns:
-      The chain's new state, its last image of every block, and the mean image over all blocks.
+      The chain's new state, its last image of every block, and the mean image over all
+      steps after burn-in.
     """
     config = em.config
 

@@ -38,7 +38,8 @@ def network(config: KernelNetworkConfig, *, warm: bool = True) -> KernelPrior:
 
     Args:
       config: the network's channels.
-      warm: whether there is a start; then T_K's last layer is zero at first, and K is K0.
+      warm: whether there is a start; then T_K's last layer is zero at first, and K is
+        (1 - c) K0 + c / k^2.
     """
 
     def init(key: jax.Array, problem: Problem) -> PyTree:

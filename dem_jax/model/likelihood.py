@@ -56,7 +56,8 @@ def derivatives(image: jax.Array) -> jax.Array:
 def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """Standard deviation of the noise, from the median of a second-order mixed difference.
 
-    [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] blurs away what a blurred photo holds and has norm 6.
+    [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] cancels what is smooth, as a blurred photo is. Its norm is
+    6.
 
     Args:
       photo: [H, W, C].
@@ -105,5 +106,5 @@ def plausible(residual: jax.Array, scale: jax.Array | float) -> jax.Array:
 def without_saturation(
     photo: jax.Array, weight: jax.Array, white: jax.Array | float = CLIPPED
 ) -> jax.Array:
-    """[H, W] weights for what bounds saturated pixels of [H, W, C] by itself: they count wholly."""
+    """[H, W] weights for a solver that bounds saturated pixels itself: there they count wholly."""
     return jnp.where(unclipped(photo, white), weight, jnp.sign(weight))

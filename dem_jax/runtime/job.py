@@ -43,7 +43,7 @@ class Expected(NamedTuple):
 
 
 class Way(Protocol):
-    """How a photo is deblurred; its functions are called in this order."""
+    """How a photo is deblurred; its functions are called about in this order."""
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
@@ -59,10 +59,10 @@ class Way(Protocol):
         """Starts the run folder."""
 
     def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
-        """All but the last computation."""
+        """Deblurs the photo."""
 
     def found(self, config: DeblurConfig) -> Found:
-        """The last computation."""
+        """What is written; after EM its last deconvolution is computed here."""
 
     def watched(self, latent: np.ndarray) -> None:
         """Shows the result [H, W, C] to who watches."""

@@ -30,8 +30,8 @@ _KERNEL_ERROR, _GRID_ERROR = 0.004, 0.0095
 _DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
-_ENTRY_ERROR = 0.3  # of a kernel's entries, relative to each, where light beyond white shows it
-_BELIEVED = 3  # alternations in which every pixel is: there is no prediction yet to judge them by
+_ENTRY_ERROR = 0.3  # relative error of each entry of a kernel
+_BELIEVED = 3  # first alternations, which believe every pixel: nothing is predicted yet
 _EXPONENT = 0.8  # of the hyper-Laplacian priors
 _COLOUR = 2.0  # prior weight of differences of colours over that of brightness
 _INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
@@ -271,7 +271,7 @@ def error_of_bright_light(
 ) -> jax.Array:
     """[H, W] what a kernel's errors add to the variance of pixels that bright light reaches.
 
-        c^2 (k^2 * max(f - white, 0)^2),    c the error of a kernel's entries, relative to each
+        c^2 (k^2 * max(f - white, 0)^2),    c the relative error of each entry
 
     A lamp's light may be many times white, and so are the errors that it makes visible: as data
     they would make waves around the lamp. Of colours the brightest counts.

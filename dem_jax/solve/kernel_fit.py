@@ -2,7 +2,7 @@
 
     k = argmin |k * grad f - grad g|^2 + ridge |k|^2 + smooth |w grad k|^2        (k >= 0)
 
-in a window of w = k pixels. Kernels are [k, k] of sum one; planes and k fix all shapes.
+in a window whose side has w pixels. Kernels are [k, k] of sum one; planes and k fix all shapes.
 
 Source: Xu, Zheng, Jia: Unnatural L0 sparse representation for natural image deblurring, CVPR 2013.
 """
@@ -86,6 +86,6 @@ def autocorrelation_transfer(auto: jax.Array) -> jax.Array:
 
 
 def convolve(kernel: jax.Array, transfer: jax.Array) -> jax.Array:
-    """An autocorrelation (by its transfer function) times a kernel, on the kernel's pixels."""
+    """An autocorrelation, by its transfer function, convolved with a kernel, on its pixels."""
     size, canvas = kernel.shape[0], (transfer.shape[0],) * 2
     return jnp.fft.irfft2(jnp.fft.rfft2(kernel, s=canvas) * transfer, s=canvas)[:size, :size]

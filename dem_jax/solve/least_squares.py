@@ -81,7 +81,7 @@ def smooth(
       blur: A, linear, [h, w, C] -> [H, W, C].
       mean_kernel: [k, k].
       weight: [H, W].
-      ratio: of the two terms, in squared image units over squared image units.
+      ratio: weight of the second term over the first's, without unit.
       right: [h, w, C].
       roughness: of D; None: of forward differences.
       iterations: at most so many steps.

@@ -3,12 +3,12 @@
 A density w(theta, t) >= 0 over rolls theta and displacements t of the photo's middle, sum one,
 gives the kernel at a point c, seen from the middle:
 
-    k_c(x) = sum_{theta, t} w(theta, t) [x = t + b (t . c) c / f^2 + theta J c],  J (r, q) = (-q, r)
+    k_c(x) = sum_{theta, t} w(theta, t) [x = t + b (t . c) c / F^2 + theta J c],  J (r, q) = (-q, r)
 
 The second term tells a camera that is tilted, b = 1, which moves the borders more than the middle,
-from one that is shifted, b = 0; whichever explains the photo better is taken. f, the focal length,
-is taken to be the photo's longer side, as that of most phones nearly is. All patches vote on the
-density, so that patches without texture get kernels too.
+from one that is shifted, b = 0; the one that leaves crops sparser is taken, and a shift must gain
+more. F, the focal length, is taken to be the photo's longer side, as that of most phones nearly is.
+All patches vote on the density, so that patches without texture get kernels too.
 It is found as one kernel is, from a view in which it has 5 pixels to finer and finer ones,
 alternately,
 

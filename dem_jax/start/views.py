@@ -99,14 +99,14 @@ def window(kernel_size: int, scale: float) -> int:
 
 
 def view(whole: View, shape: Shape, scale: float, corner: jax.Array | None = None) -> View:
-    """A part of a plane as `shape` [h, w] pixels of 1 / `scale` of its own pixels each.
+    """A part of a plane in `shape` [h, w] pixels, `scale` of them to each of the plane's.
 
     Args:
       whole: [H, W].
       shape: h, w.
       scale: at most 1.
-      corner: [2] row and column of the part's first pixel, in its own pixels; None: the part is
-        the middle.
+      corner: [2] row and column of the part's first pixel, in pixels of the view; None: the part
+        is the middle.
     """
     full = jnp.asarray(whole.plane.shape, whole.plane.dtype) * scale
     most = full - jnp.asarray(shape)

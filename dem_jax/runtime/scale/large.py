@@ -1,7 +1,7 @@
 """A photo too large for EM in one piece: kernels from crops, the photo restored tile by tile.
 
-1. For every patch of the grid the best crop is chosen (`crops`), and EM finds its kernel there;
-   before, kernels are found in all of the photo, and EM improves them on the crops.
+1. Kernels are found in all of the photo. For every patch of the grid the best crop is chosen
+   (`crops`), and EM, where it is wanted, improves the patch's kernel there.
 2. The photo is restored with these kernels in overlapping tiles (`tiles`), by the deconvolution
    that EM starts from. Within a tile the filter flow is taken as uniform, its
    kernel being sum_p w_p k_p with the windows w_p of `model.blur` at the tile's centre.
