@@ -36,7 +36,6 @@ _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
 _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
-_VOTING = 0.5  # weight of pixels that tell where kernels explain the photo
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _EXACT = ("sharp", "none")  # details of pictures that are not to be softened
@@ -246,6 +245,13 @@ def finish(
     )
 
 
+def explained(problem: Problem, image: jax.Array, kernels: jax.Array) -> jax.Array:
+    """[H, W] how far kernels [P, k, k] explain the photo, by what they make of it, [H, W, C]."""
+    white = problem.gain * likelihood.CLIPPED
+    votes = (problem.weight > 0) & likelihood.unclipped(problem.photo, white)
+    return where_explained(problem.photo, image, kernels, votes)
+
+
 def _or_the_photo(
     problem: Problem,
     kernels: jax.Array,
@@ -257,7 +263,7 @@ def _or_the_photo(
 
     What deblurring would have changed there counts as the photo's error.
     """
-    part = where_explained(problem.photo, image, kernels, problem.weight > _VOTING)[..., None]
+    part = explained(problem, image, kernels)[..., None]
     gap = soft - problem.photo
     mixed = (1 - part) * problem.photo + part * soft
     return mixed, variance + ((1 - part) * gap) ** 2

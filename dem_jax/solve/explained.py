@@ -6,14 +6,18 @@ compared by `normalized_sparsity` in windows around every pixel,
 
     s(f) = (G * |grad f|) / sqrt((G * 2) (G * |grad f|^2))
 
-with G a Gaussian as wide as the kernels. Saturated pixels do not vote: a lamp's blur has edges as
-sharp as the lamp. Where a window holds little, the whole photo tells. Planes are [H, W].
+with G a Gaussian as wide as the kernels. Saturated pixels do not vote, nor do those that lamps
+outshine: a lamp's blur has edges as sharp as the lamp. Where a window holds little, the whole photo
+tells. Planes are [H, W].
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
 from dem_jax.solve import fourier
+from dem_jax.solve.deconvolution import error_of_bright_light, error_variance
 from dem_jax.solve.kernels import entropy
 from dem_jax.solve.sparsity import ENTROPY_WEIGHT
 
@@ -39,22 +43,39 @@ def where_explained(
       known: [H, W] bool, where a pixel votes: it is neither padding nor saturated.
     """
     least = ENTROPY_WEIGHT * entropy(kernels)
+    votes = known & (_lit(image, kernels) < error_variance(0.0, len(kernels)))
     sums = _window_sums(known.shape, kernels.shape[-1])
     before, after = (
-        _local_sparsity(jnp.mean(jnp.clip(f, 0, 1), axis=-1), known, sums) for f in (photo, image)
+        _local_sparsity(jnp.mean(jnp.clip(f, 0, 1), axis=-1), votes, sums) for f in (photo, image)
     )
     return jnp.clip((before - after) / jnp.maximum(least, _DARK), 0, 1)
 
 
-def _local_sparsity(plane, known, sums):
-    inner = (known[1:, 1:] & known[:-1, 1:] & known[1:, :-1]).astype(plane.dtype)
+def _lit(image: jax.Array, kernels: jax.Array) -> jax.Array:
+    """[H, W] what lamps add to the variance of pixels, by the mean of the kernels."""
+    (rows, cols), k = image.shape[:2], kernels.shape[-1]
+    canvas = fourier.canvas_shape((rows, cols), k)
+    reach = fourier.transfer_function(jnp.mean(kernels**2, axis=0), canvas)
+
+    def reached(light: jax.Array) -> jax.Array:
+        found = jnp.fft.irfft2(jnp.fft.rfft2(light, s=canvas) * reach, s=canvas)
+        return found[:rows, :cols]
+
+    return error_of_bright_light(jnp.moveaxis(image, -1, 0), reached, 1.0)
+
+
+def _local_sparsity(
+    plane: jax.Array, votes: jax.Array, sums: Callable[[jax.Array], jax.Array]
+) -> jax.Array:
+    """s(f) [H, W] of a plane, by the differences between pixels that vote."""
+    inner = (votes[1:, 1:] & votes[:-1, 1:] & votes[1:, :-1]).astype(plane.dtype)
     rows = (plane[1:, 1:] - plane[:-1, 1:]) * inner
     cols = (plane[1:, 1:] - plane[1:, :-1]) * inner
     l1, power, count = (sums(x) for x in (jnp.abs(rows) + jnp.abs(cols), rows**2 + cols**2, inner))
     return l1 / jnp.sqrt(jnp.maximum(2 * count * power, _DARK))
 
 
-def _window_sums(shape: fourier.Shape, width: int):
+def _window_sums(shape: fourier.Shape, width: int) -> Callable[[jax.Array], jax.Array]:
     """G *: sums of a plane [H-1, W-1] in windows around every pixel [H, W]."""
     places = jnp.arange(-_REACH * width, _REACH * width + 1) / width
     line = jnp.exp(-(places**2) / 2)
