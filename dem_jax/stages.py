@@ -26,7 +26,6 @@ from dem_jax.solve.deconvolution import (
     error_variance,
     prior_weight,
 )
-from dem_jax.solve.explained import where_explained
 from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
@@ -182,10 +181,9 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     half = kernels.shape[-1] // 2
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
-    variance = uncertainty.gaussian_variance(image, kernels, error)
-    soft = softness.softened(image, problem.softness)
-    latent, variance = _or_the_photo(problem, kernels, image, soft, variance)
-    return jnp.clip(latent / problem.gain, 0, 1), jnp.sqrt(variance) / problem.gain, kernels
+    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
+    image = softness.softened(image, problem.softness)
+    return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
 
 
 @promotion.standard
@@ -221,8 +219,7 @@ def finish(
         return blur.translate(image, -shift)[half:-half, half:-half]
 
     soft = softness.after_em(problem.softness, state.kernels)
-    image = crop(mean)
-    latent = softness.softened(image, soft)
+    latent = softness.softened(crop(mean), soft)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
@@ -234,39 +231,14 @@ def finish(
         problem.detail,
         exact_kernels=model.kernels.update is None,
     )
-    latent, variance = _or_the_photo(problem, kernels, image, latent, crop(variance))
     nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
         latent=jnp.clip(latent / gain, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(variance) / gain,
+        std=jnp.sqrt(crop(variance)) / gain,
         info=info,
     )
-
-
-def explained(problem: Problem, image: jax.Array, kernels: jax.Array) -> jax.Array:
-    """[H, W] how far kernels [P, k, k] explain the photo, by what they make of it, [H, W, C]."""
-    white = problem.gain * likelihood.CLIPPED
-    votes = (problem.weight > 0) & likelihood.unclipped(problem.photo, white)
-    return where_explained(problem.photo, image, kernels, votes)
-
-
-def _or_the_photo(
-    problem: Problem,
-    kernels: jax.Array,
-    image: jax.Array,
-    soft: jax.Array,
-    variance: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """A picture `soft` and its variance [H, W, C]; where `image` explains nothing, the photo stays.
-
-    What deblurring would have changed there counts as the photo's error.
-    """
-    part = explained(problem, image, kernels)[..., None]
-    gap = soft - problem.photo
-    mixed = (1 - part) * problem.photo + part * soft
-    return mixed, variance + ((1 - part) * gap) ** 2
 
 
 @promotion.standard
@@ -279,8 +251,6 @@ def restore(
     model: Model | None = None,
 ) -> jax.Array:
     """The deconvolution [H, W, C] of a photo, or a tile of one, with kernels that EM has found.
-
-    Where they explain nothing the photo stays.
 
     Args:
       photo: [H, W, C] in [0, 1].
@@ -296,9 +266,7 @@ def restore(
     """
     photo, kernels, weight = (jnp.asarray(x, float) for x in (photo, kernels, weight))
     operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
-    image = deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
-    part = where_explained(photo, image, kernels, likelihood.unclipped(photo))[..., None]
-    return (1 - part) * photo + part * image
+    return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
 
 
 def _deconvolved(

@@ -29,14 +29,9 @@ def case():
     return shaken.make_case()
 
 
-@pytest.fixture
-def finished(monkeypatch):
-    """A problem and a state whose kernels [2, 5, 5] lie off the middle by (1, -1), jointly.
-
-    Its noise is taken to explain the photo.
-    """
-    everywhere = lambda photo, *_: jnp.ones(photo.shape[:2])  # noqa: E731
-    monkeypatch.setattr(stages, "where_explained", everywhere)
+@pytest.fixture(scope="module")
+def finished():
+    """A problem and a state whose kernels [2, 5, 5] lie off the middle by (1, -1), jointly."""
     config = change(patch_grid=(1, 2), refinement=0.0)
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)

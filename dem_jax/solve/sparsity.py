@@ -8,8 +8,6 @@ import jax.numpy as jnp
 
 from dem_jax.solve import fourier
 
-ENTROPY_WEIGHT = 0.005  # what a kernel must leave a photo sparser by, per nat of its entropy
-
 
 def normalized_sparsity(latent: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """How far a plane [H, W] is from a sharp photo; a number near one half.

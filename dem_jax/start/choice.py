@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.solve.kernels import entropy, similarity
-from dem_jax.solve.sparsity import ENTROPY_WEIGHT, normalized_sparsity
+from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.start.views import View
 
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth ones
+_ENTROPY_WEIGHT = 0.005  # per nat
 _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
 
 
@@ -47,7 +48,7 @@ def score(
     half = kernel.shape[0] // 2
     latent = hyper_laplacian(view.plane, kernel, weight, size=view.size, iterations=iterations)
     latent = latent[half:-half, half:-half]
-    return normalized_sparsity(latent, size=view.size) + ENTROPY_WEIGHT * entropy(kernel[None])
+    return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
 
 
 def judging_weight(view: View) -> jax.Array:
