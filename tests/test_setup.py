@@ -8,6 +8,8 @@ import jax
 import pytest
 from odd_files import saved
 
+from dem_jax.runtime.scale import devices
+
 COMMAND = [sys.executable, "-m", "dem_jax.main"]
 
 
@@ -56,12 +58,20 @@ def test_bad_flags_have_their_status_without_anybody_to_hear():
         assert "Traceback" not in err
 
 
+_FOLDERS = "HOME", "XDG_CACHE_HOME", "JAX_COMPILATION_CACHE_DIR"
+
+
+def test_a_compile_cache_that_jax_was_told_of_is_used(monkeypatch, tmp_path):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path))
+    assert devices.default_cache_dir() == str(tmp_path)
+
+
 def test_no_home_is_no_obstacle():
     code = "from dem_jax.runtime.scale import devices; print(repr(devices.default_cache_dir()))"
     code = f"import pwd; pwd.getpwuid = lambda _: {{}}[0]; {code}"
     ended = subprocess.run(
         [sys.executable, "-c", code],
-        env={k: v for k, v in os.environ.items() if k not in ("HOME", "XDG_CACHE_HOME")},
+        env={k: v for k, v in os.environ.items() if k not in _FOLDERS},
         capture_output=True,
         text=True,
     )

@@ -61,7 +61,8 @@ def run(
     if interrupt.preempted:
         return PREEMPTED
     if bad and len(sources) > 1:
-        progress.say(f"{len(bad)} of {len(sources)} photos were not finished:")
+        were = "was" if len(bad) == 1 else "were"
+        progress.say(f"{len(bad)} of {len(sources)} photos {were} not finished:")
         for line in bad:
             progress.say(f"  {line}")
     if interrupt.requested and len(sources) > 1:

@@ -165,6 +165,7 @@ def _kinds(files: Sequence[LeftOut]) -> str:
 
 
 def _counted(files: list[LeftOut]) -> str:
+    hidden = "hidden or " if any(file.why == "hidden" for file in files) else ""
     if len(files) == 1:
-        return f"1 file skipped, as it is no picture: {_kinds(files)}."
-    return f"{len(files)} files skipped, as they are no pictures: {_kinds(files)}."
+        return f"1 file skipped, as it is {hidden}no picture: {_kinds(files)}."
+    return f"{len(files)} files skipped, as they are {hidden}no pictures: {_kinds(files)}."

@@ -18,7 +18,12 @@ PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat
 
 
 def default_cache_dir() -> str:
-    """Folder for compiled programs in the user's cache folder; "" for users who have no home."""
+    """Folder for compiled programs: what JAX was told of, else one in the user's cache folder.
+
+    "" for users who have no home.
+    """
+    if named := os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return named
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     folder = os.path.expanduser(base)
     return "" if folder.startswith("~") else os.path.join(folder, "dem_jax", "compiled")
@@ -44,6 +49,7 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
             f"{said} no device to compute on{': ' * bool(reason)}{reason}; unset JAX_PLATFORMS, or "
             "install JAX for that device, as by 'pip install \"dem_jax[cuda12]\"'."
         ) from error
+    jax.config.update("jax_compilation_cache_dir", None)  # whatever the environment says
     if not cache_dir:
         return []
     folder = os.path.expanduser(cache_dir)

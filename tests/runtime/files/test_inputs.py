@@ -85,7 +85,9 @@ def test_pictures_are_found_by_content_and_the_rest_is_counted(tmp_path):
     touch(tmp_path / "inner", "b.png")
     found = inputs.select([str(tmp_path)])
     assert names_of(found.sources) == ["IMG_1", "a", "no_ending", "poster"]
-    assert found.remarks[0] == "4 files skipped, as they are no pictures: hidden 1, mp4 1, txt 2."
+    assert found.remarks[0] == (
+        "4 files skipped, as they are hidden or no pictures: hidden 1, mp4 1, txt 2."
+    )
     assert "1 folder inside was not searched" in found.remarks[1]
     assert f"--input='{tmp_path}/**'" in found.remarks[1]
     assert len(found.sources) + len(found.left_out) == len(list(tmp_path.iterdir())) - 1
