@@ -33,7 +33,7 @@ Average = Callable[[jax.Array], jax.Array]
 
 
 class Evidence(NamedTuple):
-    """Q of eq. (3), what the images tell of the kernels: blurred by them, they equal what is seen."""
+    """Q of eq. (3), what the images tell of the kernels: blurred by them, they are the photo."""
 
     blurred: Callable[[jax.Array], jax.Array]  # kernels [P, k, k] -> [n, D, h, w, C], linear
     observed: jax.Array  # [D, h, w, C] the photo, or its derivatives

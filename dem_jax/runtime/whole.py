@@ -93,10 +93,10 @@ class InOnePiece:
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
             self._start(key, desk.given(photo), config)
-            self._begun = _started(self._problem)
-            start = desk.encoded(desk.cut(self._begun[0]))
-            desk.measure("warm_start", start)
-            self._watch.show(start, "start")
+            if desk.truth or self._watch.wants(0) or not config.em_iterations:
+                start = desk.encoded(desk.cut(self._without_em()[0]))
+                desk.measure("warm_start", start)
+                self._watch.show(start, "start")
         if not config.em_iterations:
             return Outcome(run_folder.DONE)
         with desk.timed("em"):
@@ -111,7 +111,7 @@ class InOnePiece:
             + (f"{len(self._log)} of {total} EM iterations" if total else "no EM")
         )
         if self._state is None or not len(self._log):
-            light, std, kernels = self._begun
+            light, std, kernels = self._without_em()
         else:
             result = desk.solver.finish(self._state, self._problem, config)
             light, std, kernels = result.latent, result.std, result.kernels
@@ -151,6 +151,12 @@ class InOnePiece:
         self._state, self._problem = desk.begin(key, pixels, config)
         if config.em_iterations:
             self._checkpoints.reached(0, self._state, self._problem, [])
+
+    def _without_em(self) -> Any:
+        """Image, deviation and kernels of the start, made once, where somebody wants them."""
+        if self._begun is None:
+            self._begun = _started(self._problem)
+        return self._begun
 
     def _em(self, key: jax.Array, config: DeblurConfig) -> Outcome:
         """Runs EM to its end, or to an interrupt."""
