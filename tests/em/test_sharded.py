@@ -15,6 +15,7 @@ import dataclasses, json, re
 import jax
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_enable_x64", True)  # Langevin steps enlarge rounding: processors differ
 jax.config.update("jax_compilation_cache_dir", {cache!r})
 import jax.numpy as jnp
 import numpy as np
@@ -30,7 +31,7 @@ config = DeblurConfig(
 )
 jit = lambda f, n: jax.jit(f, static_argnums=n, compiler_options=dict(
     xla_backend_optimization_level=0))
-photos = np.random.default_rng(0).uniform(size=(8, 24, 28, 1)).astype(np.float32)
+photos = np.random.default_rng(0).uniform(size=(8, 24, 28, 1))
 key = jax.random.key(0)
 config_cold = dataclasses.replace(config, warm_start=False)
 
@@ -100,7 +101,7 @@ def run(layout, tmp_path_factory):
 def test_chains_over_devices(tmp_path_factory):
     found = run("chains", tmp_path_factory)
     assert found["moved"] > 1e-3  # the M-step did something
-    assert found["difference"] < 1e-4
+    assert found["difference"] < 1e-9
     assert found["devices"] == 8
     assert found["rows"] == 1
     assert found["all-gather"] == found["all-to-all"] == 0
@@ -110,7 +111,7 @@ def test_chains_over_devices(tmp_path_factory):
 @pytest.mark.slow
 def test_photos_over_devices_exchange_nothing(tmp_path_factory):
     found = run("many_photos", tmp_path_factory)
-    assert found["difference"] < 1e-4
+    assert found["difference"] < 1e-9
     assert all(found[name] == 0 for name in ("all-gather", "all-reduce", "all-to-all"))
 
 
