@@ -259,4 +259,4 @@ def test_a_folder_of_thirty_odd_files(tmp_path, capsys):
     assert fates == {name: fate for name, (_, fate) in files.items()}
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == summary["counts"]["done"]
-    assert "5 files skipped, as they are no pictures" in said.err
+    assert "5 files skipped, as they are hidden or no pictures" in said.err
