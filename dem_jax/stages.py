@@ -20,12 +20,7 @@ from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood,
 from dem_jax.model.luma import LUMA
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import (
-    deconvolve,
-    error_of_bright_light,
-    error_variance,
-    prior_weight,
-)
+from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
 from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
@@ -139,8 +134,8 @@ def _start(
     """The photo's deconvolution by first kernels [P, k, k].
 
     What one kernel cannot explain, such as hot pixels, loses its weight [H, W], and is left out of
-    the image where it is more than a few pixels; pixels that lamps outshine count for little.
-    Kernels of a grid explain no photo that well, and nothing loses weight.
+    the image where it is more than a few pixels. Kernels of a grid explain no photo that well, and
+    nothing loses weight.
     """
     deconvolved = functools.partial(
         _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
@@ -150,13 +145,7 @@ def _start(
         return _Start(latent, weight, jnp.zeros((), photo.dtype))
     scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
     gap = jnp.max(jnp.abs(photo - blur(kernels, latent)), axis=-1)
-    variance = error_variance(noise_std, 1)
-    lamps = error_of_bright_light(
-        jnp.moveaxis(latent, -1, 0),
-        lambda light: blur(kernels**2, light[..., None])[..., 0],
-        gain * likelihood.CLIPPED,
-    )
-    believed = likelihood.plausible(gap, scale) * variance / (variance + lamps)
+    believed = likelihood.plausible(gap, scale)
     left = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
     odd = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
     latent = lax.cond(odd, deconvolved, lambda _: latent, left)

@@ -14,7 +14,7 @@ lai/peer_kernels/METHOD/PHOTO.png holds; seconds without compiling, and the peak
 memory in MB. A failure is a correlation below 0.7, or 6 dB less than the true kernel gives.
 Finished rows are kept in the file; --kernels keeps the kernels found. --without leaves out one of
 the start's parts, see PARTS, to show what it is worth. --known is rows of an earlier run: what the
-true kernel and the peers' give is taken from there.
+true kernel and the peers' give is taken from there, and which way up the true kernel is.
 """
 
 import argparse
@@ -164,11 +164,18 @@ def turned(kernel, other):
     return max(both, key=lambda k: metrics.kernel_correlation(k, other))
 
 
+def flip(kernel, flipped):
+    return kernel[::-1, ::-1] if flipped else kernel
+
+
 def of_others(case):
-    """dB by the true kernel and each peer's, and how like the true one the peers' are."""
-    both = [(restored_psnr(case, k), k) for k in (case.kernel, case.kernel[::-1, ::-1])]
-    best, true = max(both, key=lambda pair: pair[0])
-    found = {"true": best}
+    """dB by the true kernel and each peer's, and how like the true one the peers' are.
+
+    Some files hold the true kernel `flipped`: turned by 180 degrees. The photo tells.
+    """
+    both = [restored_psnr(case, flip(case.kernel, flipped)) for flipped in (False, True)]
+    found = {"true": max(both), "flipped": both[1] > both[0]}
+    true = flip(case.kernel, found["flipped"])
     for peer, kernel in case.peers.items():
         kernel = turned(kernel, true)
         found[f"{peer}, correlation"] = float(metrics.kernel_correlation(kernel, true))
@@ -193,7 +200,7 @@ def measure(data, set_name, name, bound, kept, known):
     config, given, choice, _ = first_look(call, Given(photo), config)
     found, memory = given.kernel, peak_memory()
     others = known or of_others(case)
-    true = turned(case.kernel, found)
+    true = flip(case.kernel, others["flipped"])
     row = {
         "commit": common.commit(),
         "correlation": float(metrics.kernel_correlation(found, true)),

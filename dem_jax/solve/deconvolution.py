@@ -204,7 +204,7 @@ def sparse_cosines(
 
     - a pixel counts as far as its residual is `plausible` (hot pixels, date stamps);
     - a saturated pixel bounds the light from below, it may have been more (lamps);
-    - where light beyond white reaches, a pixel counts less, see `error_of_bright_light`;
+    - where light beyond white reaches, a pixel counts less, see `_error_of_bright_light`;
     - f is not negative, as light is not: no dark waves make up for bright ones.
 
     Args:
@@ -250,7 +250,7 @@ def sparse_cosines(
         predicted = jnp.fft.irfft2(spectrum * transfer, s=shape)
         free = predicted + blurred_off
         believed = jnp.where(t < _BELIEVED, 1, likelihood.plausible(canvas - predicted, scale))
-        known = variance / (variance + error_of_bright_light(before, reached, white))
+        known = variance / (variance + _error_of_bright_light(before, reached, white))
         explained = saturated & (free > canvas)
         w = jnp.where(explained, 0, counted * believed * known[None])
         blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
@@ -266,7 +266,7 @@ def sparse_cosines(
     return jnp.moveaxis(latent, 0, -1)
 
 
-def error_of_bright_light(
+def _error_of_bright_light(
     latent: jax.Array, reached: Callable[[jax.Array], jax.Array], white: jax.Array | float
 ) -> jax.Array:
     """[H, W] what a kernel's errors add to the variance of pixels that bright light reaches.

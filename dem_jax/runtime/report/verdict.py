@@ -24,11 +24,9 @@ _AGREED = 0.9  # confidence from which on candidates say the same
 _BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
 _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
-# Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel, and of a grid.
-_EXCESS, _GRID_EXCESS = 4e-2, 1.2e-2
-# The same where candidates do not agree: screenshots of photos have 0.044 and 0.08, photos whose
-# candidates do not agree 0.008 at most.
-_RUINED = 0.02
+# Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel; and of a grid,
+# or where candidates do not agree (screenshots of photos have 0.018 to 0.08 there, photos 0.008).
+_EXCESS, _UNSURE_EXCESS = 4e-2, 1.2e-2
 _CHANGE = 0.5  # of kernels by the last M-step; the first one on good photos reaches 0.48
 
 
@@ -160,7 +158,7 @@ def _in_doubt(evidence: Evidence) -> bool:
 
 
 def _is_ruined(evidence: Evidence) -> bool:
-    return _in_doubt(evidence) and evidence.excess > _RUINED
+    return _in_doubt(evidence) and evidence.excess > _UNSURE_EXCESS
 
 
 def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
@@ -210,7 +208,7 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "the kernel may be wrong (try another --kernel_size), or the run was too short (try "
             "more --em_iterations)."
         )
-    most = _GRID_EXCESS if evidence.kernel_confidence is None else _EXCESS
+    most = _UNSURE_EXCESS if evidence.kernel_confidence is None else _EXCESS
     if evidence.excess > most and (fixed or not _is_ruined(evidence)):
         found.append(
             "Light and dark rings beside edges are likely; the blur found is doubtful. Try a "

@@ -151,7 +151,7 @@ def test_a_doubtful_blur_that_ruins_the_photo_is_not_removed():
     assert len(said) == 2
     assert "the photo was kept as it is" in said[1]
     assert verdict.finding(evidence) == verdict.DOUBTFUL
-    for change in ({"excess": 0.015}, {"kernel_confidence": 0.97}):
+    for change in ({"excess": 0.01}, {"kernel_confidence": 0.97}):
         image, _ = verdict.decide(evidence._replace(**change), photo, latent, CONFIG)
         np.testing.assert_array_equal(image, latent)
     fixed = DeblurConfig(kernels="fixed")
