@@ -11,13 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax import looks, stages
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem
 from dem_jax.model import arrays, promotion
 from dem_jax.model.paper_model import paper_model
-from dem_jax.start import find
-from dem_jax.start.views import of_photo
+from dem_jax.start import find, overview, turning
 from dem_jax.start.warm_start import Start
 from dem_jax.types import EMInfo, Model, Problem, Result
 
@@ -99,8 +98,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return stages.restore(photo, kernels, weight, config, model=model(config))
 
-    one = (looks.overview, looks.closer_look, looks.refine)
-    several = (looks.compare, looks.survey, looks.turn)
+    one = (overview.overview, overview.closer_look, find.refined)
+    several = (turning.gain, turning.survey, turning.turned)
     first = (*one, *several) if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *first)
 
@@ -194,7 +193,7 @@ def deblur(
     if looked_for and config.patch_grid == (1, 1):
         given = arrays.as_given(photo)
         arrays.require_room(given.pixels, config, None)
-        kernel, confidence = find.find(of_photo(given), kernel_size=config.kernel_size)
+        kernel, confidence = find.find(given, config)
         given = given._replace(kernel=kernel)
     state, problem = begin(key, given, config, solver=solver)
     state, info = lax.scan(

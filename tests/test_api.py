@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import pytest
 
 import dem_jax
-from dem_jax import blur, langevin, looks, mcem, solver, stages
+from dem_jax import blur, langevin, mcem, solver, stages
 from dem_jax.em import m_step
 from dem_jax.model import paper_model
+from dem_jax.start import overview
 
 PACKAGE = pathlib.Path(dem_jax.__file__).parent
 WITH_EXAMPLES = sorted(
@@ -21,7 +22,7 @@ WITH_EXAMPLES = sorted(
     for path in PACKAGE.rglob("*.py")
     if ">>> " in path.read_text()
 )
-MODULES = [blur, langevin, looks, mcem, m_step, paper_model, solver, stages]
+MODULES = [blur, langevin, mcem, m_step, overview, paper_model, solver, stages]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES

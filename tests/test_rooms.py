@@ -1,4 +1,4 @@
-"""Imports go one way: runtime -> solver -> looks, stages -> start, em -> solve -> model."""
+"""Imports go one way: runtime -> solver -> stages -> start, em -> solve -> model."""
 
 import ast
 import pathlib
@@ -15,12 +15,11 @@ ALLOWED = {
     "solve": GROUND | {"model"},
     "start": GROUND | {"model", "solve"},
     "em": GROUND | {"model", "solve"},
-    "looks": GROUND | {"model", "start"},
     "stages": GROUND | {"model", "solve", "start", "em"},
-    "solver": GROUND | {"model", "start", "em", "looks", "stages"},
+    "solver": GROUND | {"model", "start", "em", "stages"},
     "evaluation": set(),
     "runtime": GROUND
-    | {"model", "solve", "start", "em", "looks", "stages", "solver", "evaluation", "__version__"},
+    | {"model", "solve", "start", "em", "stages", "solver", "evaluation", "__version__"},
 }
 
 

@@ -34,7 +34,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import common
-from dem_jax import looks, stages
+from dem_jax import solver, stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
@@ -44,7 +44,7 @@ from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
-from dem_jax.start import edges, find, one_kernel
+from dem_jax.start import edges, find, overview
 from dem_jax.start.choice import choose
 from dem_jax.types import Given
 
@@ -53,17 +53,18 @@ MAX_SHIFT, CROP = 10, 15  # pixels, of the score
 FAILED_CORRELATION, FAILED_LOSS = 0.7, 6.0  # dB
 PARTS = {  # what to put in whose place to leave a part out
     "choice": (
-        find,
+        overview,
         "choose",
         lambda view, kernels: choose(view, kernels)._replace(kernel=kernels[2]),
     ),
-    "closer_look": (find, "is_doubtful", lambda choice, shape: False),
+    "closer_look": (overview, "is_doubtful", lambda choice, shape: False),
     "useful_edges": (edges, "_most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
     "strong_edges": (edges, "strongest", lambda found, where, fraction: found * where[None]),
     "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
     "polish": (find, "polish", lambda view, kernel: kernel),
-    "ridge": (one_kernel, "_LAST_SMOOTHNESS", 0.0),
+    "ridge": (find, "_LAST_SMOOTHNESS", 0.0),
 }
+SOLVER = solver.make_solver()
 COLUMNS = ("correlation", "blurred", "ours", "true", "seconds", "memory", "kernel_size")
 
 
@@ -192,7 +193,7 @@ def measure(data, set_name, name, bound, kept, known):
     seconds = []
 
     def call(name, *args):
-        result, each = timed(getattr(looks, name), args[:-1], args[-1])
+        result, each = timed(getattr(SOLVER, name), args[:-1], args[-1])
         seconds.append(each)
         return result
 

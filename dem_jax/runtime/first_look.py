@@ -8,12 +8,16 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.start import find, turning, views
+from dem_jax.start import overview, turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
 # Of normalised sparsity: what a path, which has more freedom than one kernel, must gain over it.
 _LEAST_WORTH = 0.002
+_ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
+_TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
+_CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
+_FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 
 
 class Turned(NamedTuple):
@@ -59,10 +63,10 @@ def first_look(
     largest = max(bound, sizes.largest_kernel_size(min(height, width)))
     wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
-    if find.is_doubtful(choice, (height, width)):
+    if overview.is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, wide)
     scale = views.overview_scale((height, width))
-    refined = sizes.fitted(wide, np.asarray(choice.kernel), scale)
+    refined = fitted(wide, np.asarray(choice.kernel), scale)
     kernel = np.asarray(call("refine", given, choice.kernel, refined))
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
@@ -70,9 +74,9 @@ def first_look(
         if several is not None:
             config, kernels = several
             return FirstLook(config, given._replace(kernel=kernels), choice, turned)
-    fitted = sizes.fitted(refined, kernel, 1.0)
-    config = dataclasses.replace(fitted, kernel_size=min(fitted.kernel_size, bound))
-    given = given._replace(kernel=sizes.cropped(kernel, config.kernel_size))
+    fits = fitted(refined, kernel, 1.0)
+    config = dataclasses.replace(fits, kernel_size=min(fits.kernel_size, bound))
+    given = given._replace(kernel=_cropped(kernel, config.kernel_size))
     return FirstLook(config, given, choice, turned)
 
 
@@ -88,17 +92,14 @@ def _several(
     Arguments as `first_look`'s; `kernel` [h, h] is one for the photo.
     """
     (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
-    roomy, far = (
-        sizes.fitted(config, kernel, 1.0, room=room)
-        for room in (sizes.TURNING_ROOM, sizes.CROPS_ROOM)
-    )
+    roomy, far = (fitted(config, kernel, 1.0, room=room) for room in (_TURNING_ROOM, _CROPS_ROOM))
     seen_in = far if turning.tells((height, width), far.kernel_size) else roomy
     gain = float(call("compare", given, kernel, seen_in))
     if not (asked or turning.has_turned(gain)):
         return Turned(False, round(gain, 5)), None
     seen = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
-    config = sizes.fitted(roomy, np.asarray(seen).max(0), scale)
+    config = fitted(roomy, np.asarray(seen).max(0), scale)
     grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
     config = dataclasses.replace(config, patch_grid=grid)
     found = call("turn", given, kernel, config)
@@ -106,3 +107,45 @@ def _several(
     accepted = asked or worth > _LEAST_WORTH
     turned = Turned(accepted, round(gain, 5), round(worth, 5))
     return turned, (config, kernels) if accepted else None
+
+
+def fitted(
+    config: DeblurConfig, kernel: np.ndarray, scale: float, *, room: float = _ROOM
+) -> DeblurConfig:
+    """`config` with a kernel size, at most its own, that fits to a kernel.
+
+    Args:
+      config: its kernel size is the bound that there was.
+      kernel: [w, w] in pixels of a view.
+      scale: pixels of the view per pixel of the photo.
+      room: pixels that are given to each of the kernel's.
+    """
+    wanted = room * _extent(kernel) / scale + 1
+    enough = [size for size in sizes.KERNEL_SIZES if size >= wanted]
+    size = min([*enough[:1], config.kernel_size])
+    return dataclasses.replace(config, kernel_size=size)
+
+
+def _extent(kernel: np.ndarray) -> int:
+    """Pixels, odd, of the square around the middle that holds a kernel [k, k].
+
+    Neither entries below 5 % of the largest count, nor separate parts with less than 10 % of the
+    mass: what is left of the first mistakes lies far out.
+
+    >>> _extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
+    3
+    """
+    from scipy import ndimage
+
+    parts, count = ndimage.label(kernel > 0, np.ones((3, 3)))
+    mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
+    main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
+    places = np.argwhere(main) - kernel.shape[0] // 2
+    return 2 * int(np.abs(places).max()) + 1
+
+
+def _cropped(kernels: np.ndarray, size: int) -> np.ndarray:
+    """The middle `size` x `size` pixels of kernels [..., k, k], each of sum one."""
+    margin = (kernels.shape[-1] - size) // 2
+    middle = kernels[..., margin : margin + size, margin : margin + size]
+    return middle / middle.sum(axis=(-2, -1), keepdims=True)

@@ -7,18 +7,12 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
 from dem_jax.config import DeblurConfig
-from dem_jax.start import find
 
 UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
-_ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
-TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
-CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 # Pixels of the largest photo that EM repairs at normal effort. In larger ones many edges tell the
@@ -76,30 +70,6 @@ def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: s
 def largest_kernel_size(short_side: int) -> int:
     """Odd, the largest kernel that is looked for: a third of the photo, and 151 pixels at most."""
     return min((short_side // 3) | 1, KERNEL_SIZES[-1])
-
-
-def fitted(
-    config: DeblurConfig, kernel: np.ndarray, scale: float, *, room: float = _ROOM
-) -> DeblurConfig:
-    """`config` with a kernel size, at most its own, that fits to a kernel.
-
-    Args:
-      config: its kernel size is the bound that there was.
-      kernel: [w, w] in pixels of a view.
-      scale: pixels of the view per pixel of the photo.
-      room: pixels that are given to each of the kernel's.
-    """
-    wanted = room * find.extent(kernel) / scale + 1
-    enough = [size for size in KERNEL_SIZES if size >= wanted]
-    size = min([*enough[:1], config.kernel_size])
-    return dataclasses.replace(config, kernel_size=size)
-
-
-def cropped(kernels: np.ndarray, size: int) -> np.ndarray:
-    """The middle `size` x `size` pixels of kernels [..., k, k], each of sum one."""
-    margin = (kernels.shape[-1] - size) // 2
-    middle = kernels[..., margin : margin + size, margin : margin + size]
-    return middle / middle.sum(axis=(-2, -1), keepdims=True)
 
 
 def auto_kernel_size(short_side: int) -> int:

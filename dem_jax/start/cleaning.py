@@ -4,6 +4,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dem_jax.model.blur import recentre
+from dem_jax.solve.kernels import normalised
+
+
+def cleaned(
+    kernel: jax.Array, least_entry: jax.Array | float, least_island: jax.Array | float
+) -> jax.Array:
+    """`without_faint_parts`, its centre of mass in the middle; [k, k] of sum one."""
+    kept = normalised(without_faint_parts(kernel, least_entry, least_island))
+    return recentre(kept[None])[0][0]
+
 
 def without_faint_parts(
     mass: jax.Array, least_entry: jax.Array | float, least_island: jax.Array | float

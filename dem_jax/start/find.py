@@ -1,86 +1,67 @@
-"""One kernel for a photo, from the photo alone, in two stages: an overview, then finer views.
+"""One kernel for a photo, from the photo alone: an overview, then finer and finer views.
 
-`overview` looks for the kernel in few pixels, whatever the photo's size, by several candidates
-of which the photo chooses one. `refined` goes on from there in views twice as fine each, until
-the photo's own pixels. `find` is both; who can look at the overview's kernel between the two may
-give the second stage a kernel size that fits (see `extent`), and look closer where the
-candidates disagree (see `is_doubtful`).
+`overview` looks for the kernel in few pixels. `refined` goes on from there in views twice as fine
+each, until the photo's own pixels, where at last `polish` has the hyper-Laplacian prior
+|grad f|^0.8 in place of the L0 one of `one_kernel`. `find` is all of it, with a static bound.
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax import lax
 
+from dem_jax.config import DeblurConfig
+from dem_jax.model import promotion
+from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
+from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.choice import Choice, choose
-from dem_jax.start.one_kernel import (
-    CANDIDATES,
-    CLOSER_CANDIDATES,
-    FINER,
-    LAST,
-    alternate,
-    coarse_to_fine,
-    one_by_one,
-    polish,
-)
+from dem_jax.start.choice import judging_weight
+from dem_jax.start.cleaning import cleaned
+from dem_jax.start.one_kernel import FINER, LAST, RIDGE, alternate
+from dem_jax.start.overview import overview
 from dem_jax.start.views import View
 
-_LARGEST_WINDOW = 43  # overview pixels
-_SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
-_LAST_ALTERNATIONS = 2  # at full size
-_FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
+_LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
+_POLISHINGS = 3  # by the hyper-Laplacian one
+# Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
+# little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
+_LAST_FRACTION = 0.2
+_LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
+_LAST_SMOOTHNESS = 6e-6  # of its kernel, relative to the power of the edges, and
+_NOISE_SMOOTHNESS = 0.15  # the same for a noise variance of one: noise makes kernels rough
 
 
-def find(photo: View, *, kernel_size: int) -> tuple[jax.Array, jax.Array]:
-    """The kernel [k, k] of a photo [H, W], and the candidates' agreement [] on it, 0 to 1.
+def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
+    """The kernel [k, k] of a photo, and the candidates' agreement [] on it, 0 to 1.
 
     Args:
-      photo: in any units; exposure does not matter.
-      kernel_size: k, odd: no larger kernel is found.
+      photo: as of `views.of_photo`, in any units; exposure does not matter.
+      config: kernel_size is k: no larger kernel is found.
     """
-    choice = overview(photo, kernel_size=kernel_size)
-    return refined(photo, choice.kernel, kernel_size=kernel_size), choice.agreement
+    seen = views.of_photo(photo)
+    choice = overview(seen, config)
+    return refined(seen, choice.kernel, config), choice.agreement
 
 
-def overview(photo: View, *, kernel_size: int, closer: int = 1) -> Choice:
-    """The best of several candidates [w, w] in overview pixels.
-
-    The overview's `views.overview_scale` tells their size; w is that of `kernel_size` there. Small
-    text that is smeared far is not to be seen there, and the candidates disagree; then others, in a
-    look that is `closer` by 2, help. What they find is made smaller, to overview pixels.
-    """
-    photo = views.stretched(photo)
-    shape = photo.plane.shape
-    scale = views.overview_scale(shape, closer)
-    seen = views.view(photo, views.overview_shape(shape, closer), scale)
-    window = _overview_window(shape, kernel_size, closer)
-    candidates = CANDIDATES if closer == 1 else CLOSER_CANDIDATES
-    kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(
-        one_by_one(candidates)
-    )
-    choice = choose(seen, kernels)
-    if closer == 1:
-        return choice
-    smaller = _overview_window(shape, kernel_size), views.overview_scale(shape) / scale
-    return choice._replace(kernel=zoom_kernel(choice.kernel, *smaller))
-
-
-def is_doubtful(choice: Choice, shape: views.Shape) -> bool:
-    """Whether a closer look at a photo of `shape` may help."""
-    return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE
-
-
-def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
+@promotion.standard
+def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     """The kernel [k, k] in a photo's own pixels, from one [w, w] in overview pixels.
 
-    Views of large photos show the part that has the most useful edges.
+    Views of large photos show the part that has the most useful edges. Arguments as of `find`.
+
+    >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
+    >>> kernel = jax.ShapeDtypeStruct((17, 17), "float32")
+    >>> config = DeblurConfig(kernel_size=31)
+    >>> jax.eval_shape(lambda g, k: refined(g, k, config), photo, kernel).shape
+    (31, 31)
     """
-    photo = views.stretched(photo)
-    shape = photo.plane.shape
+    photo = views.stretched(views.of_photo(photo))
+    shape, kernel_size = photo.plane.shape, config.kernel_size
     worth = _worth(photo, kernel.shape[0])
     scale = first = views.overview_scale(shape)
 
@@ -103,32 +84,25 @@ def refined(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     return polish(at(1.0), kernel)
 
 
-def extent(kernel: np.ndarray) -> int:
-    """Pixels, odd, of the square around the middle that holds a kernel [k, k].
+def polish(view: View, kernel: jax.Array) -> jax.Array:
+    """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
+    (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
+    weight = judging_weight(view)
+    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
+    seen = edges.voters(view, kernel.shape[0])
+    gaps = [(0, n - m) for n, m in zip(seen.canvas.shape, view.plane.shape, strict=True)]
+    fraction = _LAST_FRACTION * seen.share
+    smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * noise
 
-    Neither entries below 5 % of the largest count, nor separate parts with less than 10 % of the
-    mass: what is left of the first mistakes lies far out.
+    def once(kernel, _):
+        latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
+        latent = latent[half : half + rows, half : half + cols]
+        latent = jnp.pad(latent, gaps)
+        found = edges.strongest(fourier.differences(latent), seen.useful, fraction)
+        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), RIDGE, smoothness=smoothness)
+        return cleaned(kernel, _LAST_ENTRY, _LAST_ISLAND), None
 
-    >>> extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
-    3
-    """
-    from scipy import ndimage
-
-    parts, count = ndimage.label(kernel > 0, np.ones((3, 3)))
-    mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
-    main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
-    places = np.argwhere(main) - kernel.shape[0] // 2
-    return 2 * int(np.abs(places).max()) + 1
-
-
-def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:
-    """Pixels of kernels in the overview of a photo [H, W] whose kernels have `kernel_size`.
-
-    >>> _overview_window((680, 1024), 151), _overview_window((255, 255), 31)
-    (43, 31)
-    """
-    largest = closer * (_LARGEST_WINDOW - 1) + 1
-    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
+    return lax.scan(once, kernel, length=_POLISHINGS)[0]
 
 
 def _worth(photo: View, window: int) -> jax.Array:

@@ -1,11 +1,9 @@
-"""One kernel for a photo, its size unknown: candidates in an overview, then finer and finer views.
+"""One kernel for a view: image and kernel in turn, from coarse to fine.
 
-At every level, alternately,
+At every level of a pyramid, alternately,
 
     f = argmin |k * f - g|^2 + lambda |grad f|_0 (+ lambda |f - b|_0)     (half-quadratic, FFT)
     k = argmin |k * e - grad g|^2 + ridge |k|^2, k >= 0       e: strong, useful edges of grad f
-
-and at last, at full size, with the hyper-Laplacian prior |grad f|^0.8 in place of the L0 one.
 
 Planes of views are [H, W], of contrast one (see `views.stretched`); kernels [k, k] of sum one. All
 shapes are fixed by the photo and the windows, so that everything works under jit and vmap.
@@ -21,32 +19,21 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax.model.blur import recentre
-from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.solve.few_edges import l0_latent
 from dem_jax.solve.kernel_fit import fit_kernel
-from dem_jax.solve.kernels import normalised, zoom_kernel
+from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.choice import judging_weight
-from dem_jax.start.cleaning import without_faint_parts
+from dem_jax.start.cleaning import cleaned
 from dem_jax.start.views import View
 
 SPLITTINGS = 24  # half-quadratic steps for every image
 _DECAY = 1 / 1.1  # of lambda, from one alternation to the next
 _LEAST_SPARSITY = 1e-4  # squared image units
 ALTERNATIONS = 5  # of image and kernel at every level
-_POLISHINGS = 3  # the same, at last
-_RIDGE = 2e-3  # on the kernel, relative to the power of the edges
+RIDGE = 2e-3  # on the kernel, relative to the power of the edges
 _COARSEST = 5  # pixels: the window at the coarsest level
 _LEAST_SIDE = 16  # pixels of the coarsest picture
-# Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
-# little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
-_LAST_FRACTION = 0.2
-_LAST_ENTRY, _LAST_ISLAND = 0.01, 0.05
-_LAST_SMOOTHNESS = 6e-6  # of its kernel, relative to the power of the edges, and
-_NOISE_SMOOTHNESS = 0.15  # the same for a noise variance of one: noise makes kernels rough
 
 
 class Setting(NamedTuple):
@@ -132,8 +119,8 @@ def alternate(
         found = edges.strongest(
             fourier.differences(latent), seen.useful, seen.share * setting.fraction
         )
-        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), _RIDGE)
-        kernel = _cleaned(kernel, setting.least_entry, setting.least_island)
+        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), RIDGE)
+        kernel = cleaned(kernel, setting.least_entry, setting.least_island)
         return (kernel, next_sparsity(sparsity)), None
 
     start = (kernel, jnp.asarray(setting.sparsity, view.plane.dtype))
@@ -143,35 +130,6 @@ def alternate(
 def next_sparsity(sparsity: jax.Array) -> jax.Array:
     """[] lambda of the next alternation."""
     return jnp.maximum(_DECAY * sparsity, _LEAST_SPARSITY)
-
-
-def polish(view: View, kernel: jax.Array) -> jax.Array:
-    """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
-    (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
-    weight = judging_weight(view)
-    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
-    seen = edges.voters(view, kernel.shape[0])
-    gaps = [(0, n - m) for n, m in zip(seen.canvas.shape, view.plane.shape, strict=True)]
-    fraction = _LAST_FRACTION * seen.share
-    smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * noise
-
-    def once(kernel, _):
-        latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)
-        latent = latent[half : half + rows, half : half + cols]
-        latent = jnp.pad(latent, gaps)
-        found = edges.strongest(fourier.differences(latent), seen.useful, fraction)
-        kernel = fit_kernel(found, seen.edges, jnp.ones_like(kernel), _RIDGE, smoothness=smoothness)
-        return _cleaned(kernel, _LAST_ENTRY, _LAST_ISLAND), None
-
-    return lax.scan(once, kernel, length=_POLISHINGS)[0]
-
-
-def _cleaned(
-    kernel: jax.Array, least_entry: jax.Array | float, least_island: jax.Array | float
-) -> jax.Array:
-    """`without_faint_parts`, its centre of mass in the middle; [k, k] of sum one."""
-    kept = normalised(without_faint_parts(kernel, least_entry, least_island))
-    return recentre(kept[None])[0][0]
 
 
 def window_sizes(window: int) -> list[int]:

@@ -9,14 +9,15 @@ finer views, see `camera_path`. `turned` tells what the path is worth in the pho
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from dem_jax.model import blur
+from dem_jax.config import DeblurConfig
+from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, views
 from dem_jax.start.one_kernel import LAST, Setting, coarse_to_fine, one_by_one
@@ -78,7 +79,8 @@ class _Crops(NamedTuple):
         return views.view(self.whole, self.shape, 1.0, corner)
 
 
-def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
+@promotion.standard
+def gain(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     """[] how much sparser kernels of their own leave crops than the best one kernel for all.
 
         (min_j mean_c s(c, j) - mean_c min_j s(c, j)) N / 144^2 >= 0
@@ -89,10 +91,17 @@ def gain(photo: View, kernel: jax.Array, *, kernel_size: int) -> jax.Array:
     crops prefer.
 
     Args:
-      photo: [H, W] in any units.
+      photo: as of `views.of_photo`, in any units.
       kernel: [h, h] one for the photo, in its own pixels; h is odd.
-      kernel_size: no larger kernel is found.
+      config: no kernel larger than kernel_size is found.
+
+    >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
+    >>> kernel = jax.ShapeDtypeStruct((9, 9), "float32")
+    >>> config = DeblurConfig(kernel_size=13)
+    >>> jax.eval_shape(lambda g, k: gain(g, k, config), photo, kernel).shape
+    ()
     """
+    photo, kernel_size = views.of_photo(photo), config.kernel_size
     scale, (rows, cols) = _closely(photo.plane.shape, kernel_size)
     whole = _whole(views.stretched(photo), scale)
     crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
@@ -127,29 +136,33 @@ def has_turned(gain: float) -> bool:
     return gain > _LEAST_GAIN
 
 
-def survey(photo: View, *, kernel_size: int) -> jax.Array:
+@promotion.standard
+def survey(photo: Any, config: DeblurConfig) -> jax.Array:
     """Kernels [9, w, w] all over a photo, roughly: of a first path, in overview pixels.
 
     Args:
-      photo: [H, W] in any units.
-      kernel_size: k, odd: no larger kernel is found.
+      photo: as of `views.of_photo`, in any units.
+      config: no kernel larger than kernel_size, in the photo's pixels, is found.
+
+    >>> photo = jax.ShapeDtypeStruct((96, 128, 3), "float32")
+    >>> jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo).shape
+    (9, 13, 13)
     """
+    photo, kernel_size = views.of_photo(photo), config.kernel_size
     scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(_stretched(photo), scale), _window(kernel_size, scale)
     found = _paths(whole, window, jnp.ones((), whole.plane.dtype))
     return found.kernels[jnp.argmin(found.scores)]
 
 
-def refined(
-    photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]
-) -> jax.Array:
+def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches, each of sum one: of several paths the sparsest.
 
     Paths are looked for from nothing, and from one kernel [h, h] on, where the camera turned little
     or the photo shows much that is alike, as text does. Arguments are those of `turned`.
     """
-    photo = _stretched(photo)
-    shape = photo.plane.shape
+    photo = _stretched(views.of_photo(photo))
+    shape, kernel_size = photo.plane.shape, config.kernel_size
     scale = path_scale(shape, kernel_size)
     whole, window = _whole(photo, scale), _window(kernel_size, scale)
     tilts = jnp.asarray(_TILTS, whole.plane.dtype)
@@ -166,7 +179,7 @@ def refined(
             density, _ = camera_path.alternate(
                 view, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
             )
-    return camera_path.patch_kernels(density, shape, grid, tilt)
+    return camera_path.patch_kernels(density, shape, config.patch_grid, tilt)
 
 
 def _stretched(photo: View) -> View:
@@ -198,7 +211,8 @@ def _paths(whole: View, window: int, tilt: jax.Array, one: jax.Array | None = No
     return jax.tree.map(lambda many, more: jnp.concatenate([many, more[None]]), paths, last)
 
 
-def turned(photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int, int]) -> Turned:
+@promotion.standard
+def turned(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Turned:
     """`refined` kernels, and how much sparser they leave crops of a photo than one kernel does.
 
         mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
@@ -206,17 +220,22 @@ def turned(photo: View, kernel: jax.Array, *, kernel_size: int, grid: tuple[int,
     Crops are small, because within them no kernel changes much.
 
     Args:
-      photo: [H, W] in any units.
+      photo: as of `views.of_photo`, in any units.
       kernel: [h, h] one for the photo; h is odd.
-      kernel_size: k, odd.
-      grid: number of patches along rows and columns.
+      config: kernel_size is k, patch_grid the number of patches along rows and columns.
+
+    >>> photo, one = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((96, 128, 3), (7, 7)))
+    >>> config = DeblurConfig(kernel_size=7, patch_grid=(2, 3))
+    >>> jax.eval_shape(lambda g, k: turned(g, k, config), photo, one).kernels.shape
+    (6, 7, 7)
     """
-    kernels = refined(photo, kernel, kernel_size=kernel_size, grid=grid)
+    photo, kernel_size = views.of_photo(photo), config.kernel_size
+    kernels = refined(photo, kernel, config)
     photo = views.stretched(photo)
     shape = photo.plane.shape
     least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)
     crops = _cut(photo, (min(least, shape[0]), min(least, shape[1])))
-    gaps = crops.centres[:, None] - blur.patch_centres((shape[0], shape[1]), grid)
+    gaps = crops.centres[:, None] - blur.patch_centres((shape[0], shape[1]), config.patch_grid)
     own = kernels[np.argmin(np.sum(gaps**2, axis=-1), axis=1)]
     one = jnp.broadcast_to(zoom_kernel(kernel, kernel_size, 1.0), own.shape)
     votes = _tell(crops)

@@ -5,16 +5,15 @@ share their compiled programs. Planes are [H, W].
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax.model import likelihood
+from dem_jax.model import arrays, likelihood
 from dem_jax.model.luma import luma
 from dem_jax.solve import fourier
-from dem_jax.types import Given
 
 Shape = tuple[int, ...]  # rows and columns
 
@@ -36,12 +35,22 @@ class View(NamedTuple):
     trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
 
 
-def of_photo(photo: Given) -> View:
-    """The luma [H, W] of a photo, and what of it may vote: what is known and not clipped."""
-    trusted = likelihood.unclipped(photo.pixels)
-    if photo.weight is not None:
-        trusted = trusted & (photo.weight > 0)
-    return View(luma(photo.pixels), photo.size, trusted)
+def of_photo(photo: Any) -> View:
+    """The luma [H, W] of a photo, and what of it may vote: what is known and not clipped.
+
+    Args:
+      photo: [H, W, C], or `Given`; what is a view already stays as it is.
+
+    Raises:
+      ValueError: as `arrays.photo`.
+    """
+    if isinstance(photo, View):
+        return photo
+    given = arrays.as_given(photo)
+    trusted = likelihood.unclipped(given.pixels)
+    if given.weight is not None:
+        trusted = trusted & (given.weight > 0)
+    return View(luma(given.pixels), given.size, trusted)
 
 
 def overview_shape(photo: Shape, closer: int = 1) -> Shape:

@@ -102,14 +102,14 @@ def choose(
 
 def _one_kernel(photo: View, config: DeblurConfig) -> Candidates:
     """One kernel for the photo, see `find`."""
-    kernel, _ = find(photo, kernel_size=config.kernel_size)
+    kernel, _ = find(photo, config)
     return Candidates(kernel[None, None], jnp.zeros(1, kernel.dtype))
 
 
 def _along_paths(photo: View, config: DeblurConfig) -> Candidates:
     """A kernel for every patch along a camera's path, see `turning`."""
-    kernel, _ = find(photo, kernel_size=config.kernel_size)
-    kernels = refined(photo, kernel, kernel_size=config.kernel_size, grid=config.patch_grid)
+    kernel, _ = find(photo, config)
+    kernels = refined(photo, kernel, config)
     return Candidates(kernels[None], jnp.zeros(1, kernels.dtype))
 
 

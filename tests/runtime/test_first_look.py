@@ -1,5 +1,6 @@
 """Which blur a first look finds, told by solver functions that are not computed."""
 
+import functools
 import types
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.runtime.first_look import first_look
+from dem_jax.runtime.first_look import first_look, fitted
 from dem_jax.types import Given
 
 BOUND = DeblurConfig(kernel_size=75)
@@ -134,3 +135,14 @@ def test_the_bound_does_not_change_the_search(bound):
     assert windows == [("overview", 81), ("refine", 27)]
     assert seen.config.kernel_size == min(bound, 27)
     np.testing.assert_allclose(seen.given.kernel.sum(), 1, rtol=1e-5)
+
+
+def test_a_kernel_size_that_fits_is_taken_from_the_overview():
+    fits = functools.partial(fitted, DeblurConfig(kernel_size=75))
+    line = np.zeros((43, 43), np.float32)
+    line[21, 16:27] = 1  # 11 pixels
+    assert fits(line, 1.0).kernel_size == 19
+    assert fits(line, 0.5).kernel_size == 27
+    assert fits(line, 0.125).kernel_size == 75  # the bound
+    line[2, 2] = 0.5  # a separate part of little mass
+    assert fits(line, 1.0).kernel_size == 19

@@ -123,8 +123,9 @@ def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
     @jax.jit
     def gain(photo):
         view = View(photo[..., 0])
-        kernel, _ = find.find(view, kernel_size=k)
-        return turning.turned(view, kernel, kernel_size=k, grid=grid).gain
+        config = DeblurConfig(kernel_size=k, patch_grid=grid)
+        kernel, _ = find.find(view, config)
+        return turning.turned(view, kernel, config).gain
 
     _, turned, shaken = camera
     assert gain(turned) > 0
@@ -132,7 +133,8 @@ def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
 
 
 def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
-    run = jax.jit(lambda g, k: turning.refined(View(g), k, kernel_size=5, grid=GRID))
+    config = DeblurConfig(kernel_size=5, patch_grid=GRID)
+    run = jax.jit(lambda g, k: turning.refined(View(g), k, config))
     point = np.eye(25, dtype=np.float32)[12].reshape(5, 5)
     found = run(jnp.full(SHAPE, 0.5), point)
     np.testing.assert_allclose(found, np.tile(point, (6, 1, 1)), atol=1e-6)

@@ -1,7 +1,5 @@
 """One kernel, from photos whose blur is known."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
-from dem_jax.runtime import sizes
 from dem_jax.start import find, views
 from dem_jax.start.views import View
 
@@ -33,7 +30,8 @@ def shaken():
 @pytest.fixture(scope="module")
 def found():
     """find() for a photo of any size up to SIDE, padded."""
-    run = jax.jit(lambda g, size: find.find(View(g, size), kernel_size=BOUND))
+    config = DeblurConfig(kernel_size=BOUND)
+    run = jax.jit(lambda g, size: find.find(View(g, size), config))
 
     def of(plane):
         padded = np.zeros((SIDE, SIDE), np.float32)
@@ -73,17 +71,6 @@ def test_padding_does_not_vote(shaken, found):
     assert correlation(estimate, kernel) > 0.8
 
 
-def test_a_kernel_size_that_fits_is_taken_from_the_overview():
-    fitted = functools.partial(sizes.fitted, DeblurConfig(kernel_size=75))
-    line = np.zeros((43, 43), np.float32)
-    line[21, 16:27] = 1  # 11 pixels
-    assert fitted(line, 1.0).kernel_size == 19
-    assert fitted(line, 0.5).kernel_size == 27
-    assert fitted(line, 0.125).kernel_size == 75  # the bound
-    line[2, 2] = 0.5  # a separate part of little mass
-    assert fitted(line, 1.0).kernel_size == 19
-
-
 def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
     """With small views: nothing but the textured corner tells the kernel."""
     monkeypatch.setattr(views, "OVERVIEW", (48, 64))
@@ -98,7 +85,7 @@ def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
         np.random.default_rng(0).uniform(size=(5, 5)), np.ones((8, 8))
     )
     kernel = jnp.zeros((5, 5)).at[2, 1:4].set(1 / 3)
-    find.refined(View(jnp.asarray(photo)), kernel, kernel_size=13)
+    find.refined(View(jnp.asarray(photo)), kernel, DeblurConfig(kernel_size=13))
     half, full = seen
     assert half.plane.shape == full.plane.shape == (48, 64)
     inner = views.stretched(View(jnp.asarray(photo))).plane[140:180, 200:240]

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
 from dem_jax.start import turning
 from dem_jax.start.views import View
@@ -25,7 +26,8 @@ def sharp():
 
 @pytest.fixture(scope="module")
 def gain():
-    run = jax.jit(lambda g, k: turning.gain(View(g), k, kernel_size=SIZE))
+    config = DeblurConfig(kernel_size=SIZE)
+    run = jax.jit(lambda g, k: turning.gain(View(g), k, config))
 
     def of(plane, light=1.0):
         noise = 0.003 * jax.random.normal(jax.random.key(0), plane.shape)

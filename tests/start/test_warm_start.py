@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import looks, stages
+from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
@@ -13,6 +13,8 @@ from dem_jax.model.luma import luma
 from dem_jax.runtime.files import images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.start import warm_start as module
+from dem_jax.start.find import refined
+from dem_jax.start.overview import overview
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import named_starts, warm_start
 from dem_jax.types import Given
@@ -24,8 +26,8 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
     truth = images.read_photo(data_folder / "levin" / "sharp" / "im2.png").pixels
 
     programs = {
-        "overview": jax.jit(looks.overview, static_argnums=1),
-        "refine": jax.jit(looks.refine, static_argnums=2),
+        "overview": jax.jit(overview, static_argnums=1),
+        "refine": jax.jit(refined, static_argnums=2),
     }
     prepare = jax.jit(stages.prepare, static_argnums=2)
 
