@@ -11,12 +11,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig
-from dem_jax.em import langevin, mcem
+from dem_jax.em import langevin, mcem, result
 from dem_jax.model import arrays, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.start import find, overview, turning
+from dem_jax.start.problem import prepare
 from dem_jax.start.warm_start import Start
 from dem_jax.types import EMInfo, Model, Problem, Result
 
@@ -29,7 +29,7 @@ class Solver(NamedTuple):
     step: Callable[..., Any]  # (key, state, problem, config) -> (state, EMInfo)
     finish: Callable[..., Any]  # (state, problem, config) -> Result
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
-    restore: Callable[..., Any] = stages.restore
+    restore: Callable[..., Any] = result.restore
     # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
@@ -62,7 +62,7 @@ def make_solver(
     """
 
     def ready(key: jax.Array, photo: Any, config: DeblurConfig) -> Problem:
-        return stages.prepare(
+        return prepare(
             key,
             photo,
             config,
@@ -93,10 +93,10 @@ def make_solver(
         )
 
     def done(state: mcem.MCEMState, problem: Problem, config: DeblurConfig) -> Result:
-        return stages.finish(state, problem, config, model=model(config))
+        return result.finish(state, problem, config, model=model(config))
 
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
-        return stages.restore(photo, kernels, weight, config, model=model(config))
+        return result.restore(photo, kernels, weight, config, model=model(config))
 
     one = (overview.overview, overview.closer_look, find.refined)
     several = (turning.gain, turning.survey, turning.turned)
@@ -201,5 +201,5 @@ def deblur(
         state,
         jnp.arange(1, config.em_iterations + 1),
     )
-    result = solver.finish(state, problem, config)
-    return arrays.like(photo, result._replace(info=info, confidence=confidence))
+    found = solver.finish(state, problem, config)
+    return arrays.like(photo, found._replace(info=info, confidence=confidence))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 import dem_jax
-from dem_jax import stages
+from dem_jax.start.problem import prepare
 
 
 def kernel_error(
@@ -40,7 +40,7 @@ def main(size: int = 64, **settings):
     truth = jnp.zeros((1, k, k)).at[0, k // 2, 1:-1].set(1 / (k - 2))
     sharp = data.camera()[60 : 60 + size + k - 1, 180 : 180 + size + k - 1, None] / 255
     photo = dem_jax.blur.uniform(truth, jnp.asarray(sharp, jnp.float32))
-    problem = jax.jit(stages.prepare, static_argnums=2)(jax.random.key(1), photo, config)
+    problem = jax.jit(prepare, static_argnums=2)(jax.random.key(1), photo, config)
 
     evaluate = jax.jit(jax.value_and_grad(kernel_error), static_argnums=4)
     value, slope = evaluate(jnp.float32(0.02), jax.random.key(0), problem, truth, config)

@@ -11,10 +11,12 @@ import jax.numpy as jnp
 import pytest
 
 import dem_jax
-from dem_jax import blur, langevin, mcem, solver, stages
-from dem_jax.em import m_step
+from dem_jax import blur, langevin, mcem, solver
+from dem_jax.em import m_step, result
+from dem_jax.em import state as em_state
 from dem_jax.model import paper_model
 from dem_jax.start import overview
+from dem_jax.start import problem as start_problem
 
 PACKAGE = pathlib.Path(dem_jax.__file__).parent
 WITH_EXAMPLES = sorted(
@@ -22,7 +24,9 @@ WITH_EXAMPLES = sorted(
     for path in PACKAGE.rglob("*.py")
     if ">>> " in path.read_text()
 )
-MODULES = [blur, langevin, mcem, m_step, overview, paper_model, solver, stages]
+MODULES = [
+    *(blur, langevin, mcem, m_step, overview, paper_model, result, solver, em_state, start_problem)
+]
 FUNCTIONS = {
     f"{module.__name__}.{name}": function
     for module in MODULES
@@ -71,7 +75,7 @@ def shapes_of_a_run():
     """What the docstring of mcem says its examples have; computing it would take too long."""
     config = dem_jax.DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
     key, photo = jax.random.key(0), jax.ShapeDtypeStruct((32, 40, 3), jnp.float32)
-    problem = jax.eval_shape(lambda g: stages.prepare(key, g, config), photo)
+    problem = jax.eval_shape(lambda g: start_problem.prepare(key, g, config), photo)
     state = jax.eval_shape(lambda p: mcem.init(key, p, config), problem)
     return {"config": config, "key": key, "problem": problem, "state": state}
 

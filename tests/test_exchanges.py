@@ -11,8 +11,10 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import solver, stages
+from dem_jax import solver
 from dem_jax.em import langevin, mcem
+from dem_jax.em.result import restore
+from dem_jax.start.problem import prepare
 from dem_jax.start.warm_start import Candidates
 from dem_jax.types import ImagePrior, KernelPrior
 
@@ -84,8 +86,8 @@ def test_a_general_blur_is_deconvolved_as_well_as_filter_flow(photo):
         return np.abs(inner(restored) - inner(photo)).mean()
 
     before = np.abs(inner(blurred) - inner(photo)).mean()
-    assert error(stages.restore) < 0.5 * before
-    assert error(functools.partial(stages.restore, model=own)) < 0.5 * before
+    assert error(restore) < 0.5 * before
+    assert error(functools.partial(restore, model=own)) < 0.5 * before
 
 
 def test_an_image_prior_is_the_e_steps_image(photo):
@@ -162,10 +164,10 @@ def test_a_start_is_chosen_from_and_then_everything_begins_there(photo):
 
 def test_the_noise_that_is_given_reaches_the_start(photo):
     """Much noise makes a smooth start; without a word of it, the photo's own is taken."""
-    prepare = jit(stages.prepare, static_argnums=2)
+    run = jit(prepare, static_argnums=2)
 
     def contrast(noise_std):
-        problem = prepare(KEY, photo, change(noise_std=noise_std), kernels=POINT)
+        problem = run(KEY, photo, change(noise_std=noise_std), kernels=POINT)
         return np.diff(inner(problem.start_latent), axis=0).std()
 
     assert contrast(0.2) < 0.9 * contrast(0.0)

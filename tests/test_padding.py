@@ -11,12 +11,13 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import stages
 from dem_jax.em import mcem, sharded
+from dem_jax.em.result import finish
 from dem_jax.model import likelihood
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import hyper_laplacian
 from dem_jax.solve.sparsity import normalized_sparsity
+from dem_jax.start import problem as start_problem
 from dem_jax.types import Given
 
 SHAPE = (44, 48)  # of the bucket
@@ -44,7 +45,7 @@ PHOTOS = [make_photo(size, seed) for seed, size in enumerate(SIZES)]
 
 @jit
 def prepare(photo, size):
-    return stages.prepare(KEY, Given(photo, size), CONFIG)
+    return start_problem.prepare(KEY, Given(photo, size), CONFIG)
 
 
 def first_e_step(problem, key, config):
@@ -97,7 +98,7 @@ def test_refinement_does_not_see_the_padding(problems):
     problem, (rows, cols) = problems[0], SIZES[0]
     garbage = problem._replace(photo=jnp.where(problem.weight[..., None] > 0, problem.photo, 0.9))
     config = dataclasses.replace(CONFIG, refinement=1.0)
-    run = jit(lambda p: stages.finish(mcem.init(KEY, p, config), p, config).latent[:rows, :cols])
+    run = jit(lambda p: finish(mcem.init(KEY, p, config), p, config).latent[:rows, :cols])
     np.testing.assert_array_equal(run(problem), run(garbage))
 
 

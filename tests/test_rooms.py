@@ -1,4 +1,4 @@
-"""Imports go one way: runtime -> solver -> stages -> start, em -> solve -> model."""
+"""Imports go one way: runtime -> solver -> start, em -> solve -> model."""
 
 import ast
 import pathlib
@@ -15,11 +15,9 @@ ALLOWED = {
     "solve": GROUND | {"model"},
     "start": GROUND | {"model", "solve"},
     "em": GROUND | {"model", "solve"},
-    "stages": GROUND | {"model", "solve", "start", "em"},
-    "solver": GROUND | {"model", "start", "em", "stages"},
+    "solver": GROUND | {"model", "start", "em"},
     "evaluation": set(),
-    "runtime": GROUND
-    | {"model", "solve", "start", "em", "stages", "solver", "evaluation", "__version__"},
+    "runtime": GROUND | {"model", "solve", "start", "em", "solver", "evaluation", "__version__"},
 }
 
 

@@ -8,12 +8,13 @@ import shaken
 from shaken import CONFIG, SHAPE, SIZE, change
 from tiny import jit
 
-from dem_jax import solver, stages
+from dem_jax import solver
+from dem_jax.em import result as results
 from dem_jax.evaluation import metrics
 
 POINT = np.eye(SIZE**2)[SIZE**2 // 2].reshape(SIZE, SIZE)  # the kernel that does not blur
 run = jit(solver.deblur, static_argnums=2)
-finish = jit(stages.finish, static_argnums=2)
+finish = jit(results.finish, static_argnums=2)
 
 
 @pytest.fixture(scope="module")

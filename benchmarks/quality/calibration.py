@@ -20,10 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common, simulated
-from dem_jax import stages
 from dem_jax.em import mcem
+from dem_jax.em.result import started
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
+from dem_jax.start.problem import prepare
 
 CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
 COLUMNS = {
@@ -57,7 +58,7 @@ def posterior(key, photo, config):
     The last M-step, which comes after them, is left out: the kernels are not asked for.
     """
     start_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = stages.prepare(start_key, photo, config)
+    problem = prepare(start_key, photo, config)
     state = mcem.init(init_key, problem, config)
 
     def iterate(state, t):
@@ -69,12 +70,12 @@ def posterior(key, photo, config):
 
     def finish(image, config):
         last = state._replace(mean=image, variance=drawn.variance)
-        return stages.finish(last, problem, config)
+        return finish(last, problem, config)
 
     result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
     images = jnp.concatenate([drawn.mean[None], drawn.latents])
     images = jax.vmap(lambda f: finish(f, plain).latent)(images)
-    return *stages.started(problem)[:2], result.latent, result.std, images[0], images[1:]
+    return *started(problem)[:2], result.latent, result.std, images[0], images[1:]
 
 
 def measure(options, name, noise, seed, side):

@@ -34,8 +34,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks import common
-from dem_jax import solver, stages
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.em.result import restore
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
 from dem_jax.model.luma import luma
@@ -149,7 +150,7 @@ def restored_psnr(case, kernel):
     kernel = given_kernels.fit(kernel[None], size, (1, 1))
     noise = likelihood.estimate_noise_std(plane)
     weight = deconvolution.prior_weight(noise, 1)
-    latent, _ = timed(stages.restore, (plane, jnp.asarray(kernel), weight), config)
+    latent, _ = timed(restore, (plane, jnp.asarray(kernel), weight), config)
     return psnr(np.clip(latent, 0, 1), case)
 
 

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from dem_jax import solver, stages
+from dem_jax import solver
+from dem_jax.em.result import started
 from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
@@ -27,7 +28,7 @@ from dem_jax.runtime.programs import Programs
 from dem_jax.solver import make_solver
 from dem_jax.types import Given
 
-STARTED = jax.jit(stages.started)
+STARTED = jax.jit(started)
 COLUMNS = {
     "blurred": "blurred",
     "start": "start",

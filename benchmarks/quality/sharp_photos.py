@@ -25,7 +25,7 @@ from PIL import Image
 
 from benchmarks import common, simulated
 from benchmarks.quality import levin
-from dem_jax import stages
+from dem_jax.em.result import restore
 from dem_jax.evaluation import metrics, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import given_kernels
@@ -43,7 +43,7 @@ COLUMNS = {
     "kernel": "kernel",
     "seconds": "seconds",
 }
-RESTORE = jax.jit(stages.restore, static_argnums=3)
+RESTORE = jax.jit(restore, static_argnums=3)
 
 
 def simulate(picture, kernel_file, seed):

@@ -20,15 +20,15 @@ import numpy as np
 
 from benchmarks import common
 from benchmarks.quality import calibration, sharp_photos
-from dem_jax import stages
 from dem_jax.evaluation import metrics, tables
 from dem_jax.model import detail_prior
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
+from dem_jax.start.problem import prepare
 
 SIDE = 320  # pixels
 NOISES = (0.003, 0.01, 0.03)
-PREPARE = jax.jit(stages.prepare, static_argnums=2)
+PREPARE = jax.jit(prepare, static_argnums=2)
 
 
 def middle(path):

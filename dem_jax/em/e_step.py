@@ -9,26 +9,13 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.em import detail, langevin, uncertainty
+from dem_jax.em.state import Context, MCEMState, context
 from dem_jax.model import likelihood
-from dem_jax.model.paper_model import paper_model
 from dem_jax.types import Model, Problem, PyTree
-
-
-class MCEMState(NamedTuple):
-    """What travels from one EM iteration to the next."""
-
-    chains: Any  # sampler states, every leaf [S, ...]
-    theta_k: PyTree  # what the kernels are a function of, such as the weights of T_K
-    kernels: jax.Array  # [P, k, k] = T_K(theta_K, z~)
-    noise_std: jax.Array  # [] the likelihood's s
-    mean: jax.Array  # [H+k-1, W+k-1, C] posterior mean of the latent image
-    variance: jax.Array  # [H+k-1, W+k-1, C] its posterior variance
-    iteration: jax.Array  # [] E-steps so far
 
 
 class Samples(NamedTuple):
@@ -38,53 +25,6 @@ class Samples(NamedTuple):
     latents: jax.Array  # [n, H+k-1, W+k-1, C] with the detail beside T_f: posterior samples
     mean: jax.Array  # [H+k-1, W+k-1, C]
     variance: jax.Array  # [H+k-1, W+k-1, C]
-
-
-class Context(NamedTuple):
-    """What every function of an EM iteration needs, and none of them changes."""
-
-    problem: Problem
-    config: DeblurConfig
-    model: Model
-    sampler: langevin.Sampler
-    axis_name: str | None  # mapped axis that the chains are divided over, if any
-
-    def average(self, x: jax.Array) -> jax.Array:
-        """Mean of x, [...], over the members of the axis; x itself where there is none."""
-        return lax.pmean(x, self.axis_name) if self.axis_name else x
-
-
-def context(
-    problem: Problem,
-    config: DeblurConfig,
-    *,
-    model: Model | None = None,
-    sampler: langevin.Sampler | None = None,
-    axis_name: str | None = None,
-) -> Context:
-    """The paper's model and the sampler that `config` names, unless others are given.
-
-    >>> context(problem, config).model.image._fields
-    ('init', 'image')
-    """
-    model = model or paper_model(config)
-    return Context(problem, config, model, sampler or named_sampler(config), axis_name)
-
-
-def named_sampler(config: DeblurConfig) -> langevin.Sampler:
-    """The Langevin sampler that `config` names; its step size decays by a cosine over the run.
-
-    >>> named_sampler(DeblurConfig(sampler="sgld")).init(jnp.zeros(3)).position.shape
-    (3,)
-    """
-    per_iteration = config.burn_in + config.samples_per_chain * config.thinning
-    step_size = optax.schedules.cosine_decay_schedule(
-        config.step_size, max(config.em_iterations, 1) * per_iteration, alpha=0.05
-    )
-    if config.sampler == "noisy_adam":
-        return langevin.noisy_adam(step_size, noise_scale=config.temperature)
-    make = {"sgld": langevin.sgld, "psgld": langevin.psgld}[config.sampler]
-    return make(step_size, temperature=config.temperature)
 
 
 def e_step(
@@ -129,8 +69,9 @@ def log_posterior(
     """Log p(theta_f | g; theta_K) up to a constant, in nats, and T_f's image.
 
     >>> theta_f = jax.eval_shape(lambda c: jax.tree.map(lambda x: x[0], c.position), state.chains)
+    >>> model = context(problem, config).model
     >>> value, latent = jax.eval_shape(
-    ...     lambda t, k, p: log_posterior(t, k, 0.01, p, model=paper_model(config)),
+    ...     lambda t, k, p: log_posterior(t, k, 0.01, p, model=model),
     ...     theta_f, state.kernels, problem
     ... )
     >>> value.shape, latent.shape

@@ -17,10 +17,10 @@ None are the paper's model and the sampler that the configuration names.
 
 The functions' examples tell shapes, of a `problem` and a `state` made like this:
 
-    from dem_jax import solver, stages
+    from dem_jax.start.problem import prepare
     config = DeblurConfig(kernel_size=5, num_chains=2, samples_per_chain=3)
     key, photo = jax.random.key(0), jnp.zeros((32, 40, 3))
-    problem = stages.prepare(key, photo, config)
+    problem = prepare(key, photo, config)
     state = init(key, problem, config)
 
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
@@ -33,16 +33,9 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin
-from dem_jax.em.e_step import (
-    Context,
-    MCEMState,
-    Samples,
-    context,
-    e_step,
-    log_posterior,
-    named_sampler,
-)
+from dem_jax.em.e_step import Samples, e_step, log_posterior
 from dem_jax.em.m_step import m_step
+from dem_jax.em.state import Context, MCEMState, context, init, named_sampler
 from dem_jax.model import likelihood, promotion
 from dem_jax.model.paper_model import paper_model
 from dem_jax.types import EMInfo, Model, Problem, PyTree
@@ -58,48 +51,6 @@ __all__ = [
     "paper_model",
     "step",
 ]
-
-
-@promotion.standard
-def init(
-    key: jax.Array,
-    problem: Problem,
-    config: DeblurConfig,
-    *,
-    model: Model | None = None,
-    sampler: langevin.Sampler | None = None,
-) -> MCEMState:
-    """Draws theta_f for every chain, and theta_K so that it gives the start's kernels.
-
-    Args:
-      key: random key, consumed.
-      problem: the photo [H, W, C] and what stays fixed, from `stages.prepare`.
-      config: static under jit.
-      model: priors on image and kernels, and the blur; None: the paper's.
-      sampler: of the chains; None: the one that `config` names.
-
-    Returns:
-      The state before the first iteration.
-
-    >>> jax.eval_shape(lambda k, p: init(k, p, config), key, problem).kernels.shape
-    (1, 5, 5)
-    """
-    em = context(problem, config, model=model, sampler=sampler)
-    image_key, kernel_key = jax.random.split(key)
-
-    def chain(key):
-        return em.sampler.init(em.model.image.init(key, problem))
-
-    theta_k = em.model.kernels.init(kernel_key, problem)
-    return MCEMState(
-        chains=jax.vmap(chain)(jax.random.split(image_key, config.num_chains)),
-        theta_k=theta_k,
-        kernels=em.model.kernels.kernels(theta_k, problem),
-        noise_std=problem.noise_std,
-        mean=problem.start_latent,
-        variance=jnp.zeros_like(problem.start_latent),
-        iteration=jnp.zeros((), jnp.int32),
-    )
 
 
 @promotion.standard

@@ -74,7 +74,7 @@ def over_photos(function: Callable[..., Any], mesh: Mesh | None = None) -> Calla
     """`function` of one photo's arrays, for a batch of photos: every leaf [B, ...].
 
     Args:
-      function: (*arrays, config) -> arrays, such as `stages.prepare` or `mcem.step`.
+      function: (*arrays, config) -> arrays, such as a `Solver`'s `prepare` or `mcem.step`.
       mesh: divides the photos over its axis PHOTOS, B being a multiple of its size; None is one
         device.
 

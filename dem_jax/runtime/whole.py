@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dem_jax import solver, stages
+from dem_jax import solver
 from dem_jax.config import DeblurConfig
+from dem_jax.em.result import started
 from dem_jax.runtime import estimate
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
@@ -18,7 +19,7 @@ from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
 
-_started = jax.jit(stages.started)
+_started = jax.jit(started)
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
 
 

@@ -78,6 +78,40 @@ def deconvolve(
     return _in_windows(with_one_kernel, photo, kernels, trust, grid=blur.grid, size=size)
 
 
+def deconvolved(
+    photo: jax.Array,
+    kernels: jax.Array,
+    weight: jax.Array,
+    *,
+    noise_std: jax.Array,
+    gain: jax.Array,
+    blur: BlurOperator,
+) -> jax.Array:
+    """`deconvolve` by a photo's noise: the image [H+k-1, W+k-1, C], image values times `gain`.
+
+    Args:
+      photo: g, [H, W, C], multiplied by `gain`.
+      kernels: [P, k, k], each of sum one.
+      weight: [H, W] of the pixels; padding, whose weight is 0, does not enter.
+      noise_std: [] of the photo, multiplied by `gain`.
+      gain: [] tells what is saturated, which bounds the light from below.
+      blur: A.
+    """
+    known = weight > 0
+    size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
+    white = gain * likelihood.CLIPPED
+    trust = likelihood.without_saturation(photo, weight, white)
+    return deconvolve(
+        photo,
+        kernels,
+        prior_weight(noise_std, len(kernels)),
+        blur=blur,
+        trust=trust,
+        white=white,
+        size=size,
+    )
+
+
 def _in_windows(
     with_one_kernel: Callable[..., jax.Array],
     photo: jax.Array,
@@ -384,3 +418,8 @@ def _shrink_once(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
 def _towards_zero(size: jax.Array, u: jax.Array, threshold: jax.Array | float) -> jax.Array:
     slope = threshold * _EXPONENT * jnp.maximum(u, 1e-4) ** (_EXPONENT - 1)
     return jnp.maximum(size - slope, 0)
+
+
+def _end(known: jax.Array) -> jax.Array:
+    """[] one more than the last place of [N] that holds True."""
+    return jnp.max(jnp.where(known, jnp.arange(len(known)) + 1, 0))

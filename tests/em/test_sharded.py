@@ -20,8 +20,9 @@ jax.config.update("jax_compilation_cache_dir", {cache!r})
 import jax.numpy as jnp
 import numpy as np
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
-from dem_jax import solver, stages
+from dem_jax import solver
 from dem_jax.em import mcem, sharded
+from dem_jax.start.problem import prepare
 
 config = DeblurConfig(
     kernel_size=5, kernels="network", em_iterations=2, num_chains=8, samples_per_chain=2,
@@ -36,7 +37,7 @@ key = jax.random.key(0)
 config_cold = dataclasses.replace(config, warm_start=False)
 
 def start(photo, config):
-    problem = stages.prepare(key, photo, config)
+    problem = prepare(key, photo, config)
     return problem, mcem.init(key, problem, config)
 
 def compare(one, many):

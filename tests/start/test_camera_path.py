@@ -3,12 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, find, turning
+from dem_jax.start.problem import prepare
 from dem_jax.start.views import View
 
 SHAPE, GRID = (48, 60), (2, 3)
@@ -105,8 +105,8 @@ def test_a_turning_camera_gains_by_a_kernel_for_every_patch(camera):
 
     def psnr(grid):
         config = DeblurConfig(kernel_size=21, patch_grid=grid)
-        prepare = jax.jit(lambda g: stages.prepare(jax.random.key(0), g, config))
-        problem = prepare(photo)
+        start = jax.jit(lambda g: prepare(jax.random.key(0), g, config))
+        problem = start(photo)
         latent = problem.start_latent / problem.gain
         registered = metrics.register_shift(
             np.asarray(latent)[10:-10, 10:-10, 0], np.asarray(sharp)[..., 0], max_shift=10

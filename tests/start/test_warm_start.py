@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import protocols
 from dem_jax.model import blur
@@ -15,6 +14,7 @@ from dem_jax.runtime.first_look import first_look
 from dem_jax.start import warm_start as module
 from dem_jax.start.find import refined
 from dem_jax.start.overview import overview
+from dem_jax.start.problem import prepare
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import named_starts, warm_start
 from dem_jax.types import Given
@@ -29,14 +29,14 @@ def test_a_kernel_twice_too_large_costs_nothing(data_folder):
         "overview": jax.jit(overview, static_argnums=1),
         "refine": jax.jit(refined, static_argnums=2),
     }
-    prepare = jax.jit(stages.prepare, static_argnums=2)
+    run = jax.jit(prepare, static_argnums=2)
 
     def psnr(bound):
         bounded = DeblurConfig(kernel_size=bound)
         config, given, *_ = first_look(
             lambda name, *args: programs[name](*args), Given(photo), bounded
         )
-        problem = prepare(jax.random.key(0), given, config)
+        problem = run(jax.random.key(0), given, config)
         half = config.kernel_size // 2
         latent = (problem.start_latent / problem.gain)[half:-half, half:-half]
         return protocols.levin_score(np.clip(np.asarray(latent), 0, 1), truth)["psnr"]

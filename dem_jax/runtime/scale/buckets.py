@@ -2,7 +2,7 @@
 
 A side between two powers of two is rounded up to a multiple of an eighth of the lower one: 8
 sizes an octave, and at most an eighth of a side is padding. The padding is outside the likelihood
-(`stages.prepare`), and it is cropped from the results.
+(`start.problem`), and it is cropped from the results.
 """
 
 import numpy as np

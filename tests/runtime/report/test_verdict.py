@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.runtime.report import verdict
+from dem_jax.start.problem import prepare
 from dem_jax.types import Given
 
 FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0, None)
@@ -168,10 +168,10 @@ def test_rings_of_a_wrong_grid_of_kernels_are_told():
     wrong = np.stack([np.rot90(line(25)[0], number % 2) for number in range(6)])
     photo = np.asarray(camera_shake.blur_uniform(sharp, kernels[0]))
     config = DeblurConfig(kernel_size=31, patch_grid=(2, 3))
-    prepare = jax.jit(lambda g, k: stages.prepare(jax.random.key(0), Given(g, kernel=k), config))
+    start = jax.jit(lambda g, k: prepare(jax.random.key(0), Given(g, kernel=k), config))
 
     def said(kernels):
-        evidence = verdict.weigh(photo, prepare(photo, kernels), kernels, [])
+        evidence = verdict.weigh(photo, start(photo, kernels), kernels, [])
         return " ".join(verdict.warnings(evidence, config))
 
     assert "rings" in said(wrong)

@@ -12,8 +12,8 @@ import pytest
 import tiny
 from scipy import ndimage
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig
+from dem_jax.em import result as results
 from dem_jax.model import blur
 from dem_jax.runtime import driver, estimate, progress, sizes
 from dem_jax.runtime.files import inputs
@@ -88,7 +88,7 @@ def test_tiles_equal_the_whole_away_from_the_photos_border():
     kernel = np.random.default_rng(2).dirichlet(np.ones(81) * 0.1).reshape(9, 9).astype(np.float32)
     photo = blurred(scene((200, 220)), kernel)[..., None]
     config = DeblurConfig(kernel_size=9)
-    restore = jax.jit(stages.restore, static_argnums=3)
+    restore = jax.jit(results.restore, static_argnums=3)
 
     def run(pixels, weight):
         return np.asarray(restore(pixels, kernel[None], weight, config))

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from dem_jax import stages
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 from dem_jax.em import mcem
 from dem_jax.runtime.scale import memory
+from dem_jax.start.problem import prepare
 
 CONFIG = DeblurConfig(kernel_size=31)
 
@@ -19,7 +19,7 @@ CONFIG = DeblurConfig(kernel_size=31)
 def measured_bytes(height, width, channels, config):
     """What XLA sets aside for EM's step on this platform."""
     key, photo = jax.random.key(0), jax.ShapeDtypeStruct((height, width, channels), jnp.float32)
-    problem = jax.eval_shape(lambda k, p: stages.prepare(k, p, config), key, photo)
+    problem = jax.eval_shape(lambda k, p: prepare(k, p, config), key, photo)
     state = jax.eval_shape(lambda k, p: mcem.init(k, p, config), key, problem)
     step = tiny.jit(mcem.step, static_argnums=3, donate_argnums=1)
     analysis = step.lower(key, state, problem, config).compile().memory_analysis()

@@ -1,8 +1,7 @@
-"""What a solver does with a photo at the start of EM and after it, as pure functions.
+"""The problem that EM begins with: the photo, its first kernels, and the inputs of both networks.
 
-`prepare` makes the problem that EM begins with, from kernels that `looks` has found or by finding
-them itself. `finish` makes the result of what EM has found, `started` that of a start without EM,
-and `restore` that of a tile of a photo too large for one piece.
+`prepare` takes kernels that are given or were found in a first look, or finds them itself, and
+deconvolves the photo by them.
 """
 
 import functools
@@ -15,15 +14,14 @@ import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.em import mcem, uncertainty
 from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion, softness
 from dem_jax.model.luma import LUMA
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
+from dem_jax.solve.deconvolution import deconvolved
 from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
-from dem_jax.types import BlurOperator, EMInfo, Model, Problem, Result
+from dem_jax.types import BlurOperator, Model, Problem
 
 _NOISE_CHANNELS = 8  # of T_f's input
 _NOISE_AMPLITUDE = 0.1  # of these channels, against image values up to 1
@@ -33,7 +31,6 @@ _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo 
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _EXACT = ("sharp", "none")  # details of pictures that are not to be softened
-_MAX_GRAIN = 3.0  # noise deviations; a larger residual is not noise but a wrong model
 
 
 @promotion.standard
@@ -62,6 +59,10 @@ def prepare(
 
     Raises:
       ValueError: as `deblur`.
+
+    >>> photo, config = jax.ShapeDtypeStruct((32, 40, 3), "float32"), DeblurConfig(kernel_size=5)
+    >>> jax.eval_shape(lambda g: prepare(jax.random.key(0), g, config), photo).start_latent.shape
+    (36, 44, 3)
     """
     given = arrays.as_given(photo)
     photo, size = given.pixels, given.size
@@ -137,10 +138,10 @@ def _start(
     the image where it is more than a few pixels. Kernels of a grid explain no photo that well, and
     nothing loses weight.
     """
-    deconvolved = functools.partial(
-        _deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
+    latent_by = functools.partial(
+        deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
     )
-    latent = deconvolved(weight)
+    latent = latent_by(weight)
     if len(kernels) > 1:
         return _Start(latent, weight, jnp.zeros((), photo.dtype))
     scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
@@ -148,147 +149,9 @@ def _start(
     believed = likelihood.plausible(gap, scale)
     left = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
     odd = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
-    latent = lax.cond(odd, deconvolved, lambda _: latent, left)
+    latent = lax.cond(odd, latent_by, lambda _: latent, left)
     residual = photo - blur(kernels, latent)
     return _Start(latent, left, likelihood.root_mean_square(residual, left) / noise_std)
-
-
-def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Image and deviation [H, W, C], kernels [P, k, k] as the start leaves them, without EM.
-
-    The kernels are recentred and the image moved with them and softened, as `finish` does it; the
-    deviation is that of `uncertainty.gaussian_variance`.
-
-    >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
-    >>> def start(key, photo):
-    ...     return started(prepare(key, photo, config))
-    >>> image, std, kernels = jax.eval_shape(start, jax.random.key(0), photo)
-    >>> image.shape, std.shape, kernels.shape
-    ((32, 40, 3), (32, 40, 3), (1, 5, 5))
-    """
-    kernels, shift = blur.recentre(problem.start_kernels)
-    half = kernels.shape[-1] // 2
-    image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
-    error = error_variance(problem.noise_std, len(kernels))
-    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
-    image = softness.softened(image, problem.softness)
-    return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
-
-
-@promotion.standard
-def finish(
-    state: mcem.MCEMState, problem: Problem, config: DeblurConfig, *, model: Model | None = None
-) -> Result:
-    """What EM has found: kernels recentred jointly, the image moved with them, cropped, softened.
-
-    `config.refinement` is the part of the image that is a deconvolution with EM's kernels: T_f is
-    smoother than fine texture, the deconvolution rings, and their mean is nearer to the truth than
-    either (benchmarks/NOTEBOOK.md). With `config.grain` the image gets that part of the residual
-    g - A(K) f back, which is the photo's own noise, unsharpened. The standard deviation is that of
-    `uncertainty`.
-    """
-    model = model or paper_model(config)
-    mean = state.mean
-    if config.refinement:
-        # What EM's images leave over is the photo's noise and all that the model does not know,
-        # such as JPEG: the deconvolution must not explain it either.
-        sharp = _deconvolved(
-            problem.photo,
-            state.kernels,
-            problem.weight,
-            noise_std=jnp.maximum(problem.noise_std, state.noise_std),
-            gain=problem.gain,
-            blur=model.blur,
-        )
-        mean = mean + config.refinement * (sharp - mean)
-    kernels, shift = blur.recentre(state.kernels)
-
-    def crop(image: jax.Array) -> jax.Array:
-        half = config.kernel_size // 2
-        return blur.translate(image, -shift)[half:-half, half:-half]
-
-    soft = softness.after_em(problem.softness, state.kernels)
-    latent = softness.softened(crop(mean), soft)
-    if config.grain:
-        residual = problem.photo - model.blur(state.kernels, mean)
-        most = _MAX_GRAIN * state.noise_std
-        latent = latent + config.grain * jnp.clip(residual, -most, most)
-    variance = uncertainty.sampled_variance(
-        state.variance,
-        state.mean,
-        state.noise_std,
-        problem.detail,
-        exact_kernels=model.kernels.update is None,
-    )
-    nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
-    info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
-    return Result(
-        latent=jnp.clip(latent / gain, 0, 1),
-        kernels=kernels,
-        std=jnp.sqrt(crop(variance)) / gain,
-        info=info,
-    )
-
-
-@promotion.standard
-def restore(
-    photo: jax.Array,
-    kernels: jax.Array,
-    weight: jax.Array | float,
-    config: DeblurConfig,
-    *,
-    model: Model | None = None,
-) -> jax.Array:
-    """The deconvolution [H, W, C] of a photo, or a tile of one, with kernels that EM has found.
-
-    Args:
-      photo: [H, W, C] in [0, 1].
-      kernels: [P, k, k], each of sum one.
-      weight: [] of the prior, see `deconvolution.prior_weight`.
-      config: patch grid and kernel size.
-      model: its blur is used; None: the paper's.
-
-    >>> config, photo = DeblurConfig(kernel_size=5), jnp.full((32, 40, 3), 0.5)
-    >>> point = jnp.zeros((1, 5, 5)).at[0, 2, 2].set(1.0)
-    >>> restore(photo, point, 1e-3, config).shape
-    (32, 40, 3)
-    """
-    photo, kernels, weight = (jnp.asarray(x, float) for x in (photo, kernels, weight))
-    operator, half = (model or paper_model(config)).blur, config.kernel_size // 2
-    return deconvolve(photo, kernels, weight, blur=operator)[half:-half, half:-half]
-
-
-def _deconvolved(
-    photo: jax.Array,
-    kernels: jax.Array,
-    weight: jax.Array,
-    *,
-    noise_std: jax.Array,
-    gain: jax.Array,
-    blur: BlurOperator,
-) -> jax.Array:
-    """[H+k-1, W+k-1, C] by known kernels, of a photo [H, W, C] multiplied by `gain` [].
-
-    Padding, whose `weight` [H, W] is 0, does not enter; what is saturated bounds the light.
-    """
-    known = weight > 0
-    size = jnp.stack([_end(jnp.any(known, 1)), _end(jnp.any(known, 0))])
-    white = gain * likelihood.CLIPPED
-    trust = likelihood.without_saturation(photo, weight, white)
-    return deconvolve(
-        photo,
-        kernels,
-        prior_weight(noise_std, len(kernels)),
-        blur=blur,
-        trust=trust,
-        white=white,
-        size=size,
-    )
-
-
-def _end(known: jax.Array) -> jax.Array:
-    """[] one more than the last place of [N] that holds True."""
-    return jnp.max(jnp.where(known, jnp.arange(len(known)) + 1, 0))
 
 
 def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:

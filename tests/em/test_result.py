@@ -1,7 +1,6 @@
-"""What is done with a photo at the start of EM and after it."""
+"""What is made of EM's end."""
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,16 +11,13 @@ from scipy import ndimage
 from shaken import CONFIG, SIZE, change
 from tiny import jit
 
-from dem_jax import stages
-from dem_jax.config import DeblurConfig
 from dem_jax.em import mcem
-from dem_jax.evaluation import camera_shake, metrics
+from dem_jax.em import result as results
 from dem_jax.model import blur, softness
 from dem_jax.solve import deconvolution
-from dem_jax.types import Given
+from dem_jax.start.problem import prepare
 
-prepare = jit(stages.prepare, static_argnums=2)
-finish = jit(stages.finish, static_argnums=2)
+finish = jit(results.finish, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +31,7 @@ def finished():
     config = change(patch_grid=(1, 2), refinement=0.0)
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)
-    problem = stages.prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
+    problem = prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
     problem = problem._replace(softness=jnp.float32(0))
     rng = np.random.default_rng(0)
     kernels = np.zeros((2, SIZE, SIZE), np.float32)
@@ -51,55 +47,6 @@ def finished():
         iteration=jnp.asarray(config.em_iterations),
     )
     return problem, state, config
-
-
-def test_pixels_that_are_not_known_do_not_count():
-    photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
-    known = jnp.ones((24, 28)).at[3:6, 20:].set(0.0).at[10, 4].set(0.5)
-    config = change(warm_start=False)
-    problem = stages.prepare(jax.random.key(0), Given(photo, weight=known), config)
-    np.testing.assert_array_equal(problem.weight, known)
-
-
-@pytest.mark.parametrize("divisor", [4, 16])
-def test_a_darker_photo_is_the_same_problem(divisor):
-    photo = jax.random.uniform(jax.random.key(0), (24, 28, 3), maxval=0.9)
-    prepare = functools.partial(stages.prepare, config=change(warm_start=False))
-    one, other = (prepare(jax.random.key(0), g) for g in (photo, photo / divisor))
-    np.testing.assert_allclose(other.photo, one.photo, rtol=1e-6)
-    np.testing.assert_allclose(other.noise_std, one.noise_std, rtol=1e-5)
-    np.testing.assert_allclose(other.photo / other.gain, photo / divisor, rtol=1e-6)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_prepare_hands_over_what_the_networks_need(channels):
-    """The guide, and the photo beside it, are inputs of T_f only after a warm start."""
-    photo = jax.ShapeDtypeStruct((31, 40, channels), jnp.float32)
-    for warm, inputs in ((True, 8 + 2 * channels), (False, 8)):
-        config = change(warm_start=warm, patch_grid=(2, 3))
-        prepare = functools.partial(stages.prepare, config=config)
-        problem = jax.eval_shape(prepare, jax.random.key(0), photo)
-        assert problem.image_input.shape == (35, 44, inputs)
-        assert problem.start_latent.shape == (35, 44, channels)
-        assert problem.start_kernels.shape == (6, SIZE, SIZE)
-        assert problem.weight.shape == (31, 40)
-        assert problem.noise_std.shape == ()
-
-
-def test_given_kernels_are_started_from_and_kept(case):
-    """Given the true kernel, the start alone beats the photo; `fixed` keeps the kernel."""
-    sharp, kernel, photo = case
-    config = change(kernels="fixed")
-    green = photo[..., 1:2]
-    problem = prepare(jax.random.key(0), green, config, kernels=3 * kernel[None])
-    np.testing.assert_allclose(problem.start_kernels[0], kernel, atol=1e-6)
-    inner = problem.start_latent[2:-2, 2:-2, 0] / problem.gain
-    truth = np.asarray(sharp[..., 1])
-    start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
-    assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
-    residual = problem.photo - blur.uniform(problem.start_kernels, problem.start_latent)
-    misfit = jnp.sqrt(jnp.mean(residual**2)) / problem.noise_std  # no pixel is clipped here
-    np.testing.assert_allclose(problem.start_misfit, misfit, rtol=1e-4)
 
 
 def test_finish_recentres_kernels_and_image_together(finished):
@@ -194,11 +141,11 @@ def test_a_found_kernels_picture_is_as_soft_as_a_cameras(case):
         (thick, "sharp", "auto", False),  # nor do those of pictures that are sharp to the pixel
         (thin[None], "auto", "auto", False),
     ):
-        problem = stages.prepare(
+        problem = prepare(
             jax.random.key(0), photo, change(kernels=kernels, detail=detail), kernels=given
         )
         assert (problem.softness > 0.3) == soft
-        image, sharp = (stages.started(p)[0] for p in (problem, problem._replace(softness=0.0)))
+        image, sharp = (results.started(p)[0] for p in (problem, problem._replace(softness=0.0)))
         np.testing.assert_allclose(image, softness.softened(sharp, problem.softness), atol=0.02)
 
 
@@ -206,39 +153,7 @@ def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):
     # Nearly: a patch sees no more of the photo than a kernel around it.
     _, kernel, photo = case
     green = photo[..., 1:2]
-    restore = jit(stages.restore, static_argnums=3)
+    restore = jit(results.restore, static_argnums=3)
     one = restore(green, kernel[None], 1e-3, CONFIG)
     many = restore(green, jnp.tile(kernel, (6, 1, 1)), 1e-3, change(patch_grid=(2, 3)))
     assert float(jnp.abs(many - one).mean()) < 0.2 * float(jnp.abs(one - green).mean())
-
-
-@pytest.fixture(scope="module")
-def scene():
-    """A sharp picture [H, W, 1], a slanted kernel [k, k], and the photo."""
-    rng = np.random.default_rng(0)
-    sharp = ndimage.gaussian_filter(rng.normal(size=(64, 72)), 2.0)
-    sharp = np.where(sharp > 0, 0.6, 0.3)[..., None].astype(np.float32)
-    kernel = np.eye(9, dtype=np.float32) / 9
-    photo = np.array(camera_shake.blur_uniform(sharp, kernel))
-    return sharp, kernel, photo + 0.003 * rng.normal(size=photo.shape).astype(np.float32)
-
-
-def worst(image, sharp):
-    """The largest mean error of a square of 8 x 8 pixels, apart from the photo's border."""
-    errors = np.abs(np.asarray(image) - sharp)[8:-8, 8:-8, 0]
-    return ndimage.uniform_filter(errors, 8).max()
-
-
-def test_a_stamp_makes_no_rings_without_em(scene):
-    sharp, kernel, photo = scene
-    stamp = np.zeros_like(photo, dtype=bool)
-    stamp[30:34, 20:40:4] = True
-    stamped = np.where(stamp, 0.95, photo)
-    around = sharp + stamp * (0.95 - sharp)
-    config = DeblurConfig(kernel_size=9, em_iterations=0)
-    problem = prepare(jax.random.key(0), Given(stamped, kernel=kernel), config)
-    plain = deconvolution.hyper_laplacian(stamped[..., 0], kernel, 1e-4)[..., None]
-    found, plain = (
-        np.where(stamp, around, image[4:-4, 4:-4]) for image in (problem.start_latent, plain)
-    )
-    assert worst(found, around) < 0.5 * worst(plain, around)
