@@ -1,7 +1,7 @@
 """Start -> EM -> result: one photo, a few pure functions, and one loop.
 
 `Solver` holds the functions; `deblur` looks for one photo's kernel and calls them in the paper's
-outer loop. Only `begin` and `iterate` know which key a function gets.
+outer loop, with the random keys of `keys`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dem_jax import keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem, result
 from dem_jax.model import arrays, promotion
@@ -104,44 +105,6 @@ def make_solver(
     return Solver(ready, init, step, done, tile, *first)
 
 
-def begin(key: jax.Array, photo: Any, config: DeblurConfig, *, solver: Solver) -> tuple[Any, Any]:
-    """(state, problem) before the first EM iteration of the run whose key this is.
-
-    >>> photo = jnp.full((32, 40, 3), 0.5)  # [H, W, C]
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> state, problem = jax.eval_shape(
-    ...     lambda key, g: begin(key, g, config, solver=make_solver()), jax.random.key(0), photo
-    ... )
-    >>> state.kernels.shape
-    (1, 5, 5)
-    """
-    prepare_key, init_key = jax.random.split(jax.random.fold_in(key, 0))
-    problem = solver.prepare(prepare_key, photo, config)
-    return solver.init(init_key, problem, config), problem
-
-
-def iterate(
-    key: jax.Array,
-    iteration: jax.Array | int,
-    state: Any,
-    problem: Any,
-    config: DeblurConfig,
-    *,
-    solver: Solver,
-) -> tuple[Any, EMInfo]:
-    """(state, info) after EM iteration number `iteration`, from 1, of the run whose key this is.
-
-    >>> config = DeblurConfig(kernel_size=5)
-    >>> def first(key, g):
-    ...     state, problem = begin(key, g, config, solver=make_solver())
-    ...     return iterate(key, 1, state, problem, config, solver=make_solver())
-    >>> photo = jnp.full((32, 40, 3), 0.5)  # [H, W, C]
-    >>> jax.eval_shape(first, jax.random.key(0), photo)[1].residual_std.shape
-    ()
-    """
-    return solver.step(jax.random.fold_in(key, iteration), state, problem, config)
-
-
 @promotion.standard
 def deblur(
     key: jax.Array,
@@ -195,10 +158,11 @@ def deblur(
         arrays.require_room(given.pixels, config, None)
         kernel, confidence = find.find(given, config)
         given = given._replace(kernel=kernel)
-    state, problem = begin(key, given, config, solver=solver)
+    prepare_key, init_key = keys.of_start(key)
+    problem = solver.prepare(prepare_key, given, config)
     state, info = lax.scan(
-        lambda state, t: iterate(key, t, state, problem, config, solver=solver),
-        state,
+        lambda state, t: solver.step(keys.of_iteration(key, t), state, problem, config),
+        solver.init(init_key, problem, config),
         jnp.arange(1, config.em_iterations + 1),
     )
     found = solver.finish(state, problem, config)

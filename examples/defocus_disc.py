@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import dem_jax
-from dem_jax import solver
+from dem_jax import keys
 
 
 def disc(radius: jax.Array, size: int) -> jax.Array:
@@ -44,9 +44,11 @@ def main(size: int = 128, radius: float = 3.0, start: float = 4.5, **settings) -
 
     @jax.jit
     def find(key):
-        state, problem = solver.begin(key, photo, config, solver=method)
+        prepare_key, init_key = keys.of_start(key)
+        problem = method.prepare(prepare_key, photo, config)
+        state = method.init(init_key, problem, config)
         for t in range(1, config.em_iterations):  # the last iteration has no M-step
-            state, _ = solver.iterate(key, t, state, problem, config, solver=method)
+            state, _ = method.step(keys.of_iteration(key, t), state, problem, config)
         return state.theta_k
 
     found = float(find(jax.random.key(0)))

@@ -11,7 +11,7 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import keys, solver
 from dem_jax.em import langevin, mcem
 from dem_jax.em.result import restore
 from dem_jax.start.problem import prepare
@@ -51,6 +51,13 @@ def same_image():
     )
 
 
+def begin(photo, config, method):
+    """(state, problem) before the first EM iteration."""
+    prepare_key, init_key = keys.of_start(KEY)
+    problem = method.prepare(prepare_key, photo, config)
+    return method.init(init_key, problem, config), problem
+
+
 @pytest.mark.parametrize("general", [False, True])
 def test_a_blur_is_followed_by_start_em_result_grain_and_tiles(photo, general):
     """Twice as bright; where it is the paper's own, everything stays as bright as the photo."""
@@ -61,11 +68,11 @@ def test_a_blur_is_followed_by_start_em_result_grain_and_tiles(photo, general):
     method = solver.make_solver(
         model=model_of(blur=blur, image=same_image()), kernels=lambda config: POINT
     )
-    state, problem = jit(lambda g: solver.begin(KEY, g, config, solver=method))(photo)
+    state, problem = jit(lambda g: begin(g, config, method))(photo)
     start = inner(problem.start_latent / problem.gain)
     np.testing.assert_allclose(start, inner(light), atol=0.03)
     assert problem.start_misfit < 2.0
-    _, info = jit(lambda s: solver.iterate(KEY, 1, s, problem, config, solver=method))(state)
+    _, info = jit(lambda s: method.step(keys.of_iteration(KEY, 1), s, problem, config))(state)
     assert (info.residual_std < 0.05) == general  # the image that is known is half as bright
     found = state._replace(mean=problem.start_latent, noise_std=jnp.float32(0.01))
     result = jit(method.finish, static_argnums=2)(found, problem, config)
@@ -135,10 +142,10 @@ def test_a_sampler_moves_every_chain(photo):
 
     @jit
     def run(photo):
-        first, problem = solver.begin(KEY, photo, config, solver=method)
+        first, problem = begin(photo, config, method)
         state = first
         for t in (1, 2):
-            state, _ = solver.iterate(KEY, t, state, problem, config, solver=method)
+            state, _ = method.step(keys.of_iteration(KEY, t), state, problem, config)
         return first.chains, state.chains
 
     before, after = run(photo)
@@ -157,7 +164,7 @@ def test_a_start_is_chosen_from_and_then_everything_begins_there(photo):
 
     config = change(kernels="free")
     method = solver.make_solver(starts=lambda config: (start(wide, 9.0), start(POINT, 0.0)))
-    state, problem = jit(lambda g: solver.begin(KEY, g, config, solver=method))(photo)
+    state, problem = jit(lambda g: begin(g, config, method))(photo)
     np.testing.assert_array_equal(problem.start_kernels, POINT)
     np.testing.assert_array_equal(state.kernels, problem.start_kernels)
 

@@ -11,13 +11,15 @@ GROUND = {"types", "config"}
 ALLOWED = {
     "types": set(),
     "config": set(),
+    "keys": set(),
     "model": GROUND,
     "solve": GROUND | {"model"},
     "start": GROUND | {"model", "solve"},
     "em": GROUND | {"model", "solve"},
-    "solver": GROUND | {"model", "start", "em"},
+    "solver": GROUND | {"keys", "model", "start", "em"},
     "evaluation": set(),
-    "runtime": GROUND | {"model", "solve", "start", "em", "solver", "evaluation", "__version__"},
+    "runtime": GROUND
+    | {"keys", "model", "solve", "start", "em", "solver", "evaluation", "__version__"},
 }
 
 

@@ -8,7 +8,7 @@ import shaken
 from shaken import CONFIG, SHAPE, SIZE, change
 from tiny import jit
 
-from dem_jax import solver
+from dem_jax import keys, solver
 from dem_jax.em import result as results
 from dem_jax.evaluation import metrics
 
@@ -77,10 +77,12 @@ def test_deblur_is_what_the_driver_does_step_by_step(case, result):
         jit(parts.step, static_argnums=3),
         finish,
     )
-    state, problem = solver.begin(key, photo, CONFIG, solver=compiled)
+    prepare_key, init_key = keys.of_start(key)
+    problem = compiled.prepare(prepare_key, photo, CONFIG)
+    state = compiled.init(init_key, problem, CONFIG)
     infos = []
     for t in range(1, CONFIG.em_iterations + 1):
-        state, info = solver.iterate(key, t, state, problem, CONFIG, solver=compiled)
+        state, info = compiled.step(keys.of_iteration(key, t), state, problem, CONFIG)
         infos.append(info)
     stepwise = finish(state, problem, CONFIG)
     np.testing.assert_allclose(stepwise.kernels, result.kernels, atol=5e-3)

@@ -18,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from dem_jax import solver
+from dem_jax import keys
 from dem_jax.em.result import started
 from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import Programs
-from dem_jax.solver import make_solver
+from dem_jax.solver import Solver, make_solver
 from dem_jax.types import Given
 
 STARTED = jax.jit(started)
@@ -45,12 +45,14 @@ def restore(programs, photo, config, seed):
     key, photo = jax.random.key(seed), Given(jnp.asarray(photo))
     if config.patch_grid == (1, 1) and programs.has("overview"):
         config, photo, *_ = first_look(programs, photo, config)
-    functions = solver.Solver(*[functools.partial(programs, n) for n in solver.Solver._fields])
+    functions = Solver(*[functools.partial(programs, name) for name in Solver._fields])
     programs.begin(key, photo, config)
-    state, problem = solver.begin(key, photo, config, solver=functions)
+    prepare_key, init_key = keys.of_start(key)
+    problem = functions.prepare(prepare_key, photo, config)
+    state = functions.init(init_key, problem, config)
     start = np.asarray(STARTED(problem)[0])
     for t in range(1, config.em_iterations + 1):
-        state, info = solver.iterate(key, t, state, problem, config, solver=functions)
+        state, info = functions.step(keys.of_iteration(key, t), state, problem, config)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)
     return start, problem.start_kernels[0], programs("finish", state, problem, config)
 

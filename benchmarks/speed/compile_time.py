@@ -21,8 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks import common
-from dem_jax.runtime import programs
-from dem_jax.runtime.scale import plan
+from dem_jax.runtime import programs, sizes
 from dem_jax.solver import make_solver
 
 SIDE = 255  # pixels, of Levin's photos
@@ -68,7 +67,7 @@ def lower(flagfile):
     """The solver's programs for a photo of SIDE x SIDE pixels, by name."""
     options = common.options([f"--flagfile={flagfile}", "--compilation_cache_dir="])
     shape = (SIDE, SIDE, 1)
-    config = plan.resolve(options.config, options.sizes, shape, "photo", padded=False)
+    config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, "photo")
     key, photo = jax.random.key(common.SEED), jax.ShapeDtypeStruct(shape, jnp.float32)
     solver = make_solver()
     prepare, init, finish = (

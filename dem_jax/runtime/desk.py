@@ -10,12 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
-from dem_jax.runtime.first_look import Turned, first_look
+from dem_jax.runtime.first_look import FirstLook
 from dem_jax.runtime.interrupt import Interrupt
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.programs import Programs, in_thread
@@ -23,7 +22,6 @@ from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.report import truth
 from dem_jax.runtime.scale import batches, buckets, devices, plan
 from dem_jax.solver import Solver
-from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
 
@@ -74,9 +72,7 @@ class Desk:
         self.source, self.folder = source, folder
         self.options, self.programs, self.progress, self.interrupt = session
         self.solver = Solver(*[functools.partial(self.call, name) for name in Solver._fields])
-        self.choice: Choice | None = None  # of the overview, where there is one
-        self.turned: Turned | None = None  # whether the camera turned, where that was asked
-        self.kernel: np.ndarray | None = None  # [k, k] or [P, k, k] found before the start
+        self.seen: FirstLook | None = None  # of the photo's kernels, where they are looked for
         self.truth: truth.Truth | None = None
         self.psnr: dict[str, float] = {}
         self.linear = False  # whether blur is undone in linear light
@@ -109,28 +105,29 @@ class Desk:
         tick()  # once at least, however short it is
         return in_thread(function, tick)
 
-    def begin(self, key: Any, photo: Any, config: DeblurConfig) -> tuple[Any, Any]:
-        """(state, problem) that EM begins with; the state is None where no EM is wanted."""
+    def begin_to_compile(
+        self, key: Any, photo: Any, config: DeblurConfig, *, resumed: bool = False
+    ) -> tuple[Any, Any]:
+        """Begins to compile all that the photo needs; returns the shapes of problem and state."""
         self.progress.stage(COMPILING)
-        self.in_thread(lambda: self.programs.begin(key, photo, config))
-        chosen = self.solver
-        if not config.em_iterations:
-            chosen = chosen._replace(init=lambda key, problem, config: None)
-        return solver.begin(key, photo, config, solver=chosen)
+        return self.in_thread(lambda: self.programs.begin(key, photo, config, resumed=resumed))
 
     # --- the photo ---
 
-    def open(self, photo: images.Photo) -> None:
-        """Notes the photo's size and light, reads its truth, if any, and measures the photo."""
+    def open(self, photo: images.Photo) -> Given:
+        """What is deblurred: the photo's own values, or light, in its bucket where it has one.
+
+        Notes the photo's size, reads its truth, if any, and measures the photo.
+        """
         self._size = photo.pixels.shape[:2]
         self.linear = self.options.linear_light or photo.linear
         if path := self.options.truths.get(self.source.name):
             self.truth = truth.Truth(path, photo)
         self.measure("blurred", photo.pixels)
-
-    def light_of(self, photo: images.Photo) -> np.ndarray:
-        """[H, W, C] what is deblurred: the photo's own values, or light."""
-        return colour.to_light(photo.pixels) if self.linear else photo.pixels
+        light = colour.to_light(photo.pixels) if self.linear else photo.pixels
+        if self.options.batching.buckets:
+            return buckets.pad(light, photo.weight)
+        return Given(light, weight=photo.weight)
 
     def looks(self, config: DeblurConfig) -> bool:
         """Whether the photo's kernels are looked for before the start."""
@@ -145,30 +142,6 @@ class Desk:
         """Notes how long every stage will take."""
         self._expected = seconds
         self.progress.expect(seconds, em_iterations)
-
-    def look(self, photo: images.Photo, config: DeblurConfig) -> DeblurConfig:
-        """`config` with kernel size and grid that fit to the photo's kernels, looked for here.
-
-        Where the kernels are given nothing is looked for.
-        """
-        if not self.looks(config):
-            return config
-        seen = first_look(self.call, self._in_bucket(photo), config, self.options.sizes)
-        self.choice, self.turned, self.kernel = seen.choice, seen.turned, seen.given.kernel
-        return seen.config
-
-    def given(self, photo: images.Photo) -> Any:
-        """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
-        given = self._in_bucket(photo)
-        if self.kernel is not None:
-            return given._replace(kernel=self.kernel)
-        return given.pixels if given.size is None and given.weight is None else given
-
-    def _in_bucket(self, photo: images.Photo) -> Given:
-        light = self.light_of(photo)
-        if self.options.batching.buckets:
-            return buckets.pad(light, photo.weight)
-        return Given(light, weight=photo.weight)
 
     def cut(self, picture: Any) -> Any:
         """A picture without the padding of the photo's bucket."""
@@ -188,6 +161,7 @@ class Desk:
     def record(self, photo: images.Photo, config: DeblurConfig) -> dict[str, Any]:
         """What `run.json` says of a photo before it is deblurred."""
         height, width, channels = photo.shape
+        turned = self.seen and self.seen.turned
         return {
             "input": self.source.label,
             "photo": {
@@ -199,7 +173,7 @@ class Desk:
             "crop": self.options.crop,
             "linear_light": self.linear,
             "notes": list(photo.notes),
-            "turned": None if self.turned is None else self.turned._asdict(),
+            "turned": turned and turned._asdict(),
             "config": dataclasses.asdict(config),
             "seed": self.options.seed,
             "estimated_seconds": {name: round(x, 1) for name, x in self._expected.items()},
@@ -227,3 +201,8 @@ class Desk:
     def timings(self) -> dict[str, float]:
         """Seconds by stage so far."""
         return {name: round(value, 3) for name, value in self._timings.items()}
+
+
+def simplest(given: Given) -> Any:
+    """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
+    return given if any(x is not None for x in given[1:]) else given.pixels

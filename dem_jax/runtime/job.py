@@ -1,7 +1,6 @@
 """One photo from file to results: read, deblurred in one of two ways, judged, written.
 
-A way is `whole.InOnePiece` or, for photos too large for that, `scale.large.InTiles`; both run EM by
-`solver.begin` and `solver.iterate`.
+A way is `whole.InOnePiece` or, for photos too large for that, `scale.large.InTiles`.
 """
 
 import dataclasses
@@ -14,8 +13,10 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import estimate, sizes
 from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import framing, images
+from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.report import verdict
-from dem_jax.runtime.scale import devices, plan
+from dem_jax.runtime.scale import devices
+from dem_jax.types import Given
 
 
 class Outcome(NamedTuple):
@@ -28,9 +29,9 @@ class Outcome(NamedTuple):
 class Found(NamedTuple):
     """What is written of a photo."""
 
-    light: Any  # the latent image [H, W, C], in the light it was computed in
+    latent: np.ndarray  # [H, W, C], in the photo's own values
     kernels: Any  # [P, k, k]
-    std: np.ndarray  # [H, W, C], in the photo's own values
+    std: np.ndarray  # [H, W, C], likewise
     problem: Any  # that the kernels were found in
     how: str  # follows the size in the report's caption
 
@@ -52,17 +53,11 @@ class Way(Protocol):
     def expected(self, shape: tuple[int, ...], config: DeblurConfig) -> Expected:
         """What a photo [H, W, C] will take."""
 
-    def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
-        """Raises TooLarge where the memory is too small."""
-
     def open(self, photo: images.Photo, config: DeblurConfig) -> None:
-        """Starts the run folder."""
+        """Starts the run folder; raises TooLarge where the memory is too small."""
 
-    def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
-        """Deblurs the photo."""
-
-    def found(self, config: DeblurConfig) -> Found:
-        """What is written; after EM its last deconvolution is computed here."""
+    def deblur(self, given: Given, config: DeblurConfig) -> tuple[Outcome, Found]:
+        """Deblurs the photo: how that ended, and what is written."""
 
     def watched(self, latent: np.ndarray) -> None:
         """Shows the result [H, W, C] to who watches."""
@@ -84,15 +79,13 @@ class Job:
         desk, way = self._desk, self._way
         with desk.timed("start"):
             photo, config = self._read()
-            desk.open(photo)
+            given = desk.open(photo)
             self._announce(photo, config)
-            config = desk.look(photo, config)
+            given, config = self._look(given, config)
             self._expect(photo, config)
-            way.require_fit(photo, config)
             way.open(photo, config)
-        outcome = way.deblur(photo, config)
+        outcome, found = way.deblur(given, config)
         with desk.timed("write"):
-            found = way.found(config)
             desk.progress.stage(estimate.WRITING)
             self._deliver(photo, found, config)
         desk.stop_clock()
@@ -119,19 +112,23 @@ class Job:
             images.read_photo(desk.source.path, crop=options.crop),
             every_pixel=options.kernels is not None,  # they are in pixels of the photo
         )
-        config = plan.resolve(
-            options.config,
-            options.sizes,
-            photo.pixels.shape,
-            desk.source.path.stem,
-            padded=options.batching.buckets,
-        )
+        (height, width, _), name = photo.pixels.shape, desk.source.path.stem
+        padded = options.batching.buckets
+        config = sizes.resolve(options.config, options.sizes, height, width, name, padded=padded)
         if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
             raise ValueError(f"{label} is one constant colour; there is no blur in it.")
         desk.progress.begin(label, config.em_iterations)
         for note in photo.notes:
             desk.progress.say(f"{label}: {note}")
         return photo, config
+
+    def _look(self, given: Given, config: DeblurConfig) -> tuple[Given, DeblurConfig]:
+        """The photo's kernels, and sizes that fit to them, unless the kernels are given."""
+        desk = self._desk
+        if not desk.looks(config):
+            return given, config
+        desk.seen = first_look(desk.call, given, config, desk.options.sizes)
+        return desk.seen.given, desk.seen.config
 
     def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
         """Says how long it will take; the kernel, which is to be found, is assumed to be usual."""
@@ -154,14 +151,13 @@ class Job:
 
     def _deliver(self, photo: images.Photo, found: Found, config: DeblurConfig) -> None:
         """Judges what was found, says so, and writes it."""
-        desk, history = self._desk, list(self._way.history)
-        kernels = np.asarray(found.kernels)
-        choice = desk.choice if config.patch_grid == (1, 1) else None
-        confidence = None if choice is None else float(choice.agreement)
+        desk, seen, history = self._desk, self._desk.seen, list(self._way.history)
+        kernels, confidence = np.asarray(found.kernels), None
+        if seen and config.patch_grid == (1, 1):
+            confidence = float(seen.choice.agreement)
         evidence = verdict.weigh(photo.pixels, found.problem, kernels, history, confidence)
         finding = verdict.finding(evidence)
-        latent = desk.encoded(found.light)
-        latent, warnings = verdict.decide(evidence, photo.pixels, latent, config)
+        latent, warnings = verdict.decide(evidence, photo.pixels, found.latent, config)
         desk.measure("result", latent)
         self._way.watched(latent)
         desk.folder.note(
@@ -172,8 +168,8 @@ class Job:
         )
         for warning in warnings:
             desk.progress.say(f"{desk.source.label}: {warning}")
-        if desk.turned is not None:
-            unlike = "differs" if desk.turned.turned else "hardly differs"
+        if seen and seen.turned is not None:
+            unlike = "differs" if seen.turned.turned else "hardly differs"
             found = found._replace(how=f"{found.how}, blur that {unlike} across the photo")
         height, width, _ = photo.shape
         sure = finding if confidence is None else f"{finding} (confidence {confidence:.0%})"

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from dem_jax.config import DeblurConfig
+from dem_jax.runtime.scale import buckets
 
 UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
@@ -29,42 +30,22 @@ class Sizes(NamedTuple):
     em_pixels: int | None = None  # of the largest photo that EM is run on; None: any
 
 
-def resolve(config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str) -> DeblurConfig:
+def resolve(
+    config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str, *, padded: bool = False
+) -> DeblurConfig:
     """`config` with kernel size, patch grid and EM for the photo called `name`, before it is seen.
 
-    A first look makes the kernel size smaller, and decides on the grid where `blur` is auto.
+    A first look makes the kernel size smaller, and decides on the grid where `blur` is auto. A
+    `padded` photo gets those of its bucket.
 
     Raises:
       ValueError: when the photo is too small, or `name` is not in the list of kernel sizes.
     """
-    short = min(height, width)
-    if short < SMALLEST_SIDE:
-        raise ValueError(
-            f"{name} is {width}x{height} pixels, too small; at least "
-            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed."
-        )
-    if isinstance(sizes.kernel_size, Mapping):
-        if name not in sizes.kernel_size:
-            raise ValueError(f"{name} is not in the list of kernel sizes; add a line for it.")
-        kernel_size = sizes.kernel_size[name]
-    elif config.warm_start:
-        kernel_size = sizes.kernel_size or largest_kernel_size(short)
-    else:
-        kernel_size = sizes.kernel_size or auto_kernel_size(short)
-    if short < 2 * kernel_size:
-        largest = max(3, (short // 2 - 1) | 1)
-        raise ValueError(
-            f"{name} is {width}x{height} pixels, too small for kernel_size={kernel_size}, which "
-            f"needs {2 * kernel_size} along each side; use kernel_size={largest} or less."
-        )
-    if sizes.blur == NONUNIFORM or sizes.patch_grid:
-        grid = sizes.patch_grid or auto_patch_grid(height, width, kernel_size)
-    else:
-        grid = (1, 1)
-    config = dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
-    if config.warm_start and sizes.em_pixels is not None and height * width > sizes.em_pixels:
-        return dataclasses.replace(config, em_iterations=0)
-    return config
+    own = _resolved(config, sizes, height, width, name)
+    if not padded:
+        return own
+    rows, cols = buckets.bucket_side(height), buckets.bucket_side(width)
+    return _resolved(config, sizes, rows, cols, name)
 
 
 def largest_kernel_size(short_side: int) -> int:
@@ -131,6 +112,39 @@ def parse_patch_grid(text: str) -> tuple[int, int] | None:
     if not (rows.isdigit() and cols.isdigit() and int(rows) and int(cols)):
         raise ValueError(f"patch_grid={text} must be ROWSxCOLS, such as 3x4, or 'auto'.")
     return int(rows), int(cols)
+
+
+def _resolved(
+    config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str
+) -> DeblurConfig:
+    short = min(height, width)
+    if short < SMALLEST_SIDE:
+        raise ValueError(
+            f"{name} is {width}x{height} pixels, too small; at least "
+            f"{SMALLEST_SIDE}x{SMALLEST_SIDE} are needed."
+        )
+    if isinstance(sizes.kernel_size, Mapping):
+        if name not in sizes.kernel_size:
+            raise ValueError(f"{name} is not in the list of kernel sizes; add a line for it.")
+        kernel_size = sizes.kernel_size[name]
+    elif config.warm_start:
+        kernel_size = sizes.kernel_size or largest_kernel_size(short)
+    else:
+        kernel_size = sizes.kernel_size or auto_kernel_size(short)
+    if short < 2 * kernel_size:
+        largest = max(3, (short // 2 - 1) | 1)
+        raise ValueError(
+            f"{name} is {width}x{height} pixels, too small for kernel_size={kernel_size}, which "
+            f"needs {2 * kernel_size} along each side; use kernel_size={largest} or less."
+        )
+    if sizes.blur == NONUNIFORM or sizes.patch_grid:
+        grid = sizes.patch_grid or auto_patch_grid(height, width, kernel_size)
+    else:
+        grid = (1, 1)
+    config = dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
+    if config.warm_start and sizes.em_pixels is not None and height * width > sizes.em_pixels:
+        return dataclasses.replace(config, em_iterations=0)
+    return config
 
 
 def _checked(size: int, what: str) -> int:

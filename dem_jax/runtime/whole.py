@@ -7,17 +7,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dem_jax import solver
+from dem_jax import keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em.result import started
 from dem_jax.runtime import estimate
-from dem_jax.runtime.desk import Desk
+from dem_jax.runtime.desk import Desk, simplest
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
 from dem_jax.runtime.job import Expected, Found, Outcome
-from dem_jax.runtime.outlook import COMPILING
 from dem_jax.runtime.report import preview
 from dem_jax.runtime.report.history import History
 from dem_jax.runtime.scale import memory
+from dem_jax.types import Given
 
 _started = jax.jit(started)
 _SAVING = 7.0  # seconds for the last save after SIGTERM; ten are promised for all of it
@@ -61,11 +61,9 @@ class InOnePiece:
         seconds = estimate.in_one_piece(shape, config, desk.speed, looks=desk.looks(config))
         return Expected(seconds, config.em_iterations)
 
-    def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
-        memory.require_fit(self._desk.source.label, photo.pixels.shape, config)
-
     def open(self, photo: images.Photo, config: DeblurConfig) -> None:
         """Starts the run folder, and finds the checkpoint that the run goes on from, if any."""
+        memory.require_fit(self._desk.source.label, photo.pixels.shape, config)
         options, folder = self._desk.options, self._desk.folder
         kernels = None if options.kernels is None else options.kernels.tolist()
         owner = checkpoints.owner(
@@ -89,21 +87,23 @@ class InOnePiece:
         )
         self._watch.show(photo.pixels, "before")
 
-    def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
-        desk = self._desk
+    def deblur(self, given: Given, config: DeblurConfig) -> tuple[Outcome, Found]:
+        desk, outcome = self._desk, Outcome(run_folder.DONE)
         key = jax.random.key(desk.options.seed)
         with desk.timed("warm_start"):
-            self._start(key, desk.given(photo), config)
+            self._start(key, given, config)
             if desk.truth or self._watch.wants(0) or not config.em_iterations:
                 start = desk.encoded(desk.cut(self._without_em()[0]))
                 desk.measure("warm_start", start)
                 self._watch.show(start, "start")
-        if not config.em_iterations:
-            return Outcome(run_folder.DONE)
-        with desk.timed("em"):
-            return self._em(key, config)
+        if config.em_iterations:
+            with desk.timed("em"):
+                outcome = self._em(key, config)
+        with desk.timed("finish"):
+            return outcome, self._found(config)
 
-    def found(self, config: DeblurConfig) -> Found:
+    def _found(self, config: DeblurConfig) -> Found:
+        """What is written; after EM its last deconvolution is computed here."""
         desk, rows_cols = self._desk, config.patch_grid
         total = config.em_iterations
         how = (
@@ -119,7 +119,7 @@ class InOnePiece:
         light, std = (np.asarray(desk.cut(x)) for x in (light, std))
         if desk.linear:
             std = colour.spread_from_light(std, light)
-        return Found(light, kernels, std, self._problem, how)
+        return Found(desk.encoded(light), kernels, std, self._problem, how)
 
     def watched(self, latent: np.ndarray) -> None:
         self._watch.finish(latent)
@@ -139,18 +139,19 @@ class InOnePiece:
             return "stopped by SIGTERM before anything was saved; the same command starts anew."
         return f"stopped by SIGTERM; the same command goes on after EM iteration {iteration}."
 
-    def _start(self, key: jax.Array, pixels: Any, config: DeblurConfig) -> None:
+    def _start(self, key: jax.Array, given: Given, config: DeblurConfig) -> None:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
-        desk, saved = self._desk, self._saved
+        desk, saved, photo = self._desk, self._saved, simplest(given)
+        shapes = desk.begin_to_compile(key, photo, config, resumed=saved is not None)
         if saved:
-            desk.progress.stage(COMPILING)
-            shapes = desk.in_thread(lambda: desk.programs.begin(key, pixels, config, resumed=True))
             desk.progress.go_on(saved.iteration)
             restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
             self._problem, self._state = restored
             return
-        self._state, self._problem = desk.begin(key, pixels, config)
+        prepare_key, init_key = keys.of_start(key)
+        self._problem = desk.solver.prepare(prepare_key, photo, config)
         if config.em_iterations:
+            self._state = desk.solver.init(init_key, self._problem, config)
             self._checkpoints.reached(0, self._state, self._problem, [])
 
     def _without_em(self) -> Any:
@@ -169,9 +170,8 @@ class InOnePiece:
                 self._checkpoints.flush(_SAVING)
                 why = f"interrupted after {number - 1} of {total} EM iterations;"
                 return Outcome(run_folder.FAILED, f"{why} the result so far was written.")
-            self._state, info = solver.iterate(
-                key, number, self._state, problem, config, solver=desk.solver
-            )
+            step_key = keys.of_iteration(key, number)
+            self._state, info = desk.solver.step(step_key, self._state, problem, config)
             seconds = time.monotonic() - began
             numbers = {name: float(value) for name, value in info._asdict().items()}
             finite = bool(numbers.pop("finite"))

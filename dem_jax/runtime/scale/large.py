@@ -18,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dem_jax import solver
+from dem_jax import keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em import uncertainty
 from dem_jax.model import blur, softness
-from dem_jax.runtime import estimate
-from dem_jax.runtime.desk import Desk, Options, Session
+from dem_jax.runtime import estimate, sizes
+from dem_jax.runtime.desk import Desk, Options, Session, simplest
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.files.run_folder import RunFolder
@@ -61,9 +61,9 @@ def _is_large(source: Source, options: Options) -> bool:
     if shape is None or options.tile_size == 0:
         return False
     try:
-        config = plan.resolve(
-            options.config, options.sizes, shape, source.path.stem, options.batching.buckets
-        )
+        (height, width, _), name = shape, source.path.stem
+        padded = options.batching.buckets
+        config = sizes.resolve(options.config, options.sizes, height, width, name, padded=padded)
     except ValueError:  # told when the photo is read
         return False
     return needs_tiles(shape, config, options)
@@ -143,8 +143,6 @@ class InTiles:
         self._taken: LargePlan
         self._light: np.ndarray
         self._kernels: np.ndarray
-        self._picture: np.ndarray
-        self._std: np.ndarray
         self._problem: Any = None
         self.history: list[dict[str, Any]] = []
 
@@ -154,37 +152,28 @@ class InTiles:
         seconds = expected_seconds(shape, config, taken, desk.speed, looks=desk.looks(config))
         return Expected(seconds, len(_grid_cells(config)) * _m_steps(config))
 
-    def require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
-        label, shape = self._desk.source.label, photo.pixels.shape
-        self._taken = make_plan(shape, config, self._desk.options.tile_size)
-        memory.require_host_fit(label, shape)
-        crop_shape = (self._taken.crop_size, self._taken.crop_size, shape[2])
-        memory.require_fit(f"A crop of {label}", crop_shape, _for_crop(config))
-
     def open(self, photo: images.Photo, config: DeblurConfig) -> None:
         """Says before the work begins how it is done; starts the folder."""
+        self._taken = taken = make_plan(photo.pixels.shape, config, self._desk.options.tile_size)
+        self._require_fit(photo, config)
         self._announce(photo, config)
-        taken = self._taken
         self._desk.folder.start(
             self._desk.record(photo, config)
             | {"tile_size": taken.tiling.size, "crop_size": taken.crop_size}
         )
 
-    def deblur(self, photo: images.Photo, config: DeblurConfig) -> Outcome:
-        self._light = self._desk.light_of(photo)
-        with self._desk.timed("em"):
-            outcome = self._find_kernels(config)
-        with self._desk.timed("restoration"):
-            self._picture, self._std = self._restore(config)
-        return outcome
-
-    def found(self, config: DeblurConfig) -> Found:
+    def deblur(self, given: Given, config: DeblurConfig) -> tuple[Outcome, Found]:
+        desk = self._desk
+        self._light = desk.cut(given.pixels)
+        with desk.timed("em"):
+            outcome = self._find_kernels(given.kernel, config)
+        with desk.timed("restoration"):
+            light, std = self._restore(config)
         how = f"pixels in tiles, kernels up to {config.kernel_size} pixels from "
         how += self._sources(config)
-        std = self._std
-        if self._desk.linear:
-            std = colour.spread_from_light(std, self._picture)
-        return Found(self._picture, self._kernels, std, self._problem, how)
+        if desk.linear:
+            std = colour.spread_from_light(std, light)
+        return outcome, Found(desk.encoded(light), self._kernels, std, self._problem, how)
 
     def watched(self, latent: np.ndarray) -> None:
         """Nobody watches."""
@@ -195,6 +184,12 @@ class InTiles:
     def save_last(self) -> str:
         """There are no checkpoints."""
         return "stopped by SIGTERM before anything was saved; the same command starts anew."
+
+    def _require_fit(self, photo: images.Photo, config: DeblurConfig) -> None:
+        label, shape = self._desk.source.label, photo.pixels.shape
+        memory.require_host_fit(label, shape)
+        crop_shape = (self._taken.crop_size, self._taken.crop_size, shape[2])
+        memory.require_fit(f"A crop of {label}", crop_shape, _for_crop(config))
 
     def _announce(self, photo: images.Photo, config: DeblurConfig) -> None:
         height, width, channels = photo.pixels.shape
@@ -210,30 +205,29 @@ class InTiles:
 
     def _sources(self, config: DeblurConfig) -> str:
         """Where the kernels come from."""
-        if self._desk.kernel is not None and not config.em_iterations:
+        if self._desk.seen and not config.em_iterations:
             return "all of the photo"
         return f"{len(_grid_cells(config))} crops of {self._taken.crop_size} pixels"
 
-    def _find_kernels(self, config: DeblurConfig) -> Outcome:
-        """Kernels [P, k, k] from the best crop of every patch, and the best crop's problem."""
+    def _find_kernels(self, seen: np.ndarray | None, config: DeblurConfig) -> Outcome:
+        """Kernels [P, k, k] from the best crop of every patch, and the best crop's problem.
+
+        Crops start from what was `seen` in all of the photo, [k, k] or [P, k, k], if it was.
+        """
         desk, side = self._desk, self._taken.crop_size
         chosen = crops.choose(self._light, side, config.patch_grid)
         desk.folder.note(crops=[crop._asdict() for crop in chosen])
         best = int(np.argmax([crop.score for crop in chosen]))
-        grid = (
-            None if desk.kernel is None else np.reshape(desk.kernel, (-1, *desk.kernel.shape[-2:]))
-        )
+        grid = None if seen is None else np.reshape(seen, (-1, *seen.shape[-2:]))
         found, problems = [], []
         outcome = Outcome(run_folder.DONE)
         for number, crop in enumerate(chosen):
             rows, cols = (slice(at, at + side) for at in (crop.top, crop.left))
-            pixels: Any = np.ascontiguousarray(self._light[rows, cols])
-            if desk.options.batching.buckets:
-                pixels = buckets.pad(pixels)
+            pixels = np.ascontiguousarray(self._light[rows, cols])
+            given = buckets.pad(pixels) if desk.options.batching.buckets else Given(pixels)
             if grid is not None:  # the whole photo tells more of it than a crop
-                pixels = pixels if isinstance(pixels, Given) else Given(pixels)
-                pixels = pixels._replace(kernel=grid[number])
-            kernel, problem = self._kernel_of(pixels, number, _for_crop(config))
+                given = given._replace(kernel=grid[number])
+            kernel, problem = self._kernel_of(simplest(given), number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)
             if desk.interrupt.requested:
@@ -245,17 +239,21 @@ class InTiles:
         self._problem = problems[min(best, len(problems) - 1)]
         return outcome
 
-    def _kernel_of(self, pixels: Any, number: int, config: DeblurConfig) -> tuple[np.ndarray, Any]:
+    def _kernel_of(self, photo: Any, number: int, config: DeblurConfig) -> tuple[np.ndarray, Any]:
         """EM on one crop: its kernel [1, k, k] and problem; its iterations go to the history."""
         desk = self._desk
         key = jax.random.fold_in(jax.random.key(desk.options.seed), number)
-        state, problem = desk.begin(key, pixels, config)
-        if state is None:
+        desk.begin_to_compile(key, photo, config)
+        prepare_key, init_key = keys.of_start(key)
+        problem = desk.solver.prepare(prepare_key, photo, config)
+        if not config.em_iterations:
             return np.asarray(problem.start_kernels), problem
+        state = desk.solver.init(init_key, problem, config)
         for iteration in range(1, _m_steps(config) + 1):
             if desk.interrupt.requested:
                 break
-            state, info = solver.iterate(key, iteration, state, problem, config, solver=desk.solver)
+            step_key = keys.of_iteration(key, iteration)
+            state, info = desk.solver.step(step_key, state, problem, config)
             numbers = {name: float(value) for name, value in info._asdict().items()}
             if not numbers.pop("finite"):
                 return np.asarray(problem.start_kernels), problem

@@ -41,22 +41,6 @@ def parse_batching(batch_size: str, padded: bool) -> Batching:
     return Batching(int(batch_size), padded)
 
 
-def resolve(
-    config: DeblurConfig, sizes: sizes_.Sizes, shape: tuple[int, ...], name: str, padded: bool
-) -> DeblurConfig:
-    """`sizes.resolve` for the photo's own size, or for that of its bucket.
-
-    Raises:
-      ValueError: as there.
-    """
-    height, width = shape[:2]
-    own = sizes_.resolve(config, sizes, height, width, name)
-    if not padded:
-        return own
-    sides = buckets.bucket_side(height), buckets.bucket_side(width)
-    return sizes_.resolve(config, sizes, *sides, name)
-
-
 def groups(
     sources: Sequence[Source],
     config: DeblurConfig,
@@ -86,7 +70,9 @@ def groups(
         key: object = source.path
         if shape := shape_of(source.path, crop):
             try:
-                own = resolve(config, sizes, shape, source.path.stem, batching.buckets)
+                height, width, _ = shape
+                name, padded = source.path.stem, batching.buckets
+                own = sizes_.resolve(config, sizes, height, width, name, padded=padded)
             except ValueError:
                 own = None
             if own is not None:
