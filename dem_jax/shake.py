@@ -17,7 +17,7 @@ from absl import flags
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import blur
 from dem_jax.runtime.command import plain
-from dem_jax.runtime.files import atomic, images, samples
+from dem_jax.runtime.files import atomic, images, samples, writing
 
 USAGE = """python -m dem_jax.shake --input=sharp.png --path=random --output=blurry.png
 
@@ -51,7 +51,7 @@ def run(argv: Sequence[str] | None = None) -> int:
             raise ValueError(f"--output={output} must end in .png or .tiff.")
         sharp = images.read_photo(_input_path(given["input"]))
         photo, kernels = shake(jax.random.key(given["seed"]), jnp.asarray(sharp.pixels), given)
-        images.write_photo(output, np.asarray(photo), like=sharp)
+        writing.write_photo(output, np.asarray(photo), like=sharp)
         if given["kernels_output"]:
             atomic.write_array(given["kernels_output"], np.asarray(kernels))
     except (flags.Error, ValueError, OSError) as error:

@@ -8,7 +8,7 @@ import sys
 import jax
 
 import dem_jax
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import images, writing
 
 
 def main(source: str, target: str, **settings) -> dem_jax.Result:
@@ -17,7 +17,7 @@ def main(source: str, target: str, **settings) -> dem_jax.Result:
     config = dem_jax.DeblurConfig(**settings)
     deblur = jax.jit(dem_jax.deblur, static_argnums=2)
     result = deblur(jax.random.key(0), photo.pixels, config)
-    images.write_photo(target, result.latent, like=photo)
+    writing.write_photo(target, result.latent, like=photo)
     return result
 
 

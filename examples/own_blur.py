@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 import dem_jax
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import images, writing
 
 
 def shade(shape: tuple[int, int], strength: float) -> jax.Array:
@@ -38,7 +38,7 @@ def main(source: str, target: str, strength: float = 0.2, **settings) -> dem_jax
     model = dark_cornered(config, strength)
     deblur = jax.jit(lambda key, photo: dem_jax.deblur(key, photo, config, model=model))
     result = deblur(jax.random.key(0), photo.pixels)
-    images.write_photo(target, result.latent, like=photo)
+    writing.write_photo(target, result.latent, like=photo)
     return result
 
 

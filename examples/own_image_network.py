@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 
 import dem_jax
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import images, writing
 
 
 class SmallNetwork(nn.Module):
@@ -41,7 +41,7 @@ def main(source: str, target: str, **settings) -> dem_jax.Result:
     model = dem_jax.mcem.paper_model(config)._replace(image=prior)
     deblur = jax.jit(lambda key, photo: dem_jax.deblur(key, photo, config, model=model))
     result = deblur(jax.random.key(0), photo.pixels)
-    images.write_photo(target, result.latent, like=photo)
+    writing.write_photo(target, result.latent, like=photo)
     return result
 
 

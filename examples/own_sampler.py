@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import optax
 
 import dem_jax
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import images, writing
 
 
 class State(NamedTuple):
@@ -50,7 +50,7 @@ def main(source: str, target: str, **settings) -> dem_jax.Result:
     sampler = with_momentum(step_size=0.2, noise=1e-4)
     deblur = jax.jit(lambda key, photo: dem_jax.deblur(key, photo, config, sampler=sampler))
     result = deblur(jax.random.key(0), photo.pixels)
-    images.write_photo(target, result.latent, like=photo)
+    writing.write_photo(target, result.latent, like=photo)
     return result
 
 

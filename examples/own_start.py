@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import dem_jax
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import images, writing
 from dem_jax.start.views import View
 from dem_jax.start.warm_start import Candidates, named_starts
 
@@ -39,7 +39,7 @@ def main(source: str, target: str, **settings) -> dem_jax.Result:
     starts = (*named_starts(config), straight_lines)
     deblur = jax.jit(lambda key, photo: dem_jax.deblur(key, photo, config, starts=starts))
     result = deblur(jax.random.key(0), photo.pixels)
-    images.write_photo(target, result.latent, like=photo)
+    writing.write_photo(target, result.latent, like=photo)
     return result
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
-from dem_jax.runtime.files import colour, images
+from dem_jax.runtime.files import colour, images, writing
 
 _DOWNLOADS = (
     "deblurred.png",
@@ -105,7 +105,7 @@ class _Sharpening:
         self._shown = found, found.stat().st_mtime_ns
         if not self._before.exists():
             read = images.read_photo(self._photo, crop=colour.parse_crop(self._crop or None))
-            images.write_photo(self._before, read.pixels, read)
+            writing.write_photo(self._before, read.pixels, read)
         return str(self._before), str(found)
 
 

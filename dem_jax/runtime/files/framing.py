@@ -1,10 +1,10 @@
 """What of a photo is deblurred: not its borders of one colour, nor what is transparent or missing.
 
 Bars that a film or a scanner put around a picture are sharp; deblurring would make rings of their
-edges. They are cut off before and put back after (`complete`). Inside, a pixel counts as far as it
-is opaque, and where it hardly is the picture is continued smoothly. Samples of 10, 12 or 14
-bits in files of 16 are brought to their own white level. A photo that needs fewer pixels than it
-has (`fineness`) is deblurred in fewer.
+edges. They are cut off before and put back after (`completion`). Inside, a pixel counts as far as
+it is opaque, and where it hardly is the picture is continued smoothly. Samples of 10, 12 or 14 bits
+in files of 16 are brought to their own white level. A photo that needs fewer pixels than it has
+(`fineness`) is deblurred in fewer.
 """
 
 import dataclasses
@@ -75,33 +75,6 @@ def frame(photo: Photo, *, every_pixel: bool = False) -> Photo:
     )
 
 
-def complete(part: np.ndarray, photo: Photo) -> np.ndarray:
-    """A result [h, w, C] for a framed photo as a whole picture [H, W, C], in the file's scale."""
-    behind = photo.behind
-    if behind is None:
-        return part
-    whole = behind.pixels.astype(part.dtype)
-    part = part / part.dtype.type(behind.gain)
-    if behind.halvings:
-        before = whole[behind.rows, behind.cols]
-        change = part - fineness.halved(before, behind.halvings)
-        part = before + fineness.enlarged(change, behind.halvings, before.shape)
-        part = np.clip(part, 0, 1)
-    return _put(whole, part, photo)
-
-
-def complete_spread(std: np.ndarray, photo: Photo) -> np.ndarray:
-    """The same for a standard deviation, which is zero where nothing was changed."""
-    behind = photo.behind
-    if behind is None:
-        return std
-    whole, std = np.zeros(behind.pixels.shape, std.dtype), std / std.dtype.type(behind.gain)
-    if behind.halvings:
-        shape = whole[behind.rows, behind.cols].shape
-        std = np.maximum(fineness.enlarged(std, behind.halvings, shape), 0)
-    return _put(whole, std, photo)
-
-
 def inside(picture: np.ndarray, photo: Photo) -> np.ndarray:
     """The part of another picture [H, W, C] of the same scene that a framed photo shows.
 
@@ -114,15 +87,6 @@ def inside(picture: np.ndarray, photo: Photo) -> np.ndarray:
     if behind.halvings:
         part = fineness.halved(part, behind.halvings)
     return part * np.float32(behind.gain) if part.max() * behind.gain <= 1.01 else part
-
-
-def _put(whole: np.ndarray, part: np.ndarray, photo: Photo) -> np.ndarray:
-    assert photo.behind is not None
-    place = photo.behind.rows, photo.behind.cols
-    if photo.weight is not None:
-        part = np.where(photo.weight[..., None] > 0, part, whole[place])
-    whole[place] = part
-    return whole
 
 
 def _weight(photo: Photo) -> np.ndarray | None:

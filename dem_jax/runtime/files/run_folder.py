@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dem_jax.runtime.files import atomic, framing, images
+from dem_jax.runtime.files import atomic, completion, images, writing
 from dem_jax.runtime.report import page, pictures
 
 RUNNING, DONE, FAILED, DIVERGED = "running", "done", "failed", "diverged"
@@ -111,12 +111,12 @@ class RunFolder:
           history: one entry per EM iteration, for the plot of convergence.
           caption: one line under the report's title.
         """
-        images.write_photo(self.picture, latent, photo)
+        writing.write_photo(self.picture, latent, photo)
         if photo.bit_depth == 32 or photo.linear:
-            images.write_photo(self.path / "deblurred.tiff", latent, photo)
+            writing.write_photo(self.path / "deblurred.tiff", latent, photo)
         self._write_array("kernels.npy", kernels)
         self._write_picture("kernels.png", pictures.kernels_picture(kernels, grid))
-        std = framing.complete_spread(std, photo)
+        std = completion.complete_spread(std, photo)
         self._write_array("uncertainty.npy", std, np.float16)
         self._write_picture("uncertainty.png", pictures.uncertainty_picture(std))
         picture = pictures.report_page(
@@ -147,7 +147,7 @@ class RunFolder:
         atomic.write_json(self.path / "run.json", self._record)
 
     def _write_picture(self, name: str, picture: np.ndarray) -> None:
-        atomic.write_bytes(self.path / name, images.encode_png(picture))
+        atomic.write_bytes(self.path / name, writing.encode_png(picture))
 
     def _write_array(self, name: str, array: np.ndarray, dtype: type = np.float32) -> None:
         atomic.write_array(self.path / name, array.astype(dtype))

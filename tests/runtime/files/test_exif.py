@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from dem_jax.runtime.files import exif, images
+from dem_jax.runtime.files import exif, images, writing
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
 
@@ -29,7 +29,7 @@ def test_exif_goes_from_photo_to_result(tmp_path, ending):
     Image.fromarray(PIXELS).save(tmp_path / f"in.{ending}", exif=camera_exif())
     photo = images.read_photo(tmp_path / f"in.{ending}")
     assert photo.pixels.shape == (16, 12, 3)  # turned
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     with Image.open(tmp_path / "out.png") as image:
         found = image.getexif()
     assert found[ExifTags.Base.Make] == "a camera"
@@ -50,13 +50,13 @@ def test_tiff_keeps_what_describes_the_photo(tmp_path, dtype):
         tmp_path / "in.tiff", pixels, photometric="rgb", extratags=[make], iccprofile=profile
     )
     photo = images.read_photo(tmp_path / "in.tiff")
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     with Image.open(tmp_path / "out.png") as image:
         found = dict(image.getexif())
         assert image.info["icc_profile"] == profile
     expected = {ExifTags.Base.Software: exif.SOFTWARE, ExifTags.Base.Make: "a camera"}
     if dtype == np.float32:
-        images.write_photo(tmp_path / "out.tiff", photo.pixels, photo)
+        writing.write_photo(tmp_path / "out.tiff", photo.pixels, photo)
         with tifffile.TiffFile(tmp_path / "out.tiff") as tiff:
             assert tiff.pages.first.tags.valueof(305) == exif.SOFTWARE
             assert tiff.pages.first.tags.valueof(34675) == profile
@@ -67,7 +67,7 @@ def test_a_photo_without_exif_says_what_wrote_the_result(tmp_path):
     Image.fromarray(PIXELS).save(tmp_path / "in.png")
     photo = images.read_photo(tmp_path / "in.png")
     assert photo.exif is None
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     with Image.open(tmp_path / "out.png") as image:
         assert dict(image.getexif()) == {ExifTags.Base.Software: exif.SOFTWARE}
 
@@ -84,5 +84,5 @@ def test_a_damaged_block_costs_no_photo(tmp_path):
             broken[place] = rng.integers(256)
         (tmp_path / "in.jpg").write_bytes(broken)
         photo = images.read_photo(tmp_path / "in.jpg")
-        images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+        writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
         assert images.read_photo(tmp_path / "out.png").pixels.size == PIXELS.size

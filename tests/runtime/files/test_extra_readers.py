@@ -12,7 +12,7 @@ from odd_files import PIXELS, SRGB, raw_dng
 from PIL import ExifTags, Image
 
 from dem_jax.runtime import driver, progress
-from dem_jax.runtime.files import colour, images, inputs
+from dem_jax.runtime.files import colour, images, inputs, writing
 
 
 def heic(pixels=PIXELS, **options):
@@ -48,7 +48,7 @@ def test_heic_keeps_profile_and_exif(tmp_path):
     exif[ExifTags.Base.Make] = "a phone"
     (tmp_path / "x.heic").write_bytes(heic(exif=exif.tobytes(), icc_profile=SRGB))
     photo = images.read_photo(tmp_path / "x.heic")
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     with Image.open(tmp_path / "out.png") as image:
         assert image.getexif()[ExifTags.Base.Make] == "a phone"
     assert photo.exif is not None

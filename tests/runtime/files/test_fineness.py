@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from dem_jax.runtime.files import fineness, framing, images
+from dem_jax.runtime.files import completion, fineness, framing, images
 
 SIDES = 800, 1000
 
@@ -71,11 +71,11 @@ def test_what_does_not_change_stays_as_it_is_and_a_change_is_enlarged():
     assert framed.pixels.shape == (800, 1000, 3)
     assert framed.shape == photo.shape
     assert "deblurred in 1000x800" in framed.notes[-1]
-    np.testing.assert_array_equal(framing.complete(framed.pixels, framed), photo.pixels)
-    brighter = framing.complete(0.5 * framed.pixels, framed)
+    np.testing.assert_array_equal(completion.complete(framed.pixels, framed), photo.pixels)
+    brighter = completion.complete(0.5 * framed.pixels, framed)
     expected = photo.pixels - 0.5 * resized(framed.pixels, 2)
     np.testing.assert_allclose(brighter, np.clip(expected, 0, 1), atol=3e-3)
-    std = framing.complete_spread(np.full_like(framed.pixels, 0.1), framed)
+    std = completion.complete_spread(np.full_like(framed.pixels, 0.1), framed)
     np.testing.assert_allclose(std, 0.1, atol=1e-6)
     assert framing.inside(photo.pixels, framed).shape == framed.pixels.shape
 

@@ -8,7 +8,7 @@ from fake_solver import FAKE, make_options
 from odd_files import PIXELS, saved
 
 from dem_jax.runtime import driver, progress
-from dem_jax.runtime.files import framing, images, inputs
+from dem_jax.runtime.files import completion, framing, images, inputs
 from dem_jax.runtime.scale import plan
 
 SCENE = np.random.default_rng(1).random((60, 80, 3)).astype(np.float32)
@@ -33,7 +33,7 @@ def test_bars_are_cut_off_and_put_back(bars):
     framed = framing.frame(photo)
     np.testing.assert_array_equal(framed.pixels, SCENE)
     assert "only 80x60 pixels of it are deblurred" in framed.notes[-1]
-    whole = framing.complete(1 - framed.pixels, framed)
+    whole = completion.complete(1 - framed.pixels, framed)
     expected = barred(**bars, scene=1 - SCENE).pixels
     np.testing.assert_allclose(whole, expected, atol=1e-6)
     assert framed.shape == photo.pixels.shape
@@ -81,9 +81,9 @@ def test_transparent_pixels_weigh_nothing_and_leave_no_edge():
     known = framed.weight > 0
     np.testing.assert_array_equal(known, disc[6:55, 16:65])
     assert np.abs(np.diff(framed.pixels, axis=0)).max() < 0.05
-    whole = framing.complete(np.ones_like(framed.pixels), framed)
+    whole = completion.complete(np.ones_like(framed.pixels), framed)
     np.testing.assert_array_equal(whole, np.repeat(disc[..., None], 3, axis=-1))
-    spread = framing.complete_spread(np.ones_like(framed.pixels), framed)
+    spread = completion.complete_spread(np.ones_like(framed.pixels), framed)
     np.testing.assert_array_equal(spread, whole)
 
 
@@ -113,7 +113,7 @@ def test_fewer_bits_in_16_have_a_white_of_their_own(bits):
     photo = images.Photo(SCENE * np.float32(white * 0.95), bit_depth=16)
     framed = framing.frame(photo)
     np.testing.assert_allclose(framed.pixels, SCENE * 0.95, atol=1e-5)
-    np.testing.assert_allclose(framing.complete(framed.pixels, framed), photo.pixels, atol=1e-6)
+    np.testing.assert_allclose(completion.complete(framed.pixels, framed), photo.pixels, atol=1e-6)
     truth = framing.inside(photo.pixels, framed)  # of the same scale, or of the full one
     np.testing.assert_allclose(truth, framed.pixels, atol=1e-5)
     np.testing.assert_array_equal(framing.inside(SCENE, framed), SCENE)

@@ -6,7 +6,7 @@ import tifffile
 from odd_files import PIXELS, SRGB, saved, tiff
 from PIL import Image
 
-from dem_jax.runtime.files import images, metadata
+from dem_jax.runtime.files import images, metadata, writing
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>8</tiff:Orientation></x:xmpmeta>'
 
@@ -14,7 +14,7 @@ XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><tiff:Orientation>8</tiff:Orientatio
 def written(tmp_path, data):
     (tmp_path / "in").write_bytes(data)
     photo = images.read_photo(tmp_path / "in")
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     with Image.open(tmp_path / "out.png") as image:
         image.load()
         return photo, image.info
@@ -73,7 +73,7 @@ def test_raw_data_written_as_tiff_carries_everything(tmp_path):
     photo = images.Photo(
         PIXELS / np.float32(255), None, 16, SRGB, xmp=XMP, dpi=(240.0, 240.0), linear=True
     )
-    images.write_photo(tmp_path / "out.tiff", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.tiff", photo.pixels, photo)
     with tifffile.TiffFile(tmp_path / "out.tiff") as file:
         page = file.pages.first
         assert page.dtype == np.uint16

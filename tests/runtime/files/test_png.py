@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from odd_files import PIXELS, SRGB, by_opencv, chunk, saved, with_chunk
 
-from dem_jax.runtime.files import images, png
+from dem_jax.runtime.files import images, png, writing
 
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
 
@@ -73,7 +73,7 @@ def test_colour_resolution_and_xmp_survive(tmp_path, depth):
     ):
         data = with_chunk(kind, body, png=data)
     photo = read(tmp_path, data)
-    images.write_photo(tmp_path / "out.png", photo.pixels, photo)
+    writing.write_photo(tmp_path / "out.png", photo.pixels, photo)
     found = {c.kind: c.data for c in png.chunks((tmp_path / "out.png").read_bytes())}
     assert found[b"gAMA"] == gamma
     assert found[b"cHRM"] == white
