@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Callable, Mapping
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from dem_jax.runtime.files import (
     colour,
@@ -27,7 +27,6 @@ __all__ = [
     "Photo",
     "PhotoError",
     "read_photo",
-    "shape_of",
 ]
 
 EXTENSIONS = formats.ENDINGS
@@ -75,40 +74,6 @@ def read_photo(path: str | os.PathLike, *, crop: colour.Crop | None = None) -> P
         return photo.make(decoded, crop)
     except PhotoError as error:
         raise PhotoError(f"{shown} {error}") from error
-
-
-def shape_of(path: str | os.PathLike) -> tuple[int, int, int] | None:
-    """Rows, columns and channels of a picture, by its header alone; None where it does not tell."""
-    try:
-        with decoding.quiet():
-            return _shape_of(pathlib.Path(path))
-    except Exception:  # whatever is wrong is told when the photo is read
-        return None
-
-
-def _shape_of(path: pathlib.Path) -> tuple[int, int, int] | None:
-    kind = formats.identify_file(path)
-    reader = kind.reader if kind else ""
-    if reader == "heif":
-        heif = extra_readers.open_heif(path.read_bytes())
-        return *heif.size[::-1], 1 if heif.mode.startswith(("L", "I")) else 3
-    if reader == "tiff":
-        data = path.read_bytes()
-        if tiff_reader.is_raw(data):
-            reader = "raw"
-        elif size := tiff_reader.full_size(data):
-            return *size, 3
-    if reader == "raw":
-        with extra_readers.open_raw(path.read_bytes()) as raw:
-            turned = raw.sizes.flip in (5, 6)
-            sides = raw.sizes.iheight, raw.sizes.iwidth
-        return *(sides[::-1] if turned else sides), 3
-    with Image.open(path, formats=pillow_reader.FORMATS) as image:
-        width, height = image.size
-        if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
-            width, height = height, width
-        grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
-        return height, width, 1 if grey else 3
 
 
 def _what_it_is(data: bytes, kind: formats.Format | None) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes as sizes_
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import headers
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.scale import batches, buckets, memory
 
@@ -102,7 +102,7 @@ def shape_of(
     path: pathlib.Path, crop: tuple[int, int, int, int] | None
 ) -> tuple[int, int, int] | None:
     """Rows, columns and channels of what is deblurred; None where the header does not tell."""
-    shape = images.shape_of(path)
+    shape = headers.shape_of(path)
     if shape is None or crop is None:
         return shape
     return crop[3], crop[2], shape[2]

@@ -12,7 +12,7 @@ from odd_files import PIXELS, SRGB, raw_dng
 from PIL import ExifTags, Image
 
 from dem_jax.runtime import driver, progress
-from dem_jax.runtime.files import colour, images, inputs, writing
+from dem_jax.runtime.files import colour, headers, images, inputs, writing
 
 
 def heic(pixels=PIXELS, **options):
@@ -32,7 +32,7 @@ def test_heic_is_read_under_any_name(tmp_path, name):
     photo = images.read_photo(tmp_path / name)
     assert photo.bit_depth == 8
     np.testing.assert_allclose(photo.pixels, smooth() / 255, atol=0.03)
-    assert images.shape_of(tmp_path / name) == (48, 64, 3)
+    assert headers.shape_of(tmp_path / name) == (48, 64, 3)
 
 
 def test_heic_of_ten_bits_fills_16(tmp_path):
@@ -81,7 +81,7 @@ def test_raw_data_is_light(tmp_path):
     light = colour.to_light(photo.pixels) * 65535
     np.testing.assert_allclose(light[20, 10], 20_000, rtol=1e-3)
     np.testing.assert_allclose(light[20, 70], 5_000, rtol=1e-3)
-    assert images.shape_of(tmp_path / "x.dng") == (64, 80, 3)
+    assert headers.shape_of(tmp_path / "x.dng") == (64, 80, 3)
 
 
 def test_raw_data_is_deblurred_as_light_and_written_as_tiff(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from odd_files import PIXELS, saved, tiff
 
-from dem_jax.runtime.files import formats, images
+from dem_jax.runtime.files import formats, headers, images
 
 READ = {
     "jfif": ("JPEG", lambda: saved("JPEG", quality=95)),
@@ -29,7 +29,7 @@ def test_pictures_are_read_under_any_name(tmp_path, ending):
     photo = images.read_photo(path)
     assert photo.pixels.shape == PIXELS.shape
     assert photo.bit_depth == 8
-    assert images.shape_of(path) == PIXELS.shape
+    assert headers.shape_of(path) == PIXELS.shape
     if ending in ("bmp", "ppm", "webp", "jp2", "tif"):
         np.testing.assert_array_equal(np.rint(photo.pixels * 255), PIXELS)
 
@@ -135,7 +135,7 @@ def test_a_crop_of_a_photo_too_large_to_convert(tmp_path):
     image = Image.new("L", (12_000, 9_000), 40)
     image.paste(Image.fromarray(PIXELS[..., 0]), (11_900, 8_900))
     image.save(tmp_path / "phone.jpg", quality=95)
-    assert images.shape_of(tmp_path / "phone.jpg") == (9_000, 12_000, 1)
+    assert headers.shape_of(tmp_path / "phone.jpg") == (9_000, 12_000, 1)
     photo = images.read_photo(tmp_path / "phone.jpg", crop=colour.Crop(11_900, 8_900, 64, 48))
     assert photo.pixels.shape == (48, 64, 1)
     assert np.abs(photo.pixels[..., 0] * 255 - PIXELS[..., 0]).mean() < 3

@@ -8,7 +8,7 @@ import tifffile
 from odd_files import PIXELS, dng, tiff
 from PIL import Image
 
-from dem_jax.runtime.files import images
+from dem_jax.runtime.files import headers, images
 
 WIDE = PIXELS.astype(np.uint16) * 257
 
@@ -106,7 +106,7 @@ def test_the_thumbnail_of_a_dng_is_not_its_photo(tmp_path):
     photo = read(tmp_path, data)
     assert photo.bit_depth == 16
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-    assert images.shape_of(tmp_path / "x.tif") == PIXELS.shape
+    assert headers.shape_of(tmp_path / "x.tif") == PIXELS.shape
 
 
 def test_several_pages_are_said(tmp_path):
