@@ -23,7 +23,10 @@ from dem_jax.types import EMInfo, Model, Problem, Result
 
 
 class Solver(NamedTuple):
-    """The pure functions that deblur; another method may give its own."""
+    """The pure functions that deblur; another method may give its own.
+
+    Who calls them one by one takes the random keys from `keys`.
+    """
 
     prepare: Callable[..., Any]  # (key, photo [H, W, C] or Given, config) -> problem
     init: Callable[..., Any]  # (key, problem, config) -> state

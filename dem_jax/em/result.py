@@ -1,4 +1,4 @@
-"""What is made of EM's end: the image, its deviation and the kernels, as the photo's own.
+"""What comes out: the image and its deviation, in the photo's own exposure, and the kernels.
 
 `finish` makes the result of what EM has found, `started` that of a start without EM, and `restore`
 that of a tile of a photo too large for one piece. The examples' `problem` and `config` are those of

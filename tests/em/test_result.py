@@ -1,4 +1,4 @@
-"""What is made of EM's end."""
+"""What comes out of EM, of a start without it, and of a tile."""
 
 import dataclasses
 
