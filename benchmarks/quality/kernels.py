@@ -40,9 +40,9 @@ from dem_jax.em.result import restore
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.model import likelihood
 from dem_jax.model.luma import luma
+from dem_jax.runtime import first_look as looking
 from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
-from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
 from dem_jax.start import edges, find, overview
@@ -58,7 +58,7 @@ PARTS = {  # what to put in whose place to leave a part out
         "choose",
         lambda view, kernels: choose(view, kernels)._replace(kernel=kernels[2]),
     ),
-    "closer_look": (overview, "is_doubtful", lambda choice, shape: False),
+    "closer_look": (looking, "_is_doubtful", lambda choice, shape: False),
     "useful_edges": (edges, "_most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
     "strong_edges": (edges, "strongest", lambda found, where, fraction: found * where[None]),
     "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
@@ -199,7 +199,7 @@ def measure(data, set_name, name, bound, kept, known):
         return result
 
     config = DeblurConfig(kernel_size=min(bound or largest, largest))
-    config, given, choice, _ = first_look(call, Given(photo), config)
+    config, given, choice, _ = looking.first_look(call, Given(photo), config)
     found, memory = given.kernel, peak_memory()
     others = known or of_others(case)
     true = flip(case.kernel, others["flipped"])

@@ -8,12 +8,13 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.start import overview, turning, views
+from dem_jax.start import turning, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
 # Of normalised sparsity: what a path, which has more freedom than one kernel, must gain over it.
 _LEAST_WORTH = 0.002
+_SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
 _CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
@@ -63,7 +64,7 @@ def first_look(
     largest = max(bound, sizes.largest_kernel_size(min(height, width)))
     wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
-    if overview.is_doubtful(choice, (height, width)):
+    if _is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, wide)
     scale = views.overview_scale((height, width))
     refined = fitted(wide, np.asarray(choice.kernel), scale)
@@ -78,6 +79,15 @@ def first_look(
     config = dataclasses.replace(fits, kernel_size=min(fits.kernel_size, bound))
     given = given._replace(kernel=_cropped(kernel, config.kernel_size))
     return FirstLook(config, given, choice, turned)
+
+
+def _is_doubtful(choice: Choice, shape: views.Shape) -> bool:
+    """Whether a closer look at a photo of `shape` may help.
+
+    >>> _is_doubtful(Choice(None, None, None, agreement=0.8), (680, 1024))
+    True
+    """
+    return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE
 
 
 def _several(

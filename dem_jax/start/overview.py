@@ -1,8 +1,8 @@
 """The overview: a photo's kernel in few pixels, whatever the photo's size.
 
 Several candidates look for it, of which the photo chooses one. Shapes are static under jit: who
-looks at the kernel found here may give the finer views of `find` a kernel size that fits, as
-`runtime.first_look` does, and look closer where the candidates disagree (see `is_doubtful`).
+looks at the kernel found here may give the finer views of `find` a kernel size that fits, and look
+closer where the candidates disagree, as `runtime.first_look` does.
 """
 
 from typing import Any
@@ -17,7 +17,6 @@ from dem_jax.start.choice import Choice, choose
 from dem_jax.start.one_kernel import CANDIDATES, CLOSER_CANDIDATES, coarse_to_fine, one_by_one
 
 _LARGEST_WINDOW = 43  # overview pixels
-_SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
 
 
 @promotion.standard
@@ -51,15 +50,6 @@ def closer_look(photo: Any, config: DeblurConfig) -> Choice:
     (17, 17)
     """
     return _look(views.of_photo(photo), config.kernel_size, closer=2)
-
-
-def is_doubtful(choice: Choice, shape: views.Shape) -> bool:
-    """Whether a closer look at a photo of `shape` may help.
-
-    >>> is_doubtful(Choice(None, None, None, agreement=0.8), (680, 1024))
-    True
-    """
-    return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE
 
 
 def _look(photo: views.View, kernel_size: int, closer: int = 1) -> Choice:
