@@ -1,7 +1,7 @@
 """Start -> EM -> result: one photo, a few pure functions, and one loop.
 
 `Solver` holds the functions; `deblur` looks for one photo's kernel and calls them in the paper's
-outer loop, with the random keys of `keys`.
+outer loop, with the random keys of `run_keys`.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dem_jax import keys
+from dem_jax import run_keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem, result
 from dem_jax.model import arrays, promotion
@@ -25,7 +25,7 @@ from dem_jax.types import EMInfo, Model, Problem, Result
 class Solver(NamedTuple):
     """The pure functions that deblur; another method may give its own.
 
-    Who calls them one by one takes the random keys from `keys`.
+    Who calls them one by one takes the random keys from `run_keys`.
     """
 
     prepare: Callable[..., Any]  # (key, photo [H, W, C] or Given, config) -> problem
@@ -161,10 +161,10 @@ def deblur(
         arrays.require_room(given.pixels, config, None)
         kernel, confidence = find.find(given, config)
         given = given._replace(kernel=kernel)
-    prepare_key, init_key = keys.of_start(key)
+    prepare_key, init_key = run_keys.of_start(key)
     problem = solver.prepare(prepare_key, given, config)
     state, info = lax.scan(
-        lambda state, t: solver.step(keys.of_iteration(key, t), state, problem, config),
+        lambda state, t: solver.step(run_keys.of_iteration(key, t), state, problem, config),
         solver.init(init_key, problem, config),
         jnp.arange(1, config.em_iterations + 1),
     )

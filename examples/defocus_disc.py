@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 
 import dem_jax
-from dem_jax import keys
+from dem_jax import run_keys
 
 
 def disc(radius: jax.Array, size: int) -> jax.Array:
     """[1, k, k] disc of a radius in pixels, its edge one pixel soft, so that it has a gradient."""
     place = jnp.arange(size) - size // 2
     distance = jnp.sqrt(place[:, None] ** 2 + place[None] ** 2 + 1e-6)
-    kernel = jax.nn.sigmoid(4 * (radius - distance))
-    return (kernel / kernel.sum())[None]
+    return dem_jax.blur.unit_sums(jax.nn.sigmoid(4 * (radius - distance))[None])
 
 
 def discs(start: float, size: int) -> dem_jax.KernelPrior:
@@ -37,18 +36,18 @@ def main(size: int = 128, radius: float = 3.0, start: float = 4.5, **settings) -
     sharp = data.camera()[60 : 59 + size + k, 180 : 179 + size + k, None] / 255
     photo = dem_jax.blur.uniform(disc(radius, k), jnp.asarray(sharp, jnp.float32))
 
-    def deblurs(config):
-        return dem_jax.mcem.paper_model(config)._replace(kernels=discs(start, k))
-
-    method = dem_jax.make_solver(model=deblurs, kernels=lambda config: disc(start, k))
+    method = dem_jax.make_solver(
+        model=lambda config: dem_jax.mcem.paper_model(config)._replace(kernels=discs(start, k)),
+        kernels=lambda config: disc(start, k),
+    )
 
     @jax.jit
     def find(key):
-        prepare_key, init_key = keys.of_start(key)
+        prepare_key, init_key = run_keys.of_start(key)
         problem = method.prepare(prepare_key, photo, config)
         state = method.init(init_key, problem, config)
         for t in range(1, config.em_iterations):  # the last iteration has no M-step
-            state, _ = method.step(keys.of_iteration(key, t), state, problem, config)
+            state, _ = method.step(run_keys.of_iteration(key, t), state, problem, config)
         return state.theta_k
 
     found = float(find(jax.random.key(0)))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import dem_jax
-from dem_jax import keys
+from dem_jax import run_keys
 
 
 def draw(
@@ -19,12 +19,12 @@ def draw(
     """Latent images [n_s, H, W, C] from the posterior at the kernels that EM has found."""
     run_key, sample_key = jax.random.split(key)
     method = dem_jax.make_solver()
-    prepare_key, init_key = keys.of_start(run_key)
+    prepare_key, init_key = run_keys.of_start(run_key)
     problem = method.prepare(prepare_key, photo, config)
     state = method.init(init_key, problem, config)
 
     def iterate(state, t):
-        return method.step(keys.of_iteration(run_key, t), state, problem, config)
+        return method.step(run_keys.of_iteration(run_key, t), state, problem, config)
 
     state, _ = jax.lax.scan(iterate, state, jnp.arange(1, config.em_iterations + 1))
     _, samples = dem_jax.mcem.e_step(sample_key, state, problem, config)

@@ -11,7 +11,7 @@ import tiny
 from scipy import ndimage
 from tiny import jit
 
-from dem_jax import keys, solver
+from dem_jax import run_keys, solver
 from dem_jax.em import langevin, mcem
 from dem_jax.em.result import restore
 from dem_jax.start.problem import prepare
@@ -53,7 +53,7 @@ def same_image():
 
 def begin(photo, config, method):
     """(state, problem) before the first EM iteration."""
-    prepare_key, init_key = keys.of_start(KEY)
+    prepare_key, init_key = run_keys.of_start(KEY)
     problem = method.prepare(prepare_key, photo, config)
     return method.init(init_key, problem, config), problem
 
@@ -72,7 +72,7 @@ def test_a_blur_is_followed_by_start_em_result_grain_and_tiles(photo, general):
     start = inner(problem.start_latent / problem.gain)
     np.testing.assert_allclose(start, inner(light), atol=0.03)
     assert problem.start_misfit < 2.0
-    _, info = jit(lambda s: method.step(keys.of_iteration(KEY, 1), s, problem, config))(state)
+    _, info = jit(lambda s: method.step(run_keys.of_iteration(KEY, 1), s, problem, config))(state)
     assert (info.residual_std < 0.05) == general  # the image that is known is half as bright
     found = state._replace(mean=problem.start_latent, noise_std=jnp.float32(0.01))
     result = jit(method.finish, static_argnums=2)(found, problem, config)
@@ -145,7 +145,7 @@ def test_a_sampler_moves_every_chain(photo):
         first, problem = begin(photo, config, method)
         state = first
         for t in (1, 2):
-            state, _ = method.step(keys.of_iteration(KEY, t), state, problem, config)
+            state, _ = method.step(run_keys.of_iteration(KEY, t), state, problem, config)
         return first.chains, state.chains
 
     before, after = run(photo)

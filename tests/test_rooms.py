@@ -11,15 +11,15 @@ GROUND = {"types", "config"}
 ALLOWED = {
     "types": set(),
     "config": set(),
-    "keys": set(),
+    "run_keys": set(),
     "model": GROUND,
     "solve": GROUND | {"model"},
     "start": GROUND | {"model", "solve"},
     "em": GROUND | {"model", "solve"},
-    "solver": GROUND | {"keys", "model", "start", "em"},
+    "solver": GROUND | {"run_keys", "model", "start", "em"},
     "evaluation": set(),
     "runtime": GROUND
-    | {"keys", "model", "solve", "start", "em", "solver", "evaluation", "__version__"},
+    | {"run_keys", "model", "solve", "start", "em", "solver", "evaluation", "__version__"},
 }
 
 

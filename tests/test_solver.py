@@ -8,7 +8,7 @@ import shaken
 from shaken import CONFIG, SHAPE, SIZE, change
 from tiny import jit
 
-from dem_jax import keys, solver
+from dem_jax import run_keys, solver
 from dem_jax.em import result as results
 from dem_jax.evaluation import metrics
 
@@ -77,12 +77,12 @@ def test_deblur_is_what_the_driver_does_step_by_step(case, result):
         jit(parts.step, static_argnums=3),
         finish,
     )
-    prepare_key, init_key = keys.of_start(key)
+    prepare_key, init_key = run_keys.of_start(key)
     problem = compiled.prepare(prepare_key, photo, CONFIG)
     state = compiled.init(init_key, problem, CONFIG)
     infos = []
     for t in range(1, CONFIG.em_iterations + 1):
-        state, info = compiled.step(keys.of_iteration(key, t), state, problem, CONFIG)
+        state, info = compiled.step(run_keys.of_iteration(key, t), state, problem, CONFIG)
         infos.append(info)
     stepwise = finish(state, problem, CONFIG)
     np.testing.assert_allclose(stepwise.kernels, result.kernels, atol=5e-3)

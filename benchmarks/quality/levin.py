@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import common
-from dem_jax import keys
+from dem_jax import run_keys
 from dem_jax.em.result import started
 from dem_jax.evaluation import metrics, protocols, tables
 from dem_jax.runtime import sizes
@@ -47,12 +47,12 @@ def restore(programs, photo, config, seed):
         config, photo, *_ = first_look(programs, photo, config)
     functions = Solver(*[functools.partial(programs, name) for name in Solver._fields])
     programs.begin(key, photo, config)
-    prepare_key, init_key = keys.of_start(key)
+    prepare_key, init_key = run_keys.of_start(key)
     problem = functions.prepare(prepare_key, photo, config)
     state = functions.init(init_key, problem, config)
     start = np.asarray(STARTED(problem)[0])
     for t in range(1, config.em_iterations + 1):
-        state, info = functions.step(keys.of_iteration(key, t), state, problem, config)
+        state, info = functions.step(run_keys.of_iteration(key, t), state, problem, config)
         print("   ", {k: f"{float(v):.4g}" for k, v in info._asdict().items()}, flush=True)
     return start, problem.start_kernels[0], programs("finish", state, problem, config)
 

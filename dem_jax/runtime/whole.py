@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from dem_jax import keys
+from dem_jax import run_keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em.result import started
 from dem_jax.runtime import estimate
@@ -148,7 +148,7 @@ class InOnePiece:
             restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
             self._problem, self._state = restored
             return
-        prepare_key, init_key = keys.of_start(key)
+        prepare_key, init_key = run_keys.of_start(key)
         self._problem = desk.solver.prepare(prepare_key, photo, config)
         if config.em_iterations:
             self._state = desk.solver.init(init_key, self._problem, config)
@@ -170,7 +170,7 @@ class InOnePiece:
                 self._checkpoints.flush(_SAVING)
                 why = f"interrupted after {number - 1} of {total} EM iterations;"
                 return Outcome(run_folder.FAILED, f"{why} the result so far was written.")
-            step_key = keys.of_iteration(key, number)
+            step_key = run_keys.of_iteration(key, number)
             self._state, info = desk.solver.step(step_key, self._state, problem, config)
             seconds = time.monotonic() - began
             numbers = {name: float(value) for name, value in info._asdict().items()}

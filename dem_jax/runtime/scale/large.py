@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dem_jax import keys
+from dem_jax import run_keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em import uncertainty
 from dem_jax.model import blur, softness
@@ -244,7 +244,7 @@ class InTiles:
         desk = self._desk
         key = jax.random.fold_in(jax.random.key(desk.options.seed), number)
         desk.begin_to_compile(key, photo, config)
-        prepare_key, init_key = keys.of_start(key)
+        prepare_key, init_key = run_keys.of_start(key)
         problem = desk.solver.prepare(prepare_key, photo, config)
         if not config.em_iterations:
             return np.asarray(problem.start_kernels), problem
@@ -252,7 +252,7 @@ class InTiles:
         for iteration in range(1, _m_steps(config) + 1):
             if desk.interrupt.requested:
                 break
-            step_key = keys.of_iteration(key, iteration)
+            step_key = run_keys.of_iteration(key, iteration)
             state, info = desk.solver.step(step_key, state, problem, config)
             numbers = {name: float(value) for name, value in info._asdict().items()}
             if not numbers.pop("finite"):
