@@ -46,3 +46,5 @@ def test_what_is_clipped_or_not_known_does_not_vote():
     assert [tuple(place) for place in np.argwhere(~seen.trusted)] == [(0, 1), (2, 3)]
     np.testing.assert_array_equal(seen.size, [3, 4])
     assert of_photo(Given(photo)).trusted.sum() == 11
+    assert of_photo(photo).trusted.sum() == 11
+    assert of_photo(seen) is seen
