@@ -56,6 +56,7 @@ class Problem(NamedTuple):
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
     softness: jax.Array  # [] pixels by which the result is blurred again, see `model.softness`
     gain: jax.Array  # [] by which the photo's own values were multiplied
+    overlay: jax.Array | None = None  # [H, W] bool, what lies on the photo and stays; None: nothing
 
 
 class Evidence(Protocol):

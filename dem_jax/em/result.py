@@ -57,6 +57,7 @@ def finish(
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
+    latent = _with_overlay(latent, problem)
     variance = uncertainty.sampled_variance(
         state.variance,
         state.mean,
@@ -89,8 +90,15 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
     std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
-    image = softness.softened(image, problem.softness)
+    image = _with_overlay(softness.softened(image, problem.softness), problem)
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
+
+
+def _with_overlay(image: jax.Array, problem: Problem) -> jax.Array:
+    """The image [H, W, C] under what lies on the photo, such as a date stamp."""
+    if problem.overlay is None:
+        return image
+    return jnp.where(problem.overlay[..., None], problem.photo, image)
 
 
 @promotion.standard

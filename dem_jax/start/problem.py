@@ -19,6 +19,7 @@ from dem_jax.model.luma import LUMA
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
 from dem_jax.solve.deconvolution import deconvolved
+from dem_jax.start import odd_pixels
 from dem_jax.start.views import View, of_photo
 from dem_jax.start.warm_start import Start, named_starts, warm_start
 from dem_jax.types import BlurOperator, Model, Problem
@@ -29,6 +30,7 @@ _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
+_ROUNDS = 2  # of leaving them out: in the first they have spoilt the image around
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _EXACT = ("sharp", "none")  # details of pictures that are not to be softened
 
@@ -112,6 +114,7 @@ def prepare(
         detail=detail_prior.choose(config.detail, start.misfit),
         softness=soft,
         gain=gain,
+        overlay=start.overlay,
     )
 
 
@@ -121,6 +124,7 @@ class _Start(NamedTuple):
     latent: jax.Array  # [H+k-1, W+k-1, C]
     weight: jax.Array  # [H, W] of the likelihood
     misfit: jax.Array  # [] of one kernel: the residual in deviations of the noise; else 0
+    overlay: jax.Array | None = None  # [H, W] bool, what lies on the photo
 
 
 def _start(
@@ -134,9 +138,9 @@ def _start(
 ) -> _Start:
     """The photo's deconvolution by first kernels [P, k, k].
 
-    What one kernel cannot explain, such as hot pixels, loses its weight [H, W], and is left out of
-    the image where it is more than a few pixels. Kernels of a grid explain no photo that well, and
-    nothing loses weight.
+    What one kernel cannot explain, such as hot pixels, loses its weight [H, W], see `odd_pixels`,
+    and is left out of the image where it is more than a few pixels. Kernels of a grid explain no
+    photo that well, and nothing loses weight.
     """
     latent_by = functools.partial(
         deconvolved, photo, kernels, noise_std=noise_std, gain=gain, blur=blur
@@ -145,13 +149,21 @@ def _start(
     if len(kernels) > 1:
         return _Start(latent, weight, jnp.zeros((), photo.dtype))
     scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
-    gap = jnp.max(jnp.abs(photo - blur(kernels, latent)), axis=-1)
-    believed = likelihood.plausible(gap, scale)
-    left = weight * jnp.where(believed < 0.5, believed, 1)  # most photos have none such
-    odd = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
-    latent = lax.cond(odd, latent_by, lambda _: latent, left)
+    clipped = ~likelihood.unclipped(photo, gain * likelihood.CLIPPED)
+
+    def explained(latent: jax.Array) -> tuple[jax.Array, jax.Array]:
+        believed, overlay = odd_pixels.explained((photo - blur(kernels, latent)) / scale, clipped)
+        return weight * believed, overlay
+
+    def without_odd(latent: jax.Array) -> jax.Array:
+        return lax.fori_loop(0, _ROUNDS, lambda _, f: latent_by(explained(f)[0]), latent)
+
+    odd = jnp.mean(explained(latent)[0] < 0.5 * weight) > _ODD_SHARE
+    latent = lax.cond(odd, without_odd, lambda latent: latent, latent)
+    left, overlay = explained(latent)
     residual = photo - blur(kernels, latent)
-    return _Start(latent, left, likelihood.root_mean_square(residual, left) / noise_std)
+    misfit = likelihood.root_mean_square(residual, left) / noise_std
+    return _Start(latent, left, misfit, overlay)
 
 
 def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:
