@@ -14,7 +14,7 @@ from dem_jax.types import Given
 
 # Of normalised sparsity: what a path, which has more freedom than one kernel, must gain over it.
 _LEAST_WORTH = 0.002
-_SURE = 0.9  # agreement: where candidates agree less, they are looked for again in more pixels
+_SURE = 0.98  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
 _CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
@@ -65,7 +65,7 @@ def first_look(
     wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
     if _is_doubtful(choice, (height, width)):
-        choice = call("closer_look", given, wide)
+        choice = call("closer_look", given, choice.candidates, wide)
     scale = views.overview_scale((height, width))
     refined = fitted(wide, np.asarray(choice.kernel), scale)
     kernel = np.asarray(call("refine", given, choice.kernel, refined))
@@ -84,7 +84,7 @@ def first_look(
 def _is_doubtful(choice: Choice, shape: views.Shape) -> bool:
     """Whether a closer look at a photo of `shape` may help.
 
-    >>> _is_doubtful(Choice(None, None, None, agreement=0.8), (680, 1024))
+    >>> _is_doubtful(Choice(*[None] * 3, agreement=0.8, candidates=None), (680, 1024))
     True
     """
     return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE

@@ -20,7 +20,7 @@ _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_opti
 
 
 # The solver's optional functions, and which argument of theirs is the configuration.
-_LOOKS = {"overview": 1, "closer_look": 1, "refine": 2, "compare": 2, "survey": 1, "turn": 2}
+_LOOKS = {"overview": 1, "closer_look": 2, "refine": 2, "compare": 2, "survey": 1, "turn": 2}
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 

@@ -27,6 +27,7 @@ class Choice(NamedTuple):
     number: jax.Array  # [] of it among the candidates
     scores: jax.Array  # [N] of the candidates, less is better
     agreement: jax.Array  # [] of the chosen one with the others, 0 to 1
+    candidates: jax.Array  # [N, k, k]
 
 
 def choose(view: View, kernels: jax.Array) -> Choice:
@@ -34,7 +35,7 @@ def choose(view: View, kernels: jax.Array) -> Choice:
     weight = judging_weight(view)
     scores = jax.vmap(lambda kernel: score(view, kernel, weight))(kernels)
     best = jnp.argmin(scores)
-    return Choice(kernels[best], best, scores, _agreement(kernels)[best])
+    return Choice(kernels[best], best, scores, agreement(kernels)[best], kernels)
 
 
 def score(
@@ -57,7 +58,7 @@ def judging_weight(view: View) -> jax.Array:
     return _JUDGED_SMOOTHNESS * (noise + _JUDGED_ERROR**2)
 
 
-def _agreement(kernels: jax.Array) -> jax.Array:
+def agreement(kernels: jax.Array) -> jax.Array:
     """[N] mean `similarity` of each of the kernels [N, k, k] with the three nearest others."""
     alike = similarity(kernels) * (1 - jnp.eye(len(kernels)))
     nearest = jnp.sort(alike, axis=1)[:, -min(_FRIENDS, len(kernels) - 1) :]

@@ -8,15 +8,23 @@ closer where the candidates disagree, as `runtime.first_look` does.
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model import promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import views
-from dem_jax.start.choice import Choice, choose
-from dem_jax.start.one_kernel import CANDIDATES, CLOSER_CANDIDATES, coarse_to_fine, one_by_one
+from dem_jax.start.choice import Choice, agreement, choose
+from dem_jax.start.one_kernel import (
+    CANDIDATES,
+    CLOSER_CANDIDATES,
+    Setting,
+    coarse_to_fine,
+    one_by_one,
+)
 
 _LARGEST_WINDOW = 43  # overview pixels
+_CLOSER = 2  # pixels of the closer look's view per overview pixel, along a side
 
 
 @promotion.standard
@@ -35,39 +43,47 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     >>> first.kernel.shape, first.agreement.shape
     ((17, 17), ())
     """
-    return _look(views.of_photo(photo), config.kernel_size)
+    return choose(*_looked_for(views.of_photo(photo), config.kernel_size, CANDIDATES))
 
 
 @promotion.standard
-def closer_look(photo: Any, config: DeblurConfig) -> Choice:
-    """`overview` in four times the pixels, for photos whose candidates disagree there.
+def closer_look(photo: Any, seen: jax.Array, config: DeblurConfig) -> Choice:
+    """`overview` in four times the pixels, where what its candidates make of the photo tells more.
 
-    Small text that is smeared far is not to be seen in an overview; here others, of which half
-    expect a plain background, help. What they find is made smaller, to overview pixels [w, w].
+    In an overview a blot can leave a photo as sparse as its kernel does, and small text that is
+    smeared far is not to be seen. Half of the candidates here expect a plain background. Those
+    `seen` in the overview [N, w, w] are not chosen from, but agree or not. All are in overview
+    pixels at last.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
-    >>> jax.eval_shape(lambda g: closer_look(g, DeblurConfig(kernel_size=31)), photo).kernel.shape
-    (17, 17)
+    >>> seen, config = jax.ShapeDtypeStruct((8, 17, 17), "float32"), DeblurConfig(kernel_size=31)
+    >>> jax.eval_shape(lambda g, k: closer_look(g, k, config), photo, seen).candidates.shape
+    (8, 17, 17)
     """
-    return _look(views.of_photo(photo), config.kernel_size, closer=2)
+    photo = views.of_photo(photo)
+    ratio = views.overview_scale(photo.plane.shape) / views.overview_scale(
+        photo.plane.shape, _CLOSER
+    )
+    choice = choose(*_looked_for(photo, config.kernel_size, CLOSER_CANDIDATES, _CLOSER))
+    found = jax.vmap(lambda kernel: zoom_kernel(kernel, seen.shape[-1], ratio))(choice.candidates)
+    return choice._replace(
+        kernel=found[choice.number],
+        candidates=found,
+        agreement=agreement(jnp.concatenate([found, seen]))[choice.number],
+    )
 
 
-def _look(photo: views.View, kernel_size: int, closer: int = 1) -> Choice:
-    """The best candidate of a view `closer` times as fine as the overview, in overview pixels."""
+def _looked_for(
+    photo: views.View, kernel_size: int, candidates: Setting, closer: int = 1
+) -> tuple[views.View, jax.Array]:
+    """A view `closer` times as fine as the overview, and what candidates find [N, w, w] there."""
     photo = views.stretched(photo)
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
-    seen = views.view(photo, views.overview_shape(shape, closer), scale)
+    view = views.view(photo, views.overview_shape(shape, closer), scale)
     window = _overview_window(shape, kernel_size, closer)
-    candidates = CANDIDATES if closer == 1 else CLOSER_CANDIDATES
-    kernels = jax.vmap(lambda setting: coarse_to_fine(seen, setting, window=window))(
-        one_by_one(candidates)
-    )
-    choice = choose(seen, kernels)
-    if closer == 1:
-        return choice
-    smaller = _overview_window(shape, kernel_size), views.overview_scale(shape) / scale
-    return choice._replace(kernel=zoom_kernel(choice.kernel, *smaller))
+    settings = one_by_one(candidates)
+    return view, jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
 
 
 def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 def test_agreement_is_high_for_those_that_have_friends():
     alone = line(np.pi / 2)
-    found = choice._agreement(kernels_of(*[line(0.0)] * 4, alone, line(np.pi / 4)))
+    found = choice.agreement(kernels_of(*[line(0.0)] * 4, alone, line(np.pi / 4)))
     np.testing.assert_allclose(found[:4], 1, atol=1e-5)
     assert (found[4:] < 0.8).all()
     assert ((found >= 0) & (found <= 1)).all()

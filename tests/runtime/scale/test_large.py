@@ -229,7 +229,9 @@ def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
     number, sure = jnp.zeros(()), jnp.ones(())
     solver = KNOWING._replace(
         prepare=start,
-        overview=lambda given, config: Choice(jnp.asarray(TRUE.T), number, number[None], sure),
+        overview=lambda given, config: Choice(
+            jnp.asarray(TRUE.T), number, number[None], sure, jnp.asarray(TRUE.T)[None]
+        ),
         refine=lambda given, kernel, config: kernel,
     )
     photo = np.clip(blurred(scene((400, 460)), TRUE), 0, 1)
