@@ -1,12 +1,13 @@
 """How good is the start's kernel alone, without EM, its size unknown?
 
-    python -m benchmarks.quality.kernels --data=DIR --set=lai|levin|sharp --rows=FILE \\
+    python -m benchmarks.quality.kernels --data=DIR --set=lai|made|levin|sharp --rows=FILE \\
         [--processes=2] [--only='text*'] [--bound=75] [--cache=DIR] [--kernels=DIR] \\
         [--without=closer_look --known=FILE]
 
 DIR holds the folders lai (uniform, sharp, kernels, peer_kernels) and levin (blurry, sharp,
-kernels). `lai` is the photos of lai/uniform at full size, `levin` those of levin/blurry, `sharp`
-the pictures of lai/sharp, grey, 256 x 256 pixels, blurred by Levin's kernels with noise of 0.003.
+kernels). `lai` is the photos of lai/uniform at full size, `made` the other pairs of lai/sharp and
+lai/kernels, blurred here, `levin` the photos of levin/blurry, `sharp` the pictures of lai/sharp,
+grey, 256 x 256 pixels, blurred by Levin's kernels; noise is 0.003.
 
 A row holds the kernel's correlation with the true one, and the PSNR in dB (luma, after the best
 shift) of the photo and of its deconvolutions with our kernel, the true one and each peer's that
@@ -26,6 +27,7 @@ import multiprocessing
 import os
 import pathlib
 import time
+import zlib
 from typing import NamedTuple
 
 import jax
@@ -99,6 +101,21 @@ def lai(data, name):
     )
 
 
+def made(data, name):
+    scene, _, number = name.rpartition("_kernel_")
+    folder = data / "lai"
+    picture = images.read_photo(folder / "sharp" / f"{scene}.png").pixels
+    kernel = read_kernel(folder / "kernels" / f"kernel_{number}.png")
+    return Case(shaken(picture, kernel, zlib.crc32(name.encode())), picture, kernel, {})
+
+
+def shaken(picture, kernel, seed):
+    """A photo of 8 bit, blurred by a kernel, with noise."""
+    photo = camera_shake.blur_uniform(jnp.asarray(picture), jnp.asarray(kernel))
+    photo = camera_shake.gaussian_noise(jax.random.key(seed), photo, NOISE)
+    return np.asarray(camera_shake.expose(photo, bits=8))
+
+
 def levin(data, name):
     picture, kernel = name.split("_")
     folder = data / "levin"
@@ -118,13 +135,15 @@ def sharp(data, name):
         grey = ImageOps.fit(opened.convert("L"), side, Image.Resampling.LANCZOS)
     picture = np.asarray(grey, np.float32)[..., None] / 255
     kernel = read_kernel(kernels[number % len(kernels)])
-    photo = camera_shake.blur_uniform(jnp.asarray(picture), jnp.asarray(kernel))
-    photo = camera_shake.gaussian_noise(jax.random.key(number), photo, NOISE)
-    return Case(np.asarray(camera_shake.expose(photo, bits=8)), picture, kernel, {})
+    return Case(shaken(picture, kernel, number), picture, kernel, {})
 
 
 def photos(data, name):
     """The names of a set's photos."""
+    if name == "made":
+        scenes, kernels = photos(data, "sharp"), (data / "lai" / "kernels").glob("*.png")
+        pairs = {f"{scene}_{path.stem}" for path in kernels for scene in scenes}
+        return sorted(pairs - set(photos(data, "lai")))
     folder = {"lai": "lai/uniform", "levin": "levin/blurry", "sharp": "lai/sharp"}[name]
     return [path.stem.removesuffix("_img") for path in sorted((data / folder).glob("*.png"))]
 
@@ -219,7 +238,7 @@ def measure(data, set_name, name, bound, kept, known):
     return row
 
 
-SETS = {"lai": lai, "levin": levin, "sharp": sharp}
+SETS = {"lai": lai, "made": made, "levin": levin, "sharp": sharp}
 
 
 def forget_peak():
