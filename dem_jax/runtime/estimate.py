@@ -22,7 +22,7 @@ from dem_jax.start import camera_path, turning, views
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
-    "closer_look": "closer look",  # of few photos, and not estimated
+    "closer_look": "closer look",  # of about half of the photos
     "refine": "kernel",
     "compare": "crops",
     "survey": "first path",  # where the camera turned, as the path
@@ -40,6 +40,7 @@ _PROBING, _LEAST_PROBES = 0.15, 5  # seconds for each probe, calls in any case
 _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
+_CLOSER = 4  # overviews, of a closer look
 _REFINEMENT = 2_400.0  # transforms of each finer view
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
@@ -52,6 +53,7 @@ _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
 # Seconds, two cores.
 _COMPILING = {
     "overview": 8.0,
+    "closer_look": 8.0,
     "refine": 3.0,
     "compare": 8.0,
     "survey": 8.0,
@@ -205,7 +207,10 @@ def _start(
         restored *= 2
     if looks:
         overview, finer = search(shape, speed)
-        values = {"overview": overview, "refine": finer, "compare": comparison(shape, speed)}
+        values = {"overview": overview}
+        if views.overview_scale(shape[:2]) < 1:
+            values["closer_look"] = _CLOSER * overview
+        values |= {"refine": finer, "compare": comparison(shape, speed)}
         if config.patch_grid != (1, 1):
             values |= zip(("survey", "turn"), paths(shape, config.kernel_size, speed), strict=True)
         for name, value in values.items():
