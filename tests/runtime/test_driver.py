@@ -116,6 +116,15 @@ def test_error_of_the_solver_fails_that_photo_only(tmp_path):
     assert "fail_on_tall" in record(tmp_path, "b")["traceback"]
 
 
+def test_a_line_on_a_failure_names_the_photo_once(tmp_path):
+    cv2.imwrite(str(tmp_path / "flat.png"), np.full((40, 48, 3), 90, np.uint8))
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    _, said = run(tmp_path, ["flat.png", "text.png"])
+    assert f"{tmp_path}/flat.png: failed: it is one constant colour; there is" in said
+    assert f"{tmp_path}/text.png: failed: it is not a picture" in said
+    assert record(tmp_path, "flat")["why"].startswith(f"{tmp_path}/flat.png is one")
+
+
 def test_too_small_a_memory_for_reading_is_said_so(tmp_path, monkeypatch):
     def exhausted(*_, **__):
         raise MemoryError
