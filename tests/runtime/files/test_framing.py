@@ -195,3 +195,16 @@ def test_of_a_jpeg_whose_end_is_missing_the_rest_is_used(tmp_path):
         off = np.abs(photo.pixels - whole.pixels).max(axis=-1)
         assert np.mean(off[there] < 1e-6) > 0.9
         assert any("end of the file is missing" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 4}])
+def test_a_jpeg_that_was_ended_early_is_no_grey_picture(tmp_path, options):
+    """A program that repairs the end of a file leaves it without the blocks that were lost."""
+    grey = PIXELS.copy()
+    grey[30:] = 128
+    for samples, kept, lost in ((PIXELS, 0.8, True), (grey, 1.0, False)):
+        data = saved("JPEG", samples, quality=95, subsampling=0, **options)
+        (tmp_path / "x.jpg").write_bytes(data[: int(kept * len(data)) - 2] + b"\xff\xd9")
+        photo = images.read_photo(tmp_path / "x.jpg")
+        assert any("end of the file is missing" in note for note in photo.notes) == lost
+        assert (photo.weight is not None) == lost
