@@ -159,6 +159,8 @@ def evaluate(
             scores[photo] = dataset.score(photo, path, error_ratio=error_ratio)
         except ValueError as error:
             failed[photo] = str(error)
+        except MemoryError:
+            failed[photo] = f"the memory is too small for {path}."
     cases = {photo: dataset.protocol.identify(photo) for photo in scores}
     sections: dict[str, Any] = {}
     for section in dataset.protocol.tables:

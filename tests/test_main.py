@@ -178,7 +178,7 @@ def test_bad_photo_is_a_failed_entry_and_nothing_else(kind, tmp_path, capsys):
     assert entry["status"] == "failed"
     assert BAD_PHOTOS[kind] in entry["error"]
     assert entry["error"].endswith(".")
-    assert capsys.readouterr().err.strip().endswith(entry["error"])
+    assert capsys.readouterr().err.strip().endswith(entry["error"].removeprefix(f"{path} "))
     assert {p.name for p in out.rglob("*")} == {"summary.json", "bad", "run.json"}
 
 

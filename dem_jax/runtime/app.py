@@ -110,7 +110,7 @@ def make_page(worker: Worker) -> Any:
 
 def _look_at(photo: str | None) -> tuple[part.Part | None, Any, str]:
     """What the page shows of a photo before the work: nothing of one that cannot be read."""
-    with contextlib.suppress(PhotoError):  # told when it is to be sharpened
+    with contextlib.suppress(PhotoError, MemoryError):  # told when it is to be sharpened
         if photo:
             return _shown(part.open_photo(photo))
     return None, None, ""

@@ -55,7 +55,7 @@ def run(
             outcomes = _together(group, session, batched)
             for source, outcome in zip(group.sources, outcomes, strict=True):
                 if outcome.status != run_folder.DONE:
-                    bad.append(f"{source.label}: {outcome.status}: {outcome.why}")
+                    bad.append(_told(source, outcome))
             if interrupt.requested or interrupt.preempted:
                 break
     if interrupt.preempted:
@@ -172,8 +172,15 @@ def _one(source: Source, session: Session) -> Outcome:
         progress.say(f"{source.label}: done, {folder.path / 'report.html'} tells how well")
         progress.deliver(folder.picture)
     else:
-        progress.say(f"{source.label}: {outcome.status}: {outcome.why}")
+        progress.say(_told(source, outcome))
     return outcome
+
+
+def _told(source: Source, outcome: Outcome) -> str:
+    """One line on a photo that was not finished; it names the photo once."""
+    named = f"{source.label} "
+    why = f"it {outcome.why.removeprefix(named)}" if outcome.why.startswith(named) else outcome.why
+    return f"{source.label}: {outcome.status}: {why}"
 
 
 def _sentence(error: Exception) -> str:

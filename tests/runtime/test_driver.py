@@ -14,7 +14,7 @@ from fake_solver import prepare
 from small_runs import FAKE, make_options, make_photo, record, run, step
 
 from dem_jax.runtime import driver, progress
-from dem_jax.runtime.files import inputs
+from dem_jax.runtime.files import framing, inputs, pillow_reader
 
 
 def test_batch_goes_on_after_failures_and_compiles_once_a_shape(tmp_path):
@@ -114,6 +114,29 @@ def test_error_of_the_solver_fails_that_photo_only(tmp_path):
     assert record(tmp_path, "b")["status"] == "failed"
     assert "memory is too small" in record(tmp_path, "b")["why"]
     assert "fail_on_tall" in record(tmp_path, "b")["traceback"]
+
+
+def test_a_line_on_a_failure_names_the_photo_once(tmp_path):
+    cv2.imwrite(str(tmp_path / "flat.png"), np.full((40, 48, 3), 90, np.uint8))
+    (tmp_path / "text.png").write_bytes(b"no picture")
+    _, said = run(tmp_path, ["flat.png", "text.png"])
+    assert f"{tmp_path}/flat.png: failed: it is one constant colour; there is" in said
+    assert f"{tmp_path}/text.png: failed: it is not a picture" in said
+    assert record(tmp_path, "flat")["why"].startswith(f"{tmp_path}/flat.png is one")
+
+
+def test_too_small_a_memory_for_reading_is_said_so(tmp_path, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    make_photo(tmp_path / "a.png")
+    for owner, name in ((pillow_reader.Image.Image, "convert"), (framing, "frame")):
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, exhausted)
+            status, said = run(tmp_path, ["a.png"])
+        assert status == 1
+        assert "memory is too small" in record(tmp_path, "a")["why"]
+        assert "damaged" not in said
 
 
 def test_ctrl_c_writes_the_result_so_far_and_stops(tmp_path):

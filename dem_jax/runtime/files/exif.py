@@ -3,6 +3,7 @@
 from PIL import ExifTags, Image
 
 from dem_jax import __version__
+from dem_jax.runtime.files import metadata
 
 SOFTWARE = f"dem_jax {__version__}"
 _BASE = ExifTags.Base
@@ -15,6 +16,13 @@ _SIZES = (_BASE.ExifImageWidth, _BASE.ExifImageHeight)  # wrong after turning or
 def read(image: Image.Image) -> tuple[bytes | None, int]:
     """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8)."""
     return _cleaned(image.getexif(), own_tags=image.format == "TIFF")
+
+
+def read_orientation(block: bytes) -> int:
+    """The orientation (1 to 8) that a block holds; 1 where it holds none."""
+    found = Image.Exif()
+    found.load(block)
+    return metadata.checked_orientation(found.get(_BASE.Orientation, 1))
 
 
 def read_block(block: bytes | None) -> bytes | None:
@@ -42,7 +50,7 @@ def _cleaned(exif: Image.Exif, *, own_tags: bool = False) -> tuple[bytes | None,
 
     A block that cannot be read or written again is None: a maker's odd tags are not worth a photo.
     """
-    orientation = exif.pop(_BASE.Orientation, 1)
+    orientation = metadata.checked_orientation(exif.pop(_BASE.Orientation, 1))
     try:
         if own_tags:
             exif = _descriptive(exif)
@@ -53,7 +61,7 @@ def _cleaned(exif: Image.Exif, *, own_tags: bool = False) -> tuple[bytes | None,
         block = exif.tobytes() if len(exif) else None
     except Exception:
         block = None
-    return block, orientation if orientation in range(1, 9) else 1
+    return block, orientation
 
 
 def stamped(block: bytes | None) -> bytes:

@@ -15,6 +15,7 @@ from dem_jax.runtime.files import fineness
 from dem_jax.runtime.files.photo import Behind, Photo
 
 _SAME = 1.5 / 255  # values that differ by no more are one colour
+_AT_ONCE = 32  # rows that are compared; most photos have no border, so that these are all
 _EDGE = 16  # rows that a JPEG may have smeared between a border and what it surrounds
 _SHARP = 0.5  # part of the difference that one row makes; a scene that fades takes several
 _DEEPER = 8  # rows behind the edge, whose mean difference from the border is the difference
@@ -135,16 +136,29 @@ def _span(pixels: np.ndarray) -> slice:
 
 def _border(pixels: np.ndarray) -> int:
     """Rows of one colour at the top that end sharply; 0 where there are none."""
-    away = np.abs(pixels - pixels[0, 0]).max(axis=-1)
-    other = np.flatnonzero(away.max(axis=1) > _SAME)
-    if not len(other) or other[0] < _LEAST_BORDER:
+    if not pixels.size:  # borders that meet: nothing is between them
         return 0
-    first = int(other[0])
-    distance = away[first : first + _EDGE + _DEEPER].mean(axis=1)
+    first = _first_unlike(pixels)
+    if first < _LEAST_BORDER:
+        return 0
+    near = pixels[first : first + _EDGE + _DEEPER]
+    distance = np.abs(near - pixels[0, 0]).max(axis=-1).mean(axis=1)
     for row, step in enumerate(np.diff(distance[:_EDGE], prepend=0.0)):
         behind = distance[row : row + _DEEPER].mean()
         if behind >= _LEAST_JUMP and step >= _SHARP * behind:
             return first + row
+    return 0
+
+
+def _first_unlike(pixels: np.ndarray) -> int:
+    """The first row that is not all of the corner's colour; 0 where there is none.
+
+    It reads no further than there: a photo has many rows, and its border few.
+    """
+    for start in range(0, len(pixels), _AT_ONCE):
+        unlike = np.abs(pixels[start : start + _AT_ONCE] - pixels[0, 0]) > _SAME
+        if unlike.any():
+            return start + int(unlike.any(axis=(1, 2)).argmax())
     return 0
 
 

@@ -5,7 +5,16 @@ import pathlib
 
 from PIL import ExifTags, Image
 
-from dem_jax.runtime.files import decoding, extra_readers, formats, pillow_reader, tiff_reader
+from dem_jax.runtime.files import (
+    decoding,
+    exif,
+    extra_readers,
+    formats,
+    metadata,
+    pillow_reader,
+    png,
+    tiff_reader,
+)
 
 
 def shape_of(path: str | os.PathLike) -> tuple[int, int, int] | None:
@@ -36,7 +45,19 @@ def _shape_of(path: pathlib.Path) -> tuple[int, int, int] | None:
         return *(sides[::-1] if turned else sides), 3
     with Image.open(path, formats=pillow_reader.FORMATS) as image:
         width, height = image.size
-        if image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):
+        decoding.check_size(width, height, path.stat().st_size)
+        if _orientation(image, path) >= 5:
             width, height = height, width
         grey = image.mode in ("1", "L", "LA", "F") or image.mode.startswith("I")
         return height, width, 1 if grey else 3
+
+
+def _orientation(image: Image.Image, path: pathlib.Path) -> int:
+    """How the picture's size is still to be turned, 1 to 8, without decoding its pixels."""
+    if image.format == "TIFF":  # Pillow has turned the size
+        return 1
+    if image.format == "PNG":  # whose pixels Pillow decodes to look for a chunk behind them
+        chunks = png.chunks(path.read_bytes())
+        block = next((c.data for c in chunks if c.kind == b"eXIf" and c.sound), None)
+        return exif.read_orientation(block) if block else 1
+    return metadata.checked_orientation(image.getexif().get(ExifTags.Base.Orientation, 1))

@@ -53,6 +53,7 @@ def read_photo(path: str | os.PathLike, *, crop: colour.Crop | None = None) -> P
     Raises:
       PhotoError: naming the file, what is wrong with it and what is allowed.
       ValueError: for a crop outside the picture.
+      MemoryError: for a picture that the memory does not hold, which is no damage.
     """
     shown = names.printable(os.fspath(path))
     try:
@@ -67,6 +68,8 @@ def read_photo(path: str | os.PathLike, *, crop: colour.Crop | None = None) -> P
             decoded = _READERS[kind.reader](data)
     except PhotoError as error:
         raise PhotoError(f"{shown} {error}") from error
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise whatever they like on damaged files
         what = f"{shown} is a {kind.name} file that is damaged or incomplete"
         raise PhotoError(f"{what}: {_why(error)}.") from error

@@ -35,6 +35,11 @@ def upright_xmp(xmp: Any) -> bytes | None:
     return _ORIENTATION.sub(rb"\g<1>1", xmp)
 
 
+def checked_orientation(orientation: Any) -> int:
+    """EXIF's orientation, 1 to 8; 1, which is upright, for whatever else a file holds there."""
+    return orientation if isinstance(orientation, int) and orientation in range(1, 9) else 1
+
+
 def resolution(info: Mapping[Any, Any]) -> tuple[float, float] | None:
     """Pixels per inch of a picture that Pillow has opened; None where it has none."""
     try:

@@ -11,6 +11,7 @@ from dem_jax.runtime.files.photo import Decoded, PhotoError
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
 _KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _END_OF_JPEG = b"\xff\xd9"
+_FILLING = bytes(range(1, 255))  # no marker, which 255 would begin
 _NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
 _BLOCK = 16  # rows and columns of the largest unit of a JPEG
 _LEAST_DECODED = 0.5  # part of a picture that must be there
@@ -26,11 +27,14 @@ def read(data: bytes) -> Decoded:
 def read_jpeg(data: bytes) -> Decoded:
     """A JPEG; where its end is missing, what is there."""
     try:
-        return read(data)
+        found = read(data)
     except OSError as error:
         if "truncated" not in str(error):
             raise
-    found = read(data + _END_OF_JPEG)
+        found = read(data + _END_OF_JPEG)
+    else:
+        if not _ends_early(data, found.samples):
+            return found
     missing = _missing_blocks(found.samples)
     if missing.mean() > 1 - _LEAST_DECODED:
         raise PhotoError(f"is damaged or incomplete: {missing.mean():.0%} of it is missing.")
@@ -156,6 +160,18 @@ def _plain_mode(image: Image.Image) -> str:
     if image.mode not in _KNOWN_MODES:
         raise PhotoError(f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read.")
     return _KNOWN_MODES[image.mode]
+
+
+def _ends_early(data: bytes, samples: np.ndarray) -> bool:
+    """Whether a JPEG's end marker comes before its last block, which libjpeg does not tell.
+
+    Bytes before the marker change nothing in a picture that is whole, and fill what is missing.
+    """
+    if not np.all(samples[-1:, -1:] == _NOT_THERE):
+        return False
+    end = data.rfind(_END_OF_JPEG)
+    filled = read(data[:end] + _FILLING + data[end:]).samples
+    return not np.array_equal(filled, samples)
 
 
 def _missing_blocks(samples: np.ndarray) -> np.ndarray:

@@ -15,6 +15,9 @@ def beside(sources: Sequence[Source]) -> dict[str, pathlib.Path]:
     A folder that holds anything but this photo's own results is left alone: then the photo's ending
     is kept, and a number follows where that is not enough. So every photo finds its folder again,
     whatever it is named together with.
+
+    Raises:
+      ValueError: for a sample where the current folder has been removed.
     """
     found: dict[str, pathlib.Path] = {}
     taken: set[tuple[pathlib.Path, str]] = set()
@@ -52,13 +55,23 @@ def require_writable_beside(folders: Sequence[pathlib.Path]) -> None:
 def _candidates(source: Source) -> Iterator[pathlib.Path]:
     """Folders for a photo, the best first; a sample's are in the current one."""
     is_sample = source.label.startswith(samples.PREFIX)
-    parent = pathlib.Path.cwd() if is_sample else source.path.parent
+    parent = _current_folder() if is_sample else source.path.parent
     stem = (
         source.label.removeprefix(samples.PREFIX) if is_sample else names.folder_name(source.path)
     )
     whole = f"{stem}{source.path.suffix}"
     for name in itertools.chain((stem, whole), (f"{whole}-{n}" for n in itertools.count(2))):
         yield parent / f"{name}{names.RESULTS_ENDING}"
+
+
+def _current_folder() -> pathlib.Path:
+    try:
+        return pathlib.Path.cwd()
+    except OSError as error:
+        raise ValueError(
+            "The current folder, where a sample's results go, does not exist any more; go to "
+            "another one, or give --output_dir=FOLDER."
+        ) from error
 
 
 def _is_free(folder: pathlib.Path, source: Source) -> bool:

@@ -161,7 +161,7 @@ def _beside(page: Any, samples: np.ndarray, notes: list[str], data: bytes | None
     return Decoded(
         samples,
         notes,
-        tags.valueof(_ORIENTATION, 1),
+        metadata.checked_orientation(tags.valueof(_ORIENTATION, 1)),
         tags.valueof(_PROFILE),
         exif.read_tiff(data) if data else None,
         tags.valueof(_XMP),

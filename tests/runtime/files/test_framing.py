@@ -61,6 +61,8 @@ NO_BORDERS = {
     "one colour": images.Photo(np.full((60, 80, 3), 0.2, np.float32)),
     "almost only border": barred(top=200, bottom=200),
     "a single line": barred(top=1),
+    "two flat halves": barred(right=40, scene=np.full((60, 40, 3), 0.8, np.float32)),
+    "four flat quarters": barred(40, 0, 0, 40, scene=np.full((40, 40, 3), 0.8, np.float32)),
 }
 
 
@@ -68,6 +70,22 @@ NO_BORDERS = {
 def test_what_is_no_border_stays(case):
     photo = NO_BORDERS[case]
     assert framing.frame(photo).pixels.shape == photo.pixels.shape
+
+
+def test_only_the_rows_at_the_border_are_read():
+    """Pictures have millions of pixels, and of most only the outermost rows are needed."""
+    read = []
+
+    class Watched(np.ndarray):
+        def __sub__(self, other):
+            read.append(self.size)
+            return np.subtract(np.asarray(self), other)
+
+    scene = np.random.default_rng(2).random((3_000, 400, 3), dtype=np.float32)
+    pixels = np.pad(scene, ((50, 70), (0, 0), (0, 0))).view(Watched)
+    framed = framing.frame(images.Photo(pixels), every_pixel=True)
+    np.testing.assert_array_equal(np.asarray(framed.pixels), scene)
+    assert 0 < sum(read) < 0.3 * pixels.size
 
 
 def test_transparent_pixels_weigh_nothing_and_leave_no_edge():
@@ -177,3 +195,16 @@ def test_of_a_jpeg_whose_end_is_missing_the_rest_is_used(tmp_path):
         off = np.abs(photo.pixels - whole.pixels).max(axis=-1)
         assert np.mean(off[there] < 1e-6) > 0.9
         assert any("end of the file is missing" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 4}])
+def test_a_jpeg_that_was_ended_early_is_no_grey_picture(tmp_path, options):
+    """A program that repairs the end of a file leaves it without the blocks that were lost."""
+    grey = PIXELS.copy()
+    grey[30:] = 128
+    for samples, kept, lost in ((PIXELS, 0.8, True), (grey, 1.0, False)):
+        data = saved("JPEG", samples, quality=95, subsampling=0, **options)
+        (tmp_path / "x.jpg").write_bytes(data[: int(kept * len(data)) - 2] + b"\xff\xd9")
+        photo = images.read_photo(tmp_path / "x.jpg")
+        assert any("end of the file is missing" in note for note in photo.notes) == lost
+        assert (photo.weight is not None) == lost

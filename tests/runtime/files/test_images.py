@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
-from dem_jax.runtime.files import images, writing
+from dem_jax.runtime.files import images, photo, writing
 
 RNG = np.random.default_rng(0)
 SHAPES = {"grey": (13, 17, 1), "rgb": (13, 17, 3)}
@@ -231,6 +231,18 @@ def test_bad_pictures_get_one_sentence(tmp_path, name):
     assert name in message
     assert "\n" not in message
     assert message.endswith(".")
+
+
+@pytest.mark.parametrize("where", ["decoding", "making"])
+def test_too_small_a_memory_is_no_damage(tmp_path, monkeypatch, where):
+    def exhausted(*_):
+        raise MemoryError
+
+    cv2.imwrite(str(tmp_path / "in.tiff"), random_samples((13, 17, 3), np.uint16))
+    owner, name = {"decoding": (tifffile.TiffPage, "asarray"), "making": (photo, "turn")}[where]
+    monkeypatch.setattr(owner, name, exhausted)
+    with pytest.raises(MemoryError):
+        images.read_photo(tmp_path / "in.tiff")
 
 
 def test_missing_file_and_folder(tmp_path):

@@ -3,6 +3,8 @@
 import json
 import pathlib
 
+import pytest
+
 from dem_jax.runtime.files import inputs, places, run_folder
 
 
@@ -14,6 +16,14 @@ def test_a_sample_goes_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     sources = inputs.select(["sample:cat"]).sources
     assert places.beside(sources) == {"cat": tmp_path / "cat_deblurred"}
+
+
+def test_a_current_folder_that_was_removed_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "x").mkdir()
+    monkeypatch.chdir(tmp_path / "x")
+    (tmp_path / "x").rmdir()
+    with pytest.raises(ValueError, match=r"current folder.*does not exist any more"):
+        places.beside(inputs.select(["sample:cat"]).sources)
 
 
 def test_every_photo_has_one_folder_and_none_is_shared(tmp_path):

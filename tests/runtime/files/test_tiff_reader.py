@@ -124,3 +124,16 @@ def test_palettes_and_one_bit_are_read(tmp_path):
         photo = read(tmp_path, buffer.getvalue())
         expected = np.asarray(image.convert("RGB"))[..., : photo.pixels.shape[-1]]
         np.testing.assert_array_equal(np.rint(photo.pixels * 255), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("tag", [(2, 7, "upright"), (1, 2, b"\6\6"), (3, 1, 9), (3, 1, 0)])
+def test_an_orientation_that_is_none_turns_nothing(tmp_path, dtype, tag):
+    samples = PIXELS.astype(dtype) * (1 if dtype == np.uint8 else 257)
+    photo = read(tmp_path, tiff(samples, photometric="rgb", extratags=[(274, *tag, True)]))
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+def test_several_orientations_are_none(tmp_path):
+    photo = read(tmp_path, tiff(WIDE, photometric="rgb", extratags=[(274, 3, 2, (6, 6), True)]))
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
