@@ -30,7 +30,7 @@ _KERNEL_CHANNELS = 8  # of T_K's input
 _LEAST_WHITE = 1e-4  # of the image range: a darker photo is not made brighter than this one
 _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo and kernel
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
-_ROUNDS = 2  # of leaving them out: in the first they have spoilt the image around
+_ROUNDS = 2  # of leaving them out; the second for what lies on the photo and has spoilt the first
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
 _EXACT = ("sharp", "none")  # details of pictures that are not to be softened
 
@@ -155,11 +155,14 @@ def _start(
         believed, overlay = odd_pixels.explained((photo - blur(kernels, latent)) / scale, clipped)
         return weight * believed, overlay
 
-    def without_odd(latent: jax.Array) -> jax.Array:
-        return lax.fori_loop(0, _ROUNDS, lambda _, f: latent_by(explained(f)[0]), latent)
-
     odd = jnp.mean(explained(latent)[0] < 0.5 * weight) > _ODD_SHARE
-    latent = lax.cond(odd, without_odd, lambda latent: latent, latent)
+
+    def again(number: jax.Array, latent: jax.Array) -> jax.Array:
+        left, overlay = explained(latent)
+        needed = jnp.where(number == 0, odd, odd & jnp.any(overlay))
+        return lax.cond(needed, latent_by, lambda _: latent, left)
+
+    latent = lax.fori_loop(0, _ROUNDS, again, latent)
     left, overlay = explained(latent)
     residual = photo - blur(kernels, latent)
     misfit = likelihood.root_mean_square(residual, left) / noise_std
