@@ -6,6 +6,7 @@ the kernel's width; so it is left out of the image, and laid on the result as it
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dem_jax.model import likelihood
@@ -53,6 +54,6 @@ def _overlaid(sharp: jax.Array, clipped: jax.Array) -> jax.Array:
     beside them belongs to lamps, which are brighter than the photo shows.
     """
     votes = sharp.astype("float32") * jnp.where(clipped, -1, 1)
-    count = lax.reduce_window(votes, 0.0, lax.add, (_AROUND, _AROUND), (1, 1), "SAME")
-    most = lax.reduce_window(count, 0.0, lax.max, (_AROUND, _AROUND), (1, 1), "SAME")
+    count = lax.reduce_window(votes, np.float32(0), lax.add, (_AROUND, _AROUND), (1, 1), "SAME")
+    most = lax.reduce_window(count, np.float32(0), lax.max, (_AROUND, _AROUND), (1, 1), "SAME")
     return most > _SHARE * _AROUND**2

@@ -190,18 +190,21 @@ def test_every_style_is_quiet_on_standard_output(style, capsys, tmp_path):
     assert capsys.readouterr().out == f"{tmp_path / 'deblurred.png'}\n"
 
 
-def test_terminal_shows_one_line_with_stage_and_time_left():
+def test_terminal_shows_one_line_with_stage_and_time_left(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(outlook.time, "monotonic", lambda: now)
     stream = Terminal()
     bar = progress.Progress(stream)
     bar.begin("a.png", 4)
     bar.stage("warm start")
     bar.stage("EM")
+    now = 7.0
     bar.iteration(2, 1.25)
     bar.say("done")
     text = stream.getvalue()
     assert "warm start" in text
     assert "EM 2/4" in text
-    assert "0:00 left" in text
+    assert "0:07 left" in text
     assert "-log p 1.2500" in text
     assert text.count("\n") == 1
 
