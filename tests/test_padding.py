@@ -15,7 +15,7 @@ from dem_jax.em import mcem, sharded
 from dem_jax.em.result import finish
 from dem_jax.model import likelihood
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.start import problem as start_problem
 from dem_jax.types import Given

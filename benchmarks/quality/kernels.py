@@ -58,7 +58,7 @@ PARTS = {  # what to put in whose place to leave a part out
     "choice": (
         overview,
         "choose",
-        lambda view, kernels: choose(view, kernels)._replace(kernel=kernels[2]),
+        lambda view, kernels: choose(view, kernels)._replace(number=2),
     ),
     "closer_look": (looking, "_is_doubtful", lambda choice, shape: False),
     "useful_edges": (edges, "_most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),

@@ -84,7 +84,7 @@ def first_look(
 def _is_doubtful(choice: Choice, shape: views.Shape) -> bool:
     """Whether a closer look at a photo of `shape` may help.
 
-    >>> _is_doubtful(Choice(*[None] * 3, agreement=0.8, candidates=None), (680, 1024))
+    >>> _is_doubtful(Choice(*[None] * 3, agreement=0.8), (680, 1024))
     True
     """
     return views.overview_scale(shape) < 1 and float(choice.agreement) < _SURE

@@ -5,8 +5,7 @@
 The filters c_i are the eight `cosines` of 3 x 3 pixels. Of a picture in colour they see brightness
 and two differences of colours, which are smoother in photos. Everything that gives a picture calls
 `deconvolve`: the start, the refinement of EM's image, and the tiles of large photos. Filter flow is
-solved patch by patch with transforms, any other linear blur by conjugate gradients. Where kernels
-are looked for, `hyper_laplacian` does the same with differences alone: quicker, with sharper edges.
+solved patch by patch with transforms, any other linear blur by conjugate gradients.
 
 Source: Krishnan and Fergus: Fast image deconvolution using hyper-Laplacian priors, NIPS 2009.
 """
@@ -21,18 +20,16 @@ from jax import lax
 from dem_jax.model import likelihood, windows
 from dem_jax.model.blur import FilterFlow
 from dem_jax.solve import cosines, fourier, least_squares
+from dem_jax.solve.hyper_laplacian import DATA_SPLITTING, ITERATIONS, towards_zero
 from dem_jax.types import BlurOperator
 
-ITERATIONS = 40
 _SMOOTHNESS = 0.6  # prior weight over error variance: near the best for noise 0.001 to 0.03
 # What kernels are wrong by, as an error of the photo in image units beside its noise.
 _KERNEL_ERROR, _GRID_ERROR = 0.004, 0.0095
-_DATA_SPLITTING = 0.05  # penalty of the copy of k * f, relative to the data term
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
 _PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
 _ENTRY_ERROR = 0.3  # relative error of each entry of a kernel
 _BELIEVED = 3  # first alternations, which believe every pixel: nothing is predicted yet
-_EXPONENT = 0.8  # of the hyper-Laplacian priors
 _COLOUR = 2.0  # prior weight of differences of colours over that of brightness
 _INNER_STEPS = 6  # conjugate gradient steps for every set of edges, where the blur is a general one
 
@@ -168,57 +165,6 @@ def error_variance(noise_std: jax.Array | float, count: int) -> jax.Array | floa
     return noise_std**2 + error**2
 
 
-def hyper_laplacian(
-    photo: jax.Array,
-    kernel: jax.Array,
-    weight: jax.Array | float,
-    *,
-    iterations: int = ITERATIONS,
-    size: jax.Array | None = None,
-) -> jax.Array:
-    """argmin_f |k * f - g|^2 / 2 + weight sum |grad f|^0.8 over the pixels of the photo.
-
-    Half-quadratic splitting of the gradients, and of k * f, which is free outside the photo: the
-    border is neither wrapped nor padded (Almeida and Figueiredo, 2013).
-
-    Args:
-      photo: g, [H, W] in [0, 1].
-      kernel: [k, k], sum one.
-      weight: of the prior, in squared image units.
-      iterations: alternations.
-      size: [2] rows and columns of the photo where what follows them is padding; None is all.
-
-    Returns:
-      f, [H+k-1, W+k-1], not clipped.
-    """
-    (rows, cols), k = photo.shape, kernel.shape[0]
-    shape = fourier.canvas_shape(photo.shape, k)
-    known = fourier.inside(photo.shape if size is None else size, shape) > 0
-    canvas = fourier.extend(photo, shape, size)
-    transfer = fourier.transfer_function(kernel, shape)
-    gradient = fourier.difference_transfer(shape)
-    power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)
-
-    def alternate(carry, t):
-        edges, blurred, multiplier, _ = carry
-        penalty = 8 * weight * jnp.minimum(1.25**t, 256.0)
-        data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - multiplier)
-        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges), 0)
-        spectrum = _DATA_SPLITTING * data + penalty * prior
-        spectrum = spectrum / (power[0] + penalty * power[1] + 1e-8)
-        latent = jnp.fft.irfft2(spectrum, s=shape)
-        predicted = jnp.fft.irfft2(spectrum * transfer, s=shape)
-        free = predicted + multiplier
-        blurred = jnp.where(known, (canvas + _DATA_SPLITTING * free) / (1 + _DATA_SPLITTING), free)
-        edges = _shrink(fourier.differences(latent), weight / penalty)
-        return (edges, blurred, free - blurred, latent), None
-
-    start = (fourier.differences(canvas), canvas, jnp.zeros(shape), canvas)
-    *_, latent = lax.scan(alternate, start, jnp.arange(float(iterations)))[0]
-    half = k // 2
-    return jnp.roll(latent, (half, half), (0, 1))[: rows + k - 1, : cols + k - 1]
-
-
 def sparse_cosines(
     photo: jax.Array,
     kernel: jax.Array,
@@ -264,7 +210,7 @@ def sparse_cosines(
         counted *= jnp.pad(trust, [(0, n - m) for n, m in zip(shape, trust.shape, strict=True)])
     counted, saturated = counted[None], canvas >= white
     transfer = fourier.transfer_function(kernel, shape)[None]
-    data_power, prior_power = _DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)[None]
+    data_power, prior_power = DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)[None]
     reach, variance = fourier.transfer_function(kernel**2, shape), weight / _SMOOTHNESS
     scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(weight, photo.dtype))
 
@@ -278,7 +224,7 @@ def sparse_cosines(
         penalty = _penalty(weight, t)
         data = jnp.conj(transfer) * jnp.fft.rfft2(blurred - blurred_off)
         prior = penalty * adjoint(sparse) + _LIGHT_SPLITTING * (light - light_off)
-        spectrum = _DATA_SPLITTING * data + jnp.fft.rfft2(prior)
+        spectrum = DATA_SPLITTING * data + jnp.fft.rfft2(prior)
         spectrum = spectrum / (data_power + penalty * prior_power + _LIGHT_SPLITTING)
         latent = jnp.fft.irfft2(spectrum, s=shape)
         predicted = jnp.fft.irfft2(spectrum * transfer, s=shape)
@@ -287,7 +233,7 @@ def sparse_cosines(
         known = variance / (variance + _error_of_bright_light(before, reached, white))
         explained = saturated & (free > canvas)
         w = jnp.where(explained, 0, counted * believed * known[None])
-        blurred = (w * canvas + _DATA_SPLITTING * free) / (w + _DATA_SPLITTING)
+        blurred = (w * canvas + DATA_SPLITTING * free) / (w + DATA_SPLITTING)
         sparse = _shrink_colours(responses(latent), weight / penalty)
         light = jnp.maximum(latent + light_off, 0)
         return (sparse, blurred, free - blurred, light, latent + light_off - light, latent), None
@@ -373,16 +319,6 @@ def _penalty(weight: jax.Array | float, t: jax.Array) -> jax.Array:
     return 2 * weight * jnp.minimum(1.25**t, 1024.0)
 
 
-def _shrink(edges: jax.Array, threshold: jax.Array | float) -> jax.Array:
-    """argmin_u threshold |u|^0.8 + (u - edge)^2 / 2, by a fixed point from |edge| down."""
-    size = jnp.abs(edges)
-    u = size
-    for _ in range(4):
-        u = _towards_zero(size, u, threshold)
-    cost = threshold * jnp.maximum(u, 1e-12) ** _EXPONENT + (u - size) ** 2 / 2
-    return jnp.where(cost < size**2 / 2, jnp.sign(edges) * u, 0)
-
-
 def _shrink_colours(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
     """`_shrink_once` of responses [C, ...] as brightness and differences of colours."""
     across, strengths = _opponents(len(found))
@@ -412,12 +348,7 @@ def _shrink_once(found: jax.Array, threshold: jax.Array | float) -> jax.Array:
     Source: Chartrand: Nonconvex splitting for regularized low-rank + sparse decomposition, 2012.
     """
     size = jnp.abs(found)
-    return jnp.sign(found) * _towards_zero(size, size, threshold)
-
-
-def _towards_zero(size: jax.Array, u: jax.Array, threshold: jax.Array | float) -> jax.Array:
-    slope = threshold * _EXPONENT * jnp.maximum(u, 1e-4) ** (_EXPONENT - 1)
-    return jnp.maximum(size - slope, 0)
+    return jnp.sign(found) * towards_zero(size, size, threshold)
 
 
 def _end(known: jax.Array) -> jax.Array:

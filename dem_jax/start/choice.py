@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from dem_jax.model.likelihood import estimate_noise_std
-from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernels import entropy, similarity
 from dem_jax.solve.sparsity import normalized_sparsity
 from dem_jax.start.views import View
@@ -23,11 +23,15 @@ _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
 class Choice(NamedTuple):
     """The chosen kernel, and what speaks for it."""
 
-    kernel: jax.Array  # [k, k]
-    number: jax.Array  # [] of it among the candidates
+    candidates: jax.Array  # [N, k, k]
+    number: jax.Array  # [] of the chosen one among them
     scores: jax.Array  # [N] of the candidates, less is better
     agreement: jax.Array  # [] of the chosen one with the others, 0 to 1
-    candidates: jax.Array  # [N, k, k]
+
+    @property
+    def kernel(self) -> jax.Array:
+        """[k, k] the chosen one."""
+        return self.candidates[self.number]
 
 
 def choose(view: View, kernels: jax.Array) -> Choice:
@@ -35,7 +39,7 @@ def choose(view: View, kernels: jax.Array) -> Choice:
     weight = judging_weight(view)
     scores = jax.vmap(lambda kernel: score(view, kernel, weight))(kernels)
     best = jnp.argmin(scores)
-    return Choice(kernels[best], best, scores, agreement(kernels)[best], kernels)
+    return Choice(kernels, best, scores, agreement(kernels)[best])
 
 
 def score(

@@ -16,7 +16,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import promotion
 from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
-from dem_jax.solve.deconvolution import hyper_laplacian
+from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views

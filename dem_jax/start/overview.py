@@ -40,8 +40,8 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
-    >>> first.kernel.shape, first.agreement.shape
-    ((17, 17), ())
+    >>> first.candidates.shape, first.agreement.shape
+    ((8, 17, 17), ())
     """
     return choose(*_looked_for(views.of_photo(photo), config.kernel_size, CANDIDATES))
 
@@ -67,7 +67,6 @@ def closer_look(photo: Any, seen: jax.Array, config: DeblurConfig) -> Choice:
     choice = choose(*_looked_for(photo, config.kernel_size, CLOSER_CANDIDATES, _CLOSER))
     found = jax.vmap(lambda kernel: zoom_kernel(kernel, seen.shape[-1], ratio))(choice.candidates)
     return choice._replace(
-        kernel=found[choice.number],
         candidates=found,
         agreement=agreement(jnp.concatenate([found, seen]))[choice.number],
     )

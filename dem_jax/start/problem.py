@@ -155,11 +155,10 @@ def _start(
         believed, overlay = odd_pixels.explained((photo - blur(kernels, latent)) / scale, clipped)
         return weight * believed, overlay
 
-    odd = jnp.mean(explained(latent)[0] < 0.5 * weight) > _ODD_SHARE
-
     def again(number: jax.Array, latent: jax.Array) -> jax.Array:
         left, overlay = explained(latent)
-        needed = jnp.where(number == 0, odd, odd & jnp.any(overlay))
+        many = jnp.mean(left < 0.5 * weight) > _ODD_SHARE
+        needed = many & ((number == 0) | jnp.any(overlay))
         return lax.cond(needed, latent_by, lambda _: latent, left)
 
     latent = lax.fori_loop(0, _ROUNDS, again, latent)

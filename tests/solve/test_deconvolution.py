@@ -10,11 +10,12 @@ import pytest
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur, likelihood
 from dem_jax.solve import deconvolution
+from dem_jax.solve.hyper_laplacian import hyper_laplacian, shrink
 
 SIZE, HALF = 7, 3
 NOISE = 0.005
 colours = jax.jit(deconvolution.sparse_cosines)
-with_differences = jax.jit(deconvolution.hyper_laplacian)
+with_differences = jax.jit(hyper_laplacian)
 
 
 def deconvolve(photo, *args, **options):
@@ -101,8 +102,8 @@ def test_shrinking_minimises_the_scalar_energy():
     candidates = np.linspace(-1.6, 1.6, 32_001)
     for threshold in (0.01, 0.1, 0.5):
         energy = threshold * abs(candidates) ** 0.8 + (candidates - edges[:, None]) ** 2 / 2
-        for shrink, most in ((deconvolution._shrink, 1.0), (deconvolution._shrink_once, 1.2)):
-            shrunk = np.asarray(shrink(jnp.asarray(edges, jnp.float32), threshold))
+        for function, most in ((shrink, 1.0), (deconvolution._shrink_once, 1.2)):
+            shrunk = np.asarray(function(jnp.asarray(edges, jnp.float32), threshold))
             reached = threshold * abs(shrunk) ** 0.8 + (shrunk - edges) ** 2 / 2
             np.testing.assert_array_less(reached, most * energy.min(1) + 2e-3 * threshold)
 

@@ -14,7 +14,7 @@ from tiny import jit
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
-from dem_jax.solve import deconvolution
+from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.start.problem import prepare
 from dem_jax.types import Given
 
@@ -100,7 +100,7 @@ def test_a_stamp_makes_no_rings_without_em(scene):
     around = sharp + stamp * (0.95 - sharp)
     config = DeblurConfig(kernel_size=9, em_iterations=0)
     problem = compiled(jax.random.key(0), Given(stamped, kernel=kernel), config)
-    plain = deconvolution.hyper_laplacian(stamped[..., 0], kernel, 1e-4)[..., None]
+    plain = hyper_laplacian(stamped[..., 0], kernel, 1e-4)[..., None]
     found, plain = (
         np.where(stamp, around, image[4:-4, 4:-4]) for image in (problem.start_latent, plain)
     )

@@ -226,11 +226,11 @@ def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
         problem = prepare(key, given.pixels, config)
         return problem._replace(start_kernels=given.kernel[None])
 
-    number, sure = jnp.zeros(()), jnp.ones(())
+    number, sure = jnp.int32(0), jnp.ones(())
     solver = KNOWING._replace(
         prepare=start,
         overview=lambda given, config: Choice(
-            jnp.asarray(TRUE.T), number, number[None], sure, jnp.asarray(TRUE.T)[None]
+            jnp.asarray(TRUE.T)[None], number, jnp.zeros(1), sure
         ),
         refine=lambda given, kernel, config: kernel,
     )
