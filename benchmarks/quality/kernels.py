@@ -33,13 +33,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image, ImageOps
 
-from benchmarks import common
+from benchmarks import common, simulated
 from dem_jax import solver
 from dem_jax.config import DeblurConfig
 from dem_jax.em.result import restore
-from dem_jax.evaluation import camera_shake, metrics, tables
+from dem_jax.evaluation import metrics, tables
 from dem_jax.model import likelihood
 from dem_jax.model.luma import luma
 from dem_jax.runtime import first_look as looking
@@ -106,14 +105,8 @@ def made(data, name):
     folder = data / "lai"
     picture = images.read_photo(folder / "sharp" / f"{scene}.png").pixels
     kernel = read_kernel(folder / "kernels" / f"kernel_{number}.png")
-    return Case(shaken(picture, kernel, zlib.crc32(name.encode())), picture, kernel, {})
-
-
-def shaken(picture, kernel, seed):
-    """A photo of 8 bit, blurred by a kernel, with noise."""
-    photo = camera_shake.blur_uniform(jnp.asarray(picture), jnp.asarray(kernel))
-    photo = camera_shake.gaussian_noise(jax.random.key(seed), photo, NOISE)
-    return np.asarray(camera_shake.expose(photo, bits=8))
+    key = jax.random.key(zlib.crc32(name.encode()))
+    return Case(simulated.shaken(key, picture, kernel, NOISE), picture, kernel, {})
 
 
 def levin(data, name):
@@ -130,12 +123,11 @@ def levin(data, name):
 def sharp(data, name):
     names = photos(data, "sharp")
     kernels = sorted((data / "levin" / "kernels").glob("*.png"))
-    number, side = names.index(name), (256, 256)
-    with Image.open(data / "lai" / "sharp" / f"{name}.png") as opened:
-        grey = ImageOps.fit(opened.convert("L"), side, Image.Resampling.LANCZOS)
-    picture = np.asarray(grey, np.float32)[..., None] / 255
+    number = names.index(name)
+    picture = simulated.picture(data / "lai" / "sharp" / f"{name}.png", (256, 256))
     kernel = read_kernel(kernels[number % len(kernels)])
-    return Case(shaken(picture, kernel, number), picture, kernel, {})
+    photo = simulated.shaken(jax.random.key(number), picture, kernel, NOISE)
+    return Case(photo, picture, kernel, {})
 
 
 def photos(data, name):
