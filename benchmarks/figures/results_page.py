@@ -32,6 +32,7 @@ NAMES = {
 FAILED_CORRELATION, FAILED_LOSS = 0.7, 6.0  # as benchmarks/quality/kernels.py has them; dB
 KERNEL_SETS = {
     "lai": "Lai's uniform photos, full size, colour",
+    "made": "Lai's other pairs of picture and kernel, made anew",
     "levin": "Levin's photos",
     "sharp": "pictures sharp to the pixel",
 }
