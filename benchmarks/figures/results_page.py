@@ -4,7 +4,7 @@
 
 With --check nothing is written; the exit status is 1 where a document differs from its rows.
 Every table names the commit of its rows and says what the numbers do not show. Files kernels_*.json
-(of the start's kernel alone, with peers' kernels scored alike) get a table each.
+(of the start's kernel alone, with peers' kernels scored alike) share a table.
 """
 
 import argparse
@@ -190,46 +190,56 @@ def calibration():
     return Section("Uncertainty, 9 simulated photos", table, commits(rows.values()), limits, [])
 
 
-def kernels(path):
-    """The section of a file kernels_SET.json; one deconvolution serves ours and peers' kernels."""
+def failed(row):
+    return row["correlation"] < FAILED_CORRELATION or row["true"] - row["ours"] > FAILED_LOSS
+
+
+def kernels_of(path):
+    """The lines of a file kernels_SET.json in the table of kernels, and the README's line.
+
+    One deconvolution serves ours, peers' and true kernels.
+    """
     rows = json.loads(path.read_text())
     label = path.stem.removeprefix("kernels_")
+    label = KERNEL_SETS.get(label, label)
     keys = ("correlation", "blurred", "ours", "true", "seconds", "memory")
     own = [mean(rows.values(), key) for key in keys]
-    lines = [["ours", len(rows), *own[:4], whole(own[4]), whole(own[5])]]
+    failures = str(sum(failed(row) for row in rows.values()))
+    lines = [[label, len(rows), failures, *own[:4], whole(own[4]), whole(own[5])]]
     names = {key.removesuffix(", correlation") for row in rows.values() for key in row}
     names = sorted(n for n in names if any(f"{n}, correlation" in row for row in rows.values()))
     for name in names:
         scored = [row for row in rows.values() if name in row]
-        numbers = [
-            mean(scored, key) for key in (f"{name}, correlation", "blurred", name, "true", "ours")
-        ]
-        lines.append([f"{name} (ours there: {numbers[4]:.2f})", len(scored), *numbers[:4]])
-        lines[-1] += [None, None]
-    failed = sum(
-        row["correlation"] < FAILED_CORRELATION or row["true"] - row["ours"] > FAILED_LOSS
-        for row in rows.values()
-    )
-    header = ["kernel", "photos", "correlation", "blurred", "PSNR", "true kernel", "seconds", "MB"]
-    limits = (
-        f"The start's kernel alone, without EM. {failed} of {len(rows)} fail: a correlation below "
-        f"{FAILED_CORRELATION}, or {FAILED_LOSS:.0f} dB below the true kernel."
-    )
+        keys = (f"{name}, correlation", "blurred", name, "true")
+        theirs = f"{name} (ours there: {mean(scored, 'ours'):.2f})"
+        lines.append([theirs, len(scored), None, *(mean(scored, key) for key in keys), None, None])
     best = max(names, key=lambda n: mean(rows.values(), n), default=None)
     there = [row for row in rows.values() if best in row]
     same = f"{best}, {len(there)} photos, ours there {mean(there, 'ours'):.2f}" if best else ""
     name = best if len(there) == len(rows) else same
     peer = f"{mean(rows.values(), best):.2f} ({name})" if best else None
-    title = f"Kernels: {KERNEL_SETS.get(label, label)}"
-    made = commits(rows.values())
-    headline = [title, own[1], own[2], peer, own[3], whole(own[4]), ", ".join(made)]
-    return Section(title, tables.markdown(header, lines), made, limits, [headline])
+    made = ", ".join(commits(rows.values()))
+    return lines, [f"Kernels: {label}", own[1], own[2], peer, own[3], whole(own[4]), made]
+
+
+def kernels():
+    """The section of the files kernels_SET.json."""
+    paths = sorted(RESULTS.glob("kernels_*.json"))
+    found = [kernels_of(path) for path in paths]
+    rows = [row for path in paths for row in json.loads(path.read_text()).values()]
+    header = "kernels,photos,failures,correlation,blurred,PSNR,true kernel,seconds,MB".split(",")
+    table = tables.markdown(header, [line for lines, _ in found for line in lines])
+    limits = (
+        "The start's kernel alone, without EM. A failure is a correlation below "
+        f"{FAILED_CORRELATION}, or {FAILED_LOSS:.0f} dB below the true kernel."
+    )
+    return Section("Kernels", table, commits(rows), limits, [line for _, line in found])
 
 
 def sections():
     """All of the page, in its order."""
-    found = [kernels(path) for path in sorted(RESULTS.glob("kernels_*.json"))]
-    found += [
+    return [
+        kernels(),
         levin(),
         plain(
             "sharp_photos",
@@ -240,7 +250,6 @@ def sections():
         turning(),
         calibration(),
     ]
-    return found
 
 
 def page():
