@@ -152,7 +152,7 @@ def test_new_rows_of_kernels_get_lines(tmp_path, monkeypatch, benchmark_module):
     text = results.page()
     assert "| new | 2 | 1 | 0.750 | 20.00 | 26.00 | 34.00 | 9 | 900 |" in text
     assert "| peer (ours there: 30.00) | 1 | - | 0.700 | 20.00 | 28.00 | 34.00 | - | - |" in text
-    assert "Commits 7d26dd1, a1b2c3d, not recorded." in text
+    assert "a1b2c3d, not recorded. The start's kernel alone" in text
     assert (
         "| 20.00 | 26.00 | 28.00 (peer, 1 photos, ours there 30.00) | 34.00 | 9 |"
         in results.headline()
