@@ -63,6 +63,7 @@ PARTS = {  # what to put in whose place to leave a part out
     "useful_edges": (edges, "_most_useful", lambda view, found, *_: jnp.ones(found.shape[1:])),
     "strong_edges": (edges, "strongest", lambda found, where, fraction: found * where[None]),
     "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
+    "few_edges": (find, "_MUST_GAIN", (0.0, float("inf"))),
     "polish": (find, "polish", lambda view, kernel: kernel),
     "ridge": (find, "_LAST_SMOOTHNESS", 0.0),
 }

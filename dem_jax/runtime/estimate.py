@@ -19,6 +19,7 @@ from dem_jax.model import windows
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
 from dem_jax.start import camera_path, turning, views
+from dem_jax.start.one_kernel import FINER
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
@@ -41,7 +42,7 @@ _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
 _CLOSER = 4  # overviews, of a closer look
-_REFINEMENT = 2_400.0  # transforms of each finer view
+_REFINEMENT = 2_400.0  # transforms of each finer view, by one setting
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
 # Of a camera's path: transforms a pixel, and an entry of `camera_path.work`, of image and path in
@@ -116,12 +117,13 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     overview = views.overview_shape(shape[:2])
     finer = views.finer_shape(shape[:2], 1.0)
     scale, pixels = views.finer_scale(views.overview_scale(shape[:2])), float(np.prod(finer))
+    settings = 1 if overview == tuple(shape[:2]) else len(FINER.fraction)
     while scale < 1:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
         scale = views.finer_scale(scale)
     return (
         float(np.prod(overview)) * _OVERVIEW * speed.transform,
-        pixels * _REFINEMENT * speed.transform,
+        settings * pixels * _REFINEMENT * speed.transform,
     )
 
 

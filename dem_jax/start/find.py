@@ -20,14 +20,16 @@ from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.choice import judging_weight
+from dem_jax.start.choice import choose, judging_weight
 from dem_jax.start.cleaning import cleaned
-from dem_jax.start.one_kernel import FINER, LAST, RIDGE, alternate
+from dem_jax.start.one_kernel import FINER, RIDGE, Setting, alternate, one_by_one
 from dem_jax.start.overview import overview
 from dem_jax.start.views import View
 
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
+_LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
+_MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
 _LAST_FRACTION = 0.2
@@ -52,7 +54,9 @@ def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
 def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     """The kernel [k, k] in a photo's own pixels, from one [w, w] in overview pixels.
 
-    Views of large photos show the part that has the most useful edges. Arguments as of `find`.
+    Views of large photos show the part that has the most useful edges. Settings that trust many
+    edges or few go on from it; of their kernels the one that leaves the photo sparsest is taken,
+    and that of few edges only where it is so by much. Arguments as of `find`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> kernel = jax.ShapeDtypeStruct((17, 17), "float32")
@@ -63,7 +67,7 @@ def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     photo = views.stretched(views.of_photo(photo))
     shape, kernel_size = photo.plane.shape, config.kernel_size
     worth = _worth(photo, kernel.shape[0])
-    scale = first = views.overview_scale(shape)
+    first = views.overview_scale(shape)
 
     def at(scale: float) -> View:
         part = views.finer_shape(shape, scale)
@@ -74,14 +78,26 @@ def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
         )
         return views.view(photo, part, scale, views.richest_corner(worth, seen) * scale / first)
 
-    while scale < 1:
-        before, scale = scale, views.finer_scale(scale)
-        kernel = zoom_kernel(kernel, views.window(kernel_size, scale), scale / before)
-        if scale < 1:
-            kernel, _ = alternate(at(scale), kernel, FINER)
-    kernel = zoom_kernel(kernel, kernel_size, 1.0)
-    kernel, _ = alternate(at(1.0), kernel, LAST, times=_LAST_ALTERNATIONS)
-    return polish(at(1.0), kernel)
+    scales = [first]
+    while views.finer_scale(scales[-1]) < 1:
+        scales.append(views.finer_scale(scales[-1]))
+    between, last = [at(scale) for scale in scales[1:]], at(1.0)
+
+    def found(setting: Setting) -> jax.Array:
+        finer = kernel
+        for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
+            finer = zoom_kernel(finer, views.window(kernel_size, scale), scale / before)
+            finer, _ = alternate(view, finer, setting)
+        finer = zoom_kernel(finer, kernel_size, 1 / scales[-1])
+        setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
+        finer, _ = alternate(last, finer, setting, times=_LAST_ALTERNATIONS)
+        return polish(last, finer)
+
+    settings = one_by_one(FINER)
+    if first == 1:  # candidates have been compared in these pixels
+        return found(jax.tree.map(lambda field: field[0], settings))
+    choice = choose(last, lax.map(found, settings))
+    return choice.candidates[jnp.argmin(choice.scores + jnp.asarray(_MUST_GAIN))]
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:

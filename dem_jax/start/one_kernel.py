@@ -65,8 +65,14 @@ CLOSER_CANDIDATES = Setting(
     plain=(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0),
     background=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0),
 )
-FINER = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
-LAST = FINER._replace(sparsity=1e-3)
+# In finer views. Where a photo has few edges, the second one finds the kernel by the best of them.
+FINER = Setting(
+    sparsity=(2e-3, 1e-3),
+    fraction=(0.1, 0.02),
+    useless=(0.3, 0.5),
+    least_entry=0.05,
+    least_island=0.05,
+)
 
 
 def one_by_one(settings: Setting) -> Setting:

@@ -20,7 +20,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, views
-from dem_jax.start.one_kernel import LAST, Setting, coarse_to_fine, one_by_one
+from dem_jax.start.one_kernel import Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
@@ -33,8 +33,9 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs, of
 # `_SMALL_CROP` pixels; smaller ones must gain more. benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0045
+_LAST = Setting(sparsity=1e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
-_BELIEFS = LAST._replace(
+_BELIEFS = _LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
 )
 _TILTS = (1.0, 0.0)
@@ -45,7 +46,7 @@ _ITERATIONS = 20  # of the deconvolutions that judge kernels on crops
 _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
 # Of image and path in finer views. Images sharper than one kernel asks for: from softer ones the
 # path would shrink to a point.
-_FINER, _FINER_ALTERNATIONS = LAST._replace(sparsity=4e-3), 2
+_FINER, _FINER_ALTERNATIONS = _LAST._replace(sparsity=4e-3), 2
 _MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
 
 
@@ -207,7 +208,7 @@ def _paths(whole: View, window: int, tilt: jax.Array, one: jax.Array | None = No
     if one is None:
         return paths
     still = camera_path.without_roll(one)
-    last = judged(camera_path.alternate(whole, still, LAST, tilt=tilt)[0])
+    last = judged(camera_path.alternate(whole, still, _LAST, tilt=tilt)[0])
     return jax.tree.map(lambda many, more: jnp.concatenate([many, more[None]]), paths, last)
 
 
