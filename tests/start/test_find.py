@@ -9,6 +9,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.start import find, views
+from dem_jax.start.one_kernel import FINER
 from dem_jax.start.views import View
 
 SIZE, BOUND, SIDE = 9, 13, 112
@@ -90,3 +91,27 @@ def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
     assert half.plane.shape == full.plane.shape == (48, 64)
     inner = views.stretched(View(jnp.asarray(photo))).plane[140:180, 200:240]
     assert np.sum(full.plane**2) > 0.95 * np.sum(inner**2)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_of_many_and_few_edges_the_sparser_kernel_is_taken(shaken, monkeypatch, right):
+    """Settings that find the true kernel and a line across it: whichever has the true one wins."""
+    kernel, photo = shaken
+    wrong = jnp.zeros((SIZE, SIZE)).at[:, SIZE // 2].set(1 / SIZE)
+    by_edges = sorted(FINER.fraction, reverse=True)
+
+    def alternate(view, start, setting, **_):
+        is_right = setting.fraction == by_edges[right]
+        return jnp.where(is_right, kernel, wrong), setting.sparsity
+
+    monkeypatch.setattr(views, "OVERVIEW", (48, 64))
+    monkeypatch.setattr(views, "SQUARE", (56, 56))
+    monkeypatch.setattr(find, "alternate", alternate)
+    monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
+
+    def refined():
+        return find.refined(View(jnp.asarray(photo)), wrong, DeblurConfig(kernel_size=SIZE))
+
+    np.testing.assert_array_equal(refined(), kernel)
+    monkeypatch.setattr(find, "_MUST_GAIN", (0.0, np.inf))
+    np.testing.assert_array_equal(refined(), wrong if right else kernel)
