@@ -43,6 +43,7 @@ _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half o
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
 _CLOSER = 4  # overviews, of a closer look
 _REFINEMENT = 2_400.0  # transforms of each finer view, by one setting
+_JUDGING = 1_000.0  # transforms of the finest view, of each setting's kernel where there are more
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
 # Of a camera's path: transforms a pixel, and an entry of `camera_path.work`, of image and path in
@@ -116,15 +117,15 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     """Seconds of the overview, and of the finer views after it."""
     overview = views.overview_shape(shape[:2])
     finer = views.finer_shape(shape[:2], 1.0)
-    scale, pixels = views.finer_scale(views.overview_scale(shape[:2])), float(np.prod(finer))
-    settings = 1 if overview == tuple(shape[:2]) else len(FINER.fraction)
+    scale, last = views.finer_scale(views.overview_scale(shape[:2])), float(np.prod(finer))
+    pixels = last
     while scale < 1:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
         scale = views.finer_scale(scale)
-    return (
-        float(np.prod(overview)) * _OVERVIEW * speed.transform,
-        settings * pixels * _REFINEMENT * speed.transform,
-    )
+    each = pixels * _REFINEMENT
+    if overview != tuple(shape[:2]):
+        each = len(FINER.fraction) * (each + last * _JUDGING)
+    return float(np.prod(overview)) * _OVERVIEW * speed.transform, each * speed.transform
 
 
 def comparison(shape: tuple[int, ...], speed: Speed) -> float:
