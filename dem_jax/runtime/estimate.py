@@ -124,7 +124,7 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
         scale = views.finer_scale(scale)
     each = pixels * _REFINEMENT
     if overview != tuple(shape[:2]):
-        each = len(FINER.fraction) * (each + last * _JUDGING)
+        each = len(FINER) * (each + last * _JUDGING)
     return float(np.prod(overview)) * _OVERVIEW * speed.transform, each * speed.transform
 
 

@@ -22,7 +22,7 @@ from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
 from dem_jax.start.choice import choose, judging_weight
 from dem_jax.start.cleaning import cleaned
-from dem_jax.start.one_kernel import FINER, RIDGE, Setting, alternate, one_by_one
+from dem_jax.start.one_kernel import FINER, MANY_EDGES, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
 from dem_jax.start.views import View
 
@@ -93,9 +93,9 @@ def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
         finer, _ = alternate(last, finer, setting, times=_LAST_ALTERNATIONS)
         return polish(last, finer)
 
-    settings = one_by_one(FINER)
     if first == 1:  # candidates have been compared in these pixels
-        return found(jax.tree.map(lambda field: field[0], settings))
+        return found(MANY_EDGES)
+    settings = jax.tree.map(lambda *each: jnp.asarray(each), *FINER)
     choice = choose(last, lax.map(found, settings))
     return choice.candidates[jnp.argmin(choice.scores + jnp.asarray(_MUST_GAIN))]
 

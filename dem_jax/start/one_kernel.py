@@ -65,14 +65,9 @@ CLOSER_CANDIDATES = Setting(
     plain=(0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0),
     background=(1.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0),
 )
-# In finer views. Where a photo has few edges, the second one finds the kernel by the best of them.
-FINER = Setting(
-    sparsity=(2e-3, 1e-3),
-    fraction=(0.1, 0.02),
-    useless=(0.3, 0.5),
-    least_entry=0.05,
-    least_island=0.05,
-)
+MANY_EDGES = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
+FEW_EDGES = MANY_EDGES._replace(sparsity=1e-3, fraction=0.02, useless=0.5)
+FINER = MANY_EDGES, FEW_EDGES  # in finer views; where a photo has few edges, weak ones mislead
 
 
 def one_by_one(settings: Setting) -> Setting:

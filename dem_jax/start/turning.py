@@ -20,7 +20,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, views
-from dem_jax.start.one_kernel import Setting, coarse_to_fine, one_by_one
+from dem_jax.start.one_kernel import MANY_EDGES, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
 _CROPS = 3  # along rows and columns
@@ -33,7 +33,7 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # Of normalised sparsity: what kernels of their own must gain in crops where the blur differs, of
 # `_SMALL_CROP` pixels; smaller ones must gain more. benchmarks/NOTEBOOK.md has what photos show.
 _LEAST_GAIN = 0.0045
-_LAST = Setting(sparsity=1e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
+_LAST = MANY_EDGES._replace(sparsity=1e-3)  # of a path that begins at the one kernel
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _BELIEFS = _LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)

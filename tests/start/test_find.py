@@ -98,10 +98,10 @@ def test_of_many_and_few_edges_the_sparser_kernel_is_taken(shaken, monkeypatch, 
     """Settings that find the true kernel and a line across it: whichever has the true one wins."""
     kernel, photo = shaken
     wrong = jnp.zeros((SIZE, SIZE)).at[:, SIZE // 2].set(1 / SIZE)
-    by_edges = sorted(FINER.fraction, reverse=True)
+    by_edges = [setting.fraction for setting in FINER]
 
     def alternate(view, start, setting, **_):
-        is_right = setting.fraction == by_edges[right]
+        is_right = setting.fraction == jnp.float32(by_edges[right])
         return jnp.where(is_right, kernel, wrong), setting.sparsity
 
     monkeypatch.setattr(views, "OVERVIEW", (48, 64))
