@@ -37,7 +37,7 @@ class Solver(NamedTuple):
     # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
-    refine: Callable[..., Any] | None = None  # (photo, kernel [w, w], config) -> kernel [k, k]
+    refine: Callable[..., Any] | None = None  # (photo, kernels [N, w, w], config) -> kernel [k, k]
     # Likewise for cameras that turned.
     compare: Callable[..., Any] | None = None  # (photo, kernel [h, h], config) -> gain []
     survey: Callable[..., Any] | None = None  # (photo, config) -> kernels [9, w, w]

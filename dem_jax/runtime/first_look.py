@@ -34,7 +34,7 @@ class FirstLook(NamedTuple):
 
     config: DeblurConfig  # its kernel size fits to the photo's kernels, its grid to its blur
     given: Given  # with the kernel, or a grid of them
-    choice: Choice  # of the overview
+    choice: Choice  # of the overview, or of the closer look where there was one
     turned: Turned | None = None  # None: nobody asked
 
 
@@ -64,11 +64,14 @@ def first_look(
     largest = max(bound, sizes.largest_kernel_size(min(height, width)))
     wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
+    seen = np.asarray(choice.kernel)[None]
     if _is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, choice.candidates, wide)
+        seen = np.concatenate([seen, np.asarray(choice.kernel)[None]])
     scale = views.overview_scale((height, width))
-    refined = fitted(wide, np.asarray(choice.kernel), scale)
-    kernel = np.asarray(call("refine", given, choice.kernel, refined))
+    size = max(fitted(wide, each, scale).kernel_size for each in seen)
+    refined = dataclasses.replace(wide, kernel_size=size)
+    kernel = np.asarray(call("refine", given, seen, refined))
     turned = None
     if wanted is not None and wanted.blur != sizes.UNIFORM:
         turned, several = _several(call, given, kernel, config, wanted)

@@ -47,44 +47,42 @@ def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
     """
     seen = views.of_photo(photo)
     choice = overview(seen, config)
-    return refined(seen, choice.kernel, config), choice.agreement
+    return refined(seen, choice.kernel[None], config), choice.agreement
 
 
 @promotion.standard
-def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
-    """The kernel [k, k] in a photo's own pixels, from one [w, w] in overview pixels.
+def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
+    """The kernel [k, k] in a photo's own pixels, from those `seen` [N, w, w] in overview pixels.
 
     Views of large photos show the part that has the most useful edges. Settings that trust many
-    edges or few go on from it; of their kernels the one that leaves the photo sparsest is taken,
-    and that of few edges only where it is so by much. Arguments as of `find`.
+    edges or few go on from each; of their kernels the one that leaves the photo sparsest is taken,
+    and one of few edges only where it is so by much. Arguments as of `find`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
-    >>> kernel = jax.ShapeDtypeStruct((17, 17), "float32")
-    >>> config = DeblurConfig(kernel_size=31)
-    >>> jax.eval_shape(lambda g, k: refined(g, k, config), photo, kernel).shape
+    >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
+    >>> jax.eval_shape(lambda g, k: refined(g, k, config), photo, seen).shape
     (31, 31)
     """
     photo = views.stretched(views.of_photo(photo))
     shape, kernel_size = photo.plane.shape, config.kernel_size
-    worth = _worth(photo, kernel.shape[0])
+    worth = _worth(photo, seen.shape[-1])
     first = views.overview_scale(shape)
 
     def at(scale: float) -> View:
         part = views.finer_shape(shape, scale)
         if part == tuple(round(n * scale) for n in shape):
             return views.view(photo, part, scale)
-        seen = tuple(
+        near = tuple(
             min(math.ceil(n * first / scale), m) for n, m in zip(part, worth.shape, strict=True)
         )
-        return views.view(photo, part, scale, views.richest_corner(worth, seen) * scale / first)
+        return views.view(photo, part, scale, views.richest_corner(worth, near) * scale / first)
 
     scales = [first]
     while views.finer_scale(scales[-1]) < 1:
         scales.append(views.finer_scale(scales[-1]))
     between, last = [at(scale) for scale in scales[1:]], at(1.0)
 
-    def found(setting: Setting) -> jax.Array:
-        finer = kernel
+    def found(finer: jax.Array, setting: Setting) -> jax.Array:
         for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
             finer = zoom_kernel(finer, views.window(kernel_size, scale), scale / before)
             finer, _ = alternate(view, finer, setting)
@@ -94,10 +92,12 @@ def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
         return polish(last, finer)
 
     if first == 1:  # candidates have been compared in these pixels
-        return found(MANY_EDGES)
-    settings = jax.tree.map(lambda *each: jnp.asarray(each), *FINER)
-    choice = choose(last, lax.map(found, settings))
-    return choice.candidates[jnp.argmin(choice.scores + jnp.asarray(_MUST_GAIN))]
+        return found(seen[0], MANY_EDGES)
+    settings = jax.tree.map(lambda *each: jnp.tile(jnp.asarray(each), len(seen)), *FINER)
+    starts = jnp.repeat(seen, len(FINER), axis=0)
+    choice = choose(last, lax.map(lambda each: found(*each), (starts, settings)))
+    must_gain = jnp.tile(jnp.asarray(_MUST_GAIN), len(seen))
+    return choice.candidates[jnp.argmin(choice.scores + must_gain)]
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:

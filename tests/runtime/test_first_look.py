@@ -106,18 +106,25 @@ def test_a_kernel_that_fills_its_window_keeps_its_size():
 
 @pytest.mark.parametrize("agreement", [0.8, 0.97, 0.99])
 def test_a_doubtful_photo_gets_a_closer_look(agreement):
-    called = []
+    """Both looks' kernels go on into the finer views, in a window for the larger one."""
+    called = {}
 
     def call(name, *args):
-        called.append(name)
+        called[name] = args
         kernel = np.zeros((args[-1].kernel_size,) * 2, np.float32)
         kernel[kernel.shape[0] // 2] = 1 / kernel.shape[0]
-        small = kernel[:9, :9] + 0.01
+        small = np.zeros((43, 43), np.float32)
+        half = 3 if name == "overview" else 8
+        small[21, 21 - half : 22 + half] = 1 / (2 * half + 1)
         found = types.SimpleNamespace(kernel=small, candidates=small[None], agreement=agreement)
         return kernel if name == "refine" else found
 
     first_look(call, Given(np.zeros((600, 800, 3), np.float32)), BOUND)
-    assert ("closer_look" in called) == (agreement < 0.98)
+    _, seen, config = called["refine"]
+    doubtful = agreement < 0.98
+    assert ("closer_look" in called) == doubtful
+    assert [np.count_nonzero(kernel) for kernel in seen] == ([7, 17] if doubtful else [7])
+    assert config.kernel_size == (63 if doubtful else 27)
 
 
 @pytest.mark.parametrize("bound", [9, 31, 63])

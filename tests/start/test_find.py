@@ -86,7 +86,7 @@ def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
         np.random.default_rng(0).uniform(size=(5, 5)), np.ones((8, 8))
     )
     kernel = jnp.zeros((5, 5)).at[2, 1:4].set(1 / 3)
-    find.refined(View(jnp.asarray(photo)), kernel, DeblurConfig(kernel_size=13))
+    find.refined(View(jnp.asarray(photo)), kernel[None], DeblurConfig(kernel_size=13))
     half, full = seen
     assert half.plane.shape == full.plane.shape == (48, 64)
     inner = views.stretched(View(jnp.asarray(photo))).plane[140:180, 200:240]
@@ -110,8 +110,23 @@ def test_of_many_and_few_edges_the_sparser_kernel_is_taken(shaken, monkeypatch, 
     monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
 
     def refined():
-        return find.refined(View(jnp.asarray(photo)), wrong, DeblurConfig(kernel_size=SIZE))
+        return find.refined(View(jnp.asarray(photo)), wrong[None], DeblurConfig(kernel_size=SIZE))
 
     np.testing.assert_array_equal(refined(), kernel)
     monkeypatch.setattr(find, "_MUST_GAIN", (0.0, np.inf))
     np.testing.assert_array_equal(refined(), wrong if right else kernel)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_of_two_looks_the_sparser_kernel_is_taken(shaken, monkeypatch, right):
+    """Finer views that change nothing: of what was seen before, the true kernel wins."""
+    kernel, photo = shaken
+    wrong = jnp.zeros((SIZE, SIZE)).at[:, SIZE // 2].set(1 / SIZE)
+    seen = jnp.stack([wrong, wrong]).at[right].set(kernel)
+    monkeypatch.setattr(views, "OVERVIEW", (48, 64))
+    monkeypatch.setattr(views, "SQUARE", (56, 56))
+    monkeypatch.setattr(find, "zoom_kernel", lambda kernel, *_: kernel)
+    monkeypatch.setattr(find, "alternate", lambda view, start, *_, **__: (start, 0))
+    monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
+    config = DeblurConfig(kernel_size=SIZE)
+    np.testing.assert_array_equal(find.refined(View(jnp.asarray(photo)), seen, config), kernel)

@@ -232,7 +232,7 @@ def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
         overview=lambda given, config: Choice(
             jnp.asarray(TRUE.T)[None], number, jnp.zeros(1), sure
         ),
-        refine=lambda given, kernel, config: kernel,
+        refine=lambda given, seen, config: seen[0],
     )
     photo = np.clip(blurred(scene((400, 460)), TRUE), 0, 1)
     assert cv2.imwrite(str(tmp_path / "a.png"), np.rint(255 * photo).astype(np.uint8))
