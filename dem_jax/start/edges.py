@@ -37,8 +37,8 @@ def voters(view: View, window: int, *, useless: jax.Array | float | None = None)
       useless: part of the view, the least useful, whose gradients may not; None: all may.
     """
     shape = fourier.canvas_shape(view.plane.shape, window)
-    rows, cols = view.plane.shape if view.size is None else view.size
-    known = fourier.inside((rows - 1, cols - 1), shape)
+    size = jnp.asarray(view.plane.shape if view.size is None else view.size)
+    known = fourier.inside(size - 1, shape)
     canvas = fourier.extend(view.plane, shape, view.size)
     found, share = fourier.differences(canvas) * known[None], _share(view)
     if useless is not None:

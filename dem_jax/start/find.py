@@ -125,8 +125,8 @@ def _worth(photo: View, window: int) -> jax.Array:
     """[h, w] what the edges of a photo's overview tell about its kernel."""
     shape, scale = photo.plane.shape, views.overview_scale(photo.plane.shape)
     seen = views.view(photo, tuple(round(n * scale) for n in shape), scale)
-    rows, cols = seen.plane.shape if seen.size is None else seen.size
-    known = fourier.inside((rows - 1, cols - 1), seen.plane.shape)
+    size = jnp.asarray(seen.plane.shape if seen.size is None else seen.size)
+    known = fourier.inside(size - 1, seen.plane.shape)
     found = fourier.differences(seen.plane) * known[None]
     power = edges.usefulness(found, window) * jnp.sum(found**2, 0)
     return power if seen.trusted is None else power * seen.trusted
