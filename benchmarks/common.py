@@ -193,11 +193,11 @@ def kept_rows(
     return {name: rows[name] for name in tasks}
 
 
-def commit() -> str:
-    """The checkout's commit, with "-dirty" where files differ from it; "unknown" outside of git."""
+def commit(tree: pathlib.Path = REPOSITORY) -> str:
+    """A checkout's commit, with "-dirty" where files differ from it; "unknown" outside of git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=7", "--exclude=*"]
     try:
-        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return done.stdout.strip()
@@ -213,13 +213,16 @@ def numbers(text: str) -> list[int]:
     return [int(word) for word in text.split(",") if word]
 
 
-def deblur(folder: pathlib.Path, *flags: str, cache: str | None = None) -> dict[str, Any]:
+def deblur(
+    folder: pathlib.Path, *flags: str, cache: str | None = None, tree: pathlib.Path = REPOSITORY
+) -> dict[str, Any]:
     """Runs `python -m dem_jax.main` in a process of its own.
 
     Args:
       folder: for the results.
       flags: all but --output_dir; one --input.
       cache: folder of compiled programs; None is the user's.
+      tree: the checkout that runs.
 
     Returns:
       run.json, with `metrics` (the lines of metrics.jsonl) and `seconds` of the whole process.
@@ -231,7 +234,7 @@ def deblur(folder: pathlib.Path, *flags: str, cache: str | None = None) -> dict[
     command += [f"--output_dir={folder}"]
     command += [f"--compilation_cache_dir={cache}"] if cache is not None else []
     began = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     seconds = time.monotonic() - began
     records = list(folder.glob("*/run.json"))
