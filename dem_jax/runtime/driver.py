@@ -164,6 +164,8 @@ def _one(source: Source, session: Session) -> Outcome:
         # Before the start it is the photo or a flag, and the sentence says it all.
         if folder.started and not isinstance(error, checkpoints.CheckpointError):
             extra["traceback"] = traceback.format_exc()
+        elif error.__cause__:
+            extra["cause"] = "".join(traceback.format_exception_only(error.__cause__)).strip()
     finally:
         if outcome.status == run_folder.FAILED:
             with contextlib.suppress(OSError):  # a full disk is what may have failed

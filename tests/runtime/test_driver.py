@@ -43,6 +43,17 @@ def test_batch_goes_on_after_failures_and_compiles_once_a_shape(tmp_path):
     assert [p.name for p in (tmp_path / "out" / "broken").iterdir()] == ["run.json"]
 
 
+def test_what_a_decoder_said_is_kept_beside_the_sentence(tmp_path):
+    make_photo(tmp_path / "a.bmp")
+    (tmp_path / "a.bmp").write_bytes((tmp_path / "a.bmp").read_bytes()[:500])
+    status, said = run(tmp_path, ["a.bmp"])
+    assert status == 1
+    kept = record(tmp_path, "a")
+    assert "its pixels cannot be decoded" in kept["why"]
+    assert kept["cause"].startswith("OSError: ")
+    assert kept["cause"] not in said
+
+
 def test_seed_decides_the_result_and_the_photo_its_shape(tmp_path):
     make_photo(tmp_path / "a.png")
     path = tmp_path / "out" / "a" / "uncertainty.npy"

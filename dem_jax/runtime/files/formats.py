@@ -20,6 +20,16 @@ class Format(NamedTuple):
     picture: bool = True  # whether it holds a photo
     reader: str = ""  # which reader takes it, see `images`; "" for none
 
+    @property
+    def called(self) -> str:
+        """The name with its article, as it is spoken.
+
+        >>> Format("AVIF").called, Format("RW2 raw").called, Format("HEIC").called
+        ('an AVIF', 'an RW2 raw', 'a HEIC')
+        """
+        vowel = self.name.startswith(("A", "E", "O", "RW", "X3"))
+        return f"{'an' if vowel else 'a'} {self.name}"
+
 
 _PILLOW, _RAW = "pillow", "raw"
 _TEXT = Format("text", False)

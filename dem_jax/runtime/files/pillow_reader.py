@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from dem_jax.runtime.files import decoding, exif, metadata, png
-from dem_jax.runtime.files.photo import Decoded, PhotoError
+from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
 _KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
@@ -37,7 +37,7 @@ def read_jpeg(data: bytes) -> Decoded:
             return found
     missing = _missing_blocks(found.samples)
     if missing.mean() > 1 - _LEAST_DECODED:
-        raise PhotoError(f"is damaged or incomplete: {missing.mean():.0%} of it is missing.")
+        raise Damaged(f"{missing.mean():.0%} of it is missing")
     notes = [*found.notes, "the end of the file is missing" + _left_out(missing)]
     return found._replace(notes=notes, missing=missing if missing.any() else None)
 
@@ -47,7 +47,7 @@ def read_png(data: bytes) -> Decoded:
     whole = png.repaired(data)
     image = _open(whole.data, len(data))
     if whole.decoded < _LEAST_DECODED:
-        raise PhotoError(f"is damaged or incomplete: {1 - whole.decoded:.0%} of it is missing.")
+        raise Damaged(f"{1 - whole.decoded:.0%} of it is missing")
     image.load()  # Pillow notices damage that OpenCV passes over
     found = _decoded(image)
     if whole.data[24:25] == b"\x10":  # Pillow truncates 16 bits
@@ -103,7 +103,7 @@ def decode_with_opencv(data: bytes) -> np.ndarray:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if samples is None:
-        raise PhotoError("is damaged or incomplete.")
+        raise Damaged("its pixels cannot be decoded")
     if samples.ndim == 2:
         return samples[..., None]
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
@@ -195,7 +195,7 @@ def _left_out(missing: np.ndarray) -> str:
 def _widened(samples: np.ndarray, white: int) -> np.ndarray:
     """uint16 samples 0..white as 0..65535."""
     if samples.dtype != np.uint16:
-        raise PhotoError("is damaged or incomplete.")
+        raise Damaged("its pixels cannot be decoded")
     if white == 65535:
         return samples
     return np.rint(np.minimum(samples, white) * (65535 / white)).astype(np.uint16)
