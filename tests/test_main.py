@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from dem_jax import main
+from dem_jax.runtime.scale import memory
 from dem_jax.solver import Solver
 
 
@@ -133,6 +134,30 @@ def test_a_closed_folder_asks_for_another(tmp_path, capsys, monkeypatch):
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "Give --output_dir=FOLDER" in said
+
+
+def test_a_limit_too_small_for_any_photo_is_said(tmp_path, capsys, monkeypatch):
+    write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (2**30, 2**30))
+    assert run_small(tmp_path / "a.png") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "1.0 GB of memory (ulimit -v)" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("where", ["_ask", "driver.run"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_no_memory_and_no_threads_are_no_traceback(tmp_path, capsys, monkeypatch, where, error):
+    def exhausted(*_, **__):
+        raise error
+
+    write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(f"dem_jax.main.{where}", exhausted)
+    assert run_small(tmp_path / "a.png") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("dem_jax: no memory or no thread is left")
+    assert said.count("\n") == 1
 
 
 def make_bad_photo(kind, folder):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import threading
 
 import cv2
 import jax.numpy as jnp
@@ -148,6 +149,19 @@ def test_too_small_a_memory_for_reading_is_said_so(tmp_path, monkeypatch):
         assert status == 1
         assert "memory is too small" in record(tmp_path, "a")["why"]
         assert "damaged" not in said
+
+
+def test_no_more_threads_is_said_so(tmp_path, monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    make_photo(tmp_path / "a.png")
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    status, said = run(tmp_path, ["a.png"])
+    assert status == 1
+    assert record(tmp_path, "a")["status"] == "failed"
+    assert "limited for this process (ulimit -v)" in said
+    assert "Traceback" not in said
 
 
 def test_ctrl_c_writes_the_result_so_far_and_stops(tmp_path):
