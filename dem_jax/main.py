@@ -40,7 +40,8 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     for remark in [*asked.remarks, *selection.remarks]:
         shown.say(remark)
     if options.output_dir:
-        run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
+        skipped = dict([*selection.left_out, *selection.unsearched])
+        run_folder.write_summary(options.output_dir, skipped=skipped)
     try:
         status = driver.run(options, selection.sources, solver=solver, progress=shown)
         if status == driver.PREEMPTED:

@@ -214,6 +214,8 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
     (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(30))
     (folder / "notes.txt").write_text("hello")
     (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(30))
+    (folder / "inner").mkdir()
+    write_picture(folder / "inner" / "deep.png")
     argv = [f"--input={folder}", f"--output_dir={out}", "--kernel_size=9", "--blur=uniform"]
     assert main.run([*argv, "--compilation_cache_dir="], solver=fake_solver.FAKE) == 1
     assert "2 files skipped, as they are no pictures: mp4 1, txt 1." in capsys.readouterr().err
@@ -223,7 +225,15 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
         "cut": "failed",
     }
     skipped = {pathlib.Path(entry["input"]).name: entry["why"] for entry in summary["skipped"]}
-    assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"}
+    inner = {"inner": "folder inside, not searched"}
+    assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"} | inner
+    argv[0] = f"--input={folder}/**"
+    assert main.run([*argv, "--compilation_cache_dir="], solver=fake_solver.FAKE) == 1
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["counts"] == {"done": 2, "failed": 1}
+    assert {pathlib.Path(entry["input"]).name for entry in summary["skipped"]} == set(skipped) - {
+        "inner"
+    }
 
 
 def thirty_odd_files():
