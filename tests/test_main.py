@@ -173,6 +173,8 @@ def make_bad_photo(kind, folder):
         write_picture(path, (40, 20, 3))
     elif kind == "constant":
         assert cv2.imwrite(str(path), np.full((64, 64, 3), 99, np.uint8))
+    elif kind == "transparent":
+        assert cv2.imwrite(str(path), np.zeros((64, 64, 4), np.uint8))
     elif kind in ("nan", "inf"):
         path = folder / "bad.tiff"
         pixels = np.full((64, 64), 0.5, np.float32)
@@ -187,6 +189,7 @@ BAD_PHOTOS = {
     "one pixel": "1x1",
     "small": "kernel_size=",
     "constant": "constant",
+    "transparent": "wholly transparent",
     "nan": "NaN",
     "inf": "infinite",
 }

@@ -116,7 +116,7 @@ class Job:
         padded = options.batching.buckets
         config = sizes.resolve(options.config, options.sizes, height, width, name, padded=padded)
         if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
-            raise ValueError(f"{label} is one constant colour; there is no blur in it.")
+            raise ValueError(f"{label} {_emptiness(photo)}")
         desk.progress.begin(label, config.em_iterations)
         for note in photo.notes:
             desk.progress.say(f"{label}: {note}")
@@ -184,3 +184,10 @@ class Job:
                 caption=f"{desk.source.label}: {width} x {height} {found.how}, kernel {sure}",
             )
         )
+
+
+def _emptiness(photo: images.Photo) -> str:
+    """What a photo of one colour is."""
+    if photo.alpha is not None and not photo.alpha.any():
+        return "is wholly transparent; save it once more with its layers visible."
+    return "is one constant colour; there is no blur in it."
