@@ -1,9 +1,10 @@
 """Pictures that Pillow decodes: those with 8 bits a channel, whatever the format."""
 
 import io
+import re
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dem_jax.runtime.files import decoding, exif, metadata, png
 from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
@@ -11,9 +12,13 @@ from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
 _KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _END_OF_JPEG = b"\xff\xd9"
+_LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF, 0xF7)  # the last is JPEG-LS
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _FILLING = bytes(range(1, 255))  # no marker, which 255 would begin
 _NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
 _BLOCK = 16  # rows and columns of the largest unit of a JPEG
+_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the words of a PNM's header, with comments
+_DEEP_PNM = re.compile(rb"P[56]" + 3 * (_SPACE + rb"(\d{1,9})") + rb"\s")
 _LEAST_DECODED = 0.5  # part of a picture that must be there
 
 
@@ -28,6 +33,9 @@ def read_jpeg(data: bytes) -> Decoded:
     """A JPEG; where its end is missing, what is there."""
     try:
         found = read(data)
+    except UnidentifiedImageError:
+        _require_usual_jpeg(data)
+        raise
     except OSError as error:
         if "truncated" not in str(error):
             raise
@@ -73,13 +81,13 @@ def read_avif(data: bytes) -> Decoded:
 
 def read_pnm(data: bytes) -> Decoded:
     """A PBM, PGM or PPM of 8 or 16 bits."""
-    words = data[:200].split()
-    deep = data[:2] in (b"P5", b"P6") and len(words) > 3 and len(words[3]) > 2
-    if not deep or int(words[3]) <= 255:
+    deep = _DEEP_PNM.match(data)
+    if not deep or int(deep[3]) <= 255:
         return read(data)
-    decoding.check_size(int(words[1]), int(words[2]), len(data))
-    samples, white = decode_with_opencv(data), int(words[3])
-    return Decoded(_widened(samples, white), _widening_note(white))
+    width, height, white = map(int, deep.groups())
+    decoding.check_size(width, height, len(data))
+    plain = data[:2] + b" %d %d %d\n" % (width, height, white) + data[deep.end() :]
+    return Decoded(_widened(decode_with_opencv(plain), white), _widening_note(white))
 
 
 def read_jpeg2000(data: bytes) -> Decoded:
@@ -158,8 +166,29 @@ def _plain_mode(image: Image.Image) -> str:
     if image.mode.startswith("I;16") and image.format == "PNG":
         return "L"  # a placeholder: 16 bits are read by others
     if image.mode not in _KNOWN_MODES:
-        raise PhotoError(f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read.")
+        raise PhotoError(
+            f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read, so "
+            "convert it to RGB."
+        )
     return _KNOWN_MODES[image.mode]
+
+
+def _require_usual_jpeg(data: bytes) -> None:
+    """Refuses the kinds of JPEG that libjpeg does not know; a frame's marker tells them.
+
+    Raises:
+      PhotoError: naming the kind.
+    """
+    at = 2
+    while data[at : at + 1] == b"\xff" and len(data) > at + 4:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker in _FRAMES:
+            bits = data[at + 4]
+            if marker in _LOSSLESS_FRAMES or bits != 8:
+                kind = "a lossless JPEG" if marker in _LOSSLESS_FRAMES else f"a JPEG of {bits} bits"
+                raise PhotoError(f"is {kind}, which cannot be read; save it as PNG or TIFF.")
+            return
+        at += 2 + length
 
 
 def _ends_early(data: bytes, samples: np.ndarray) -> bool:

@@ -108,10 +108,13 @@ def _read_page(page: Any, data: bytes, notes: list[str]) -> Decoded:
         return pillow_reader.read(data)
     if not packed and page.dtype not in _TYPES:
         raise PhotoError(
-            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read."
+            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read, so "
+            "convert it."
         )
     if not plain:
-        raise PhotoError("has an unusual kind of colour; grey and RGB TIFF can be read.")
+        raise PhotoError(
+            "has an unusual kind of colour; grey and RGB TIFF can be read, so convert it to RGB."
+        )
     _require_all([page])
     samples = _samples(page, data, packed)
     samples, more = _without_unspecified(samples, extra)
