@@ -164,6 +164,16 @@ def test_no_more_threads_is_said_so(tmp_path, monkeypatch):
     assert "Traceback" not in said
 
 
+def test_why_little_is_left_of_a_photo_is_said_before_it_fails(tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (40, 48, 4), dtype=np.uint8)
+    rgba[..., 3] = 0
+    rgba[20, 20, 3] = 255
+    cv2.imwrite(str(tmp_path / "dot.png"), rgba)
+    status, said = run(tmp_path, ["dot.png"])
+    assert status == 1
+    assert said.index("only 1x1 pixels of it are deblurred") < said.index("too small")
+
+
 def test_ctrl_c_writes_the_result_so_far_and_stops(tmp_path):
     make_photo(tmp_path / "a.png")
     make_photo(tmp_path / "b.png")
