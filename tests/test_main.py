@@ -51,6 +51,8 @@ BAD_FLAGS = {
     ),
     "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
+    "no flags in it": (["--input={photo}", "--flagfile={photo}"], "is no text; give a file"),
+    "large seed": (["--input={photo}", f"--seed={2**32}"], "[0, 4294967295]"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
     "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
