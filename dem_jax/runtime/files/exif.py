@@ -14,8 +14,15 @@ _SIZES = (_BASE.ExifImageWidth, _BASE.ExifImageHeight)  # wrong after turning or
 
 
 def read(image: Image.Image) -> tuple[bytes | None, int]:
-    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8)."""
-    return _cleaned(image.getexif(), own_tags=image.format == "TIFF")
+    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8).
+
+    None and 1 where it cannot be read.
+    """
+    try:
+        found = image.getexif()
+    except Exception:
+        return None, 1
+    return _cleaned(found, own_tags=image.format == "TIFF")
 
 
 def read_orientation(block: bytes) -> int:

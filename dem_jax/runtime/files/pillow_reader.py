@@ -59,7 +59,7 @@ def read_png(data: bytes) -> Decoded:
     image.load()  # Pillow notices damage that OpenCV passes over
     found = _decoded(image)
     if whole.data[24:25] == b"\x10":  # Pillow truncates 16 bits
-        samples = decode_with_opencv(whole.data)
+        samples = decode_with_opencv(png.pixels_only(whole.data))
         grey_with_alpha = data[25:26] == b"\x04" and samples.shape[-1] == 4
         found = found._replace(samples=samples[..., [0, 3]] if grey_with_alpha else samples)
     missing = None
