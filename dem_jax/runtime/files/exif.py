@@ -26,9 +26,12 @@ def read(image: Image.Image) -> tuple[bytes | None, int]:
 
 
 def read_orientation(block: bytes) -> int:
-    """The orientation (1 to 8) that a block holds; 1 where it holds none."""
+    """The orientation (1 to 8) that a block holds; 1 where it holds none, or cannot be read."""
     found = Image.Exif()
-    found.load(block)
+    try:
+        found.load(block)
+    except Exception:
+        return 1
     return metadata.checked_orientation(found.get(_BASE.Orientation, 1))
 
 

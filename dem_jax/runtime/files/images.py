@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 EXTENSIONS = formats.ENDINGS
-_DOUBT = "something in the file is damaged, so look whether the picture is whole"
+_DOUBT = "the file is odd or damaged in places, so look whether the picture is whole"
 _MOST_LINES = 3  # of a decoder's complaints, which often are one for every row
 _READERS: Mapping[str, Callable[[bytes], Decoded]] = {
     "png": pillow_reader.read_png,
