@@ -19,7 +19,8 @@ _FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
 _HOST_COPIES = 22  # of the photo, in float32, while a result is put together and written
-_LEAST_ADDRESSES = 2**31  # bytes that Python, JAX and the smallest photo take; 1.9e9 were measured
+_OWN_ADDRESSES = 7 * 2**28  # bytes that Python and JAX map, whatever they compute
+_LEAST_ADDRESSES = 2**31  # with less XLA's compiler ends the process, were the photo ever so small
 _LACK = (  # what is said where no memory is given, beside MemoryError
     "RESOURCE_EXHAUSTED",  # by XLA
     "can't start new thread",  # by Python
@@ -64,7 +65,8 @@ def total_host_bytes() -> int:
         text = path.read_text().strip() if path.is_file() else ""
         if text.isdigit():
             total = min(total, int(text))
-    return min(total, _limit() or total)
+    limit = _limit()
+    return total if limit is None else min(total, max(0, limit - _OWN_ADDRESSES))
 
 
 def _limit() -> int | None:
