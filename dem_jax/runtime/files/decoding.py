@@ -42,19 +42,30 @@ def check_size(width: int, height: int, file_bytes: int) -> None:
 def quiet() -> Iterator[list[str]]:
     """Keeps what decoders say from the user, who gets one sentence or a photo.
 
-    Lines of libraries written in C are in the list when it is over. One thread at a time: standard
+    Their errors, printed or logged, are in the list when it is over. One thread at a time: standard
     error and the settings of decoders are the whole process's.
     """
-    logger = logging.getLogger("tifffile")
-    with _lock:
-        before = logger.disabled, Image.MAX_IMAGE_PIXELS
-        logger.disabled, Image.MAX_IMAGE_PIXELS = True, None  # `check_size` is asked instead
+    with _lock, warnings.catch_warnings(), streams.libraries_heard() as heard, _logged(heard):
+        warnings.simplefilter("ignore")
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # see `check_size`
         try:
-            with warnings.catch_warnings(), streams.libraries_heard() as heard:
-                warnings.simplefilter("ignore")
-                yield heard
+            yield heard
         finally:
-            logger.disabled, Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _logged(heard: list[str]) -> Iterator[None]:
+    """Errors that tifffile logs go into the list, and all else that it logs nowhere."""
+    logger, handler = logging.getLogger("tifffile"), logging.Handler(logging.ERROR)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def optional(package: str, extra: str, what: str) -> Any:

@@ -196,3 +196,13 @@ def test_tiles_of_billions_of_pixels_are_no_lack_of_memory(tmp_path):
     side = 65520
     with pytest.raises(images.PhotoError, match="million pixels"):
         read(tmp_path, changed(changed(data, 323, lambda _: [side]), 322, lambda _: [side]))
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_a_stack_whose_end_is_missing_does_not_turn_grey_without_a_word(tmp_path, kind):
+    planes = np.moveaxis(WIDE, -1, 0)
+    data = tiff(planes, **{kind: True}, metadata={"axes": "CYX"}, photometric="minisblack")
+    assert read(tmp_path, data).notes == ()
+    photo = read(tmp_path, data[: int(0.8 * len(data))])
+    assert photo.pixels.shape[-1] == 1
+    assert any("whether the picture is whole" in note for note in photo.notes)
