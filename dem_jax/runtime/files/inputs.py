@@ -6,9 +6,10 @@ read; everything else is named among what was left out, with the reason.
 
 import collections
 import glob
+import itertools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dem_jax.runtime.files import formats, names, samples
@@ -83,8 +84,8 @@ def _expand(text: str) -> Selection:
     if os.path.isfile(path):
         return Selection([_source(pathlib.Path(path))], [], [])
     if glob.has_magic(path):
-        not_entered = _not_entered(_existing(path)) if "**" in path else None
-        return _sorted_out(_matches(path), f"{shown} matches", not_entered)
+        paths, not_entered = _matches(path)
+        return _sorted_out(paths, f"{shown} matches", not_entered)
     if os.path.exists(path):
         raise ValueError(f"Input {shown} is no file but a device or a pipe; save it to a file.")
     raise ValueError(
@@ -92,38 +93,70 @@ def _expand(text: str) -> Selection:
     )
 
 
-def _matches(pattern: str) -> list[str]:
-    """Paths that a glob matches; brackets of folders that exist, and of names, may be meant so."""
-    literal, parts = _existing(pattern), pathlib.Path(pattern).parts
-    rest = os.path.join(*parts[len(pathlib.Path(literal).parts) :])
-    for tried in (rest, rest.replace("[", "[[]")):
-        whole = os.path.join(glob.escape(literal), tried) if literal else tried
-        if found := sorted(glob.glob(whole, recursive=True)):
-            return list(dict.fromkeys(map(os.path.normpath, found)))
-    return []
+def _matches(pattern: str) -> tuple[list[str], list[LeftOut] | None]:
+    """Paths that a glob matches, and the folders that its `**` did not enter; None without `**`.
 
-
-def _existing(pattern: str) -> str:
-    """The folder that a glob begins with, as far as there is one; "" for none."""
-    parts = pathlib.Path(pattern).parts
+    Brackets of folders that exist, and of names, may be meant so.
+    """
+    literal, parts = "", pathlib.Path(pattern).parts
     for count in range(len(parts) - 1, 0, -1):
         if os.path.isdir(os.path.join(*parts[:count])):
-            return os.path.join(*parts[:count])
-    return ""
+            literal = os.path.join(*parts[:count])
+            break
+    rest = os.path.join(*parts[len(pathlib.Path(literal).parts) :])
+    not_entered: dict[str, LeftOut] = {}
+    found: list[str] = []
+    for tried in (rest, rest.replace("[", "[[]")):
+        whole = os.path.join(glob.escape(literal), tried) if literal else tried
+        if found := sorted(_glob(whole, not_entered)):
+            break
+    found = list(dict.fromkeys(map(os.path.normpath, found)))
+    return found, list(not_entered.values()) if "**" in parts else None
 
 
-def _not_entered(top: str) -> list[LeftOut]:
-    """Folders in `top` that a search of all passes by without a word: hidden and closed ones."""
-    found: list[LeftOut] = []
+def _glob(pattern: str, not_entered: dict[str, LeftOut]) -> Iterator[str]:
+    """Paths that a glob matches; folders that its `**` does not enter are noted."""
+    parts = pathlib.Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    rest = tuple(itertools.dropwhile("**".__eq__, parts[at:])) or ("*",)
+    for top in glob.iglob(os.path.join(*parts[:at])) if at else [os.curdir]:
+        for folder in _folders(top, not_entered):
+            yield from _glob(os.path.join(glob.escape(folder), *rest), not_entered)
+
+
+def _folders(top: str, not_entered: dict[str, LeftOut]) -> Iterator[str]:
+    """`top` and all folders in it, each once, also where links lead round; no hidden ones.
+
+    Those that are hidden and those that cannot be read are noted.
+    """
+
+    def note(path: str, why: str) -> None:
+        not_entered.setdefault(path, _folder(path, why))
 
     def refused(error: OSError) -> None:
-        found.append(_folder(error.filename, f"folder that cannot be read: {error.strerror}"))
+        note(error.filename, f"folder that cannot be read: {error.strerror}")
 
-    for path, inner, _ in os.walk(top or os.curdir, onerror=refused):
-        hidden = [name for name in inner if name.startswith(".")]
-        found += [_folder(os.path.join(path, name), "hidden folder") for name in hidden]
-        inner[:] = [name for name in inner if name not in hidden]
-    return found
+    whole = os.path.realpath(top)
+    known = {whole}
+    for path, inner, _ in os.walk(top, onerror=refused, followlinks=True):
+        yield path
+        entered = []
+        for name in inner:
+            found = os.path.join(path, name)
+            real = os.path.realpath(found)
+            if name.startswith("."):
+                note(found, "hidden folder")
+            elif real not in known and not (os.path.islink(found) and _lies_in(real, whole)):
+                known.add(real)
+                entered.append(name)
+        inner[:] = entered
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
 
 
 def _folder(path: str, why: str) -> LeftOut:

@@ -125,6 +125,19 @@ def test_folders_that_were_not_searched_are_named(tmp_path, monkeypatch):
         )
 
 
+def test_links_that_lead_round_are_entered_once(tmp_path):
+    touch(tmp_path / "in" / "a", "x.png")
+    touch(tmp_path / "elsewhere" / "far", "y.png")
+    (tmp_path / "in" / "a" / "up").symlink_to("..")
+    (tmp_path / "in" / "0").symlink_to("a")
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "far" / "back").symlink_to(tmp_path / "elsewhere")
+    for pattern in ("**", "**/*.png", "**/**/*.png"):
+        found = inputs.select([f"{tmp_path}/in/{pattern}"]).sources
+        paths = [str(source.path.relative_to(tmp_path / "in")) for source in found]
+        assert paths == ["a/x.png", "b/far/y.png"]
+
+
 def test_links_are_photos_by_their_own_names(tmp_path):
     touch(tmp_path / "real", "x.png")
     (tmp_path / "in").mkdir()
