@@ -21,6 +21,7 @@ from dem_jax.runtime.files import (
     tiff_reader,
 )
 from dem_jax.runtime.files.photo import Damaged, Decoded, Photo, PhotoError
+from dem_jax.runtime.scale import memory
 
 __all__ = [
     "EXTENSIONS",
@@ -78,6 +79,7 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
 
     Raises:
       Damaged: whatever a decoder raises; its own words, which are no sentences, are the cause.
+      MemoryError: where that is what they come of.
     """
     heard: list[str] = []
     try:
@@ -88,6 +90,8 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
     except Image.UnidentifiedImageError as error:
         raise Damaged("its header is wrong") from error
     except Exception as error:
+        if memory.is_lacking(error):
+            raise MemoryError from error
         for line in heard[:_MOST_LINES]:
             error.add_note(line)
         raise Damaged("its pixels cannot be decoded") from error

@@ -26,6 +26,8 @@ _LACK = (  # what is said where no memory is given, beside MemoryError
     "can't start new thread",  # by Python
     "failed to map segment",  # by the loader of shared libraries
     "annot allocate memory",
+    "Out of memory",  # by libavif
+    "Memory allocation error: Unspecified",  # by libheif, which calls its own limits otherwise
 )
 _MAX_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
 

@@ -297,6 +297,23 @@ def test_too_small_a_memory_is_no_damage(tmp_path, monkeypatch, where):
         images.read_photo(tmp_path / "in.tiff")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Pixel allocation failed: Out of memory"),
+        RuntimeError("Memory allocation error: Unspecified: Allocating 48000015 bytes failed"),
+    ],
+)
+def test_a_decoder_that_lacks_memory_tells_of_no_damage(tmp_path, monkeypatch, error):
+    def exhausted(_):
+        raise error
+
+    (tmp_path / "x.avif").write_bytes(odd_files.saved("AVIF"))
+    monkeypatch.setattr("dem_jax.runtime.files.pillow_reader._plain_mode", exhausted)
+    with pytest.raises(MemoryError):
+        images.read_photo(tmp_path / "x.avif")
+
+
 def test_missing_file_and_folder(tmp_path):
     for path in (tmp_path / "absent.png", tmp_path):
         with pytest.raises(images.PhotoError, match="cannot be read"):
