@@ -14,7 +14,7 @@ from dem_jax.runtime.command.help import help_text
 from dem_jax.runtime.command.options import make_options
 from dem_jax.runtime.files import inputs, places, run_folder
 from dem_jax.runtime.report import truth
-from dem_jax.runtime.scale import devices, hosts
+from dem_jax.runtime.scale import devices, hosts, memory
 
 
 def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = None) -> int:
@@ -33,12 +33,15 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     except (flags.Error, ValueError) as error:
         streams.put(sys.stderr, f"dem_jax: {' '.join(str(error).split())}\n")
         return 2
+    except Exception as error:
+        return _without_memory(error)
     options, selection, wanted = asked.options, asked.selection, asked.hosts
     shown = progress.make(str(values["progress"].value))
     for remark in [*asked.remarks, *selection.remarks]:
         shown.say(remark)
     if options.output_dir:
-        run_folder.write_summary(options.output_dir, skipped=dict(selection.left_out))
+        skipped = dict([*selection.left_out, *selection.unsearched])
+        run_folder.write_summary(options.output_dir, skipped=skipped)
     try:
         status = driver.run(options, selection.sources, solver=solver, progress=shown)
         if status == driver.PREEMPTED:
@@ -49,6 +52,20 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
     except KeyboardInterrupt:
         streams.put(sys.stderr, "dem_jax: stopped at once; finished photos are kept.\n")
         os._exit(1)  # a computation under way cannot be stopped in any other way
+    except Exception as error:
+        return _without_memory(error)
+
+
+def _without_memory(error: Exception) -> int:
+    """The exit status where too little memory is what went wrong; raises anything else."""
+    if not memory.is_lacking(error):
+        raise error
+    streams.put(
+        sys.stderr,
+        "dem_jax: no memory or no thread is left for this process; end other programs, or raise "
+        "its limits (ulimit -v, ulimit -u).\n",
+    )
+    return 1
 
 
 class _Asked(NamedTuple):
@@ -70,6 +87,7 @@ def _ask(values: flags.FlagValues, photos: Sequence[str]) -> _Asked:
     if not photos:
         raise ValueError("No photo is given; try 'dem-jax photo.jpg', or 'dem-jax --help'.")
     options = make_options(values)
+    memory.require_addresses()
     wanted = hosts.parse(str(values["distributed"].value), values["process"].value)
     selection = inputs.select(photos)
     changes: dict[str, Any] = {}

@@ -12,6 +12,7 @@ import pytest
 import tifffile
 
 from dem_jax import main
+from dem_jax.runtime.scale import memory
 from dem_jax.solver import Solver
 
 
@@ -50,6 +51,8 @@ BAD_FLAGS = {
     ),
     "contradiction 2": (["--input={photo}", "--blur=nonuniform", "--patch_grid=1x1"], "contradict"),
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
+    "no flags in it": (["--input={photo}", "--flagfile={photo}"], "is no text; give a file"),
+    "large seed": (["--input={photo}", f"--seed={2**32}"], "[0, 4294967295]"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
     "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
@@ -135,6 +138,30 @@ def test_a_closed_folder_asks_for_another(tmp_path, capsys, monkeypatch):
     assert "Give --output_dir=FOLDER" in said
 
 
+def test_a_limit_too_small_for_any_photo_is_said(tmp_path, capsys, monkeypatch):
+    write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (2**30, 2**30))
+    assert run_small(tmp_path / "a.png") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "1.0 GB of memory (ulimit -v)" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("where", ["_ask", "driver.run"])
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_no_memory_and_no_threads_are_no_traceback(tmp_path, capsys, monkeypatch, where, error):
+    def exhausted(*_, **__):
+        raise error
+
+    write_picture(tmp_path / "a.png")
+    monkeypatch.setattr(f"dem_jax.main.{where}", exhausted)
+    assert run_small(tmp_path / "a.png") == 1
+    said = capsys.readouterr().err
+    assert said.startswith("dem_jax: no memory or no thread is left")
+    assert said.count("\n") == 1
+
+
 def make_bad_photo(kind, folder):
     path = folder / "bad.png"
     if kind == "truncated":
@@ -148,6 +175,8 @@ def make_bad_photo(kind, folder):
         write_picture(path, (40, 20, 3))
     elif kind == "constant":
         assert cv2.imwrite(str(path), np.full((64, 64, 3), 99, np.uint8))
+    elif kind == "transparent":
+        assert cv2.imwrite(str(path), np.zeros((64, 64, 4), np.uint8))
     elif kind in ("nan", "inf"):
         path = folder / "bad.tiff"
         pixels = np.full((64, 64), 0.5, np.float32)
@@ -162,6 +191,7 @@ BAD_PHOTOS = {
     "one pixel": "1x1",
     "small": "kernel_size=",
     "constant": "constant",
+    "transparent": "wholly transparent",
     "nan": "NaN",
     "inf": "infinite",
 }
@@ -189,6 +219,8 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
     (folder / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(30))
     (folder / "notes.txt").write_text("hello")
     (folder / "film.mp4").write_bytes(b"\0\0\0\x18ftypisom" + bytes(30))
+    (folder / "inner").mkdir()
+    write_picture(folder / "inner" / "deep.png")
     argv = [f"--input={folder}", f"--output_dir={out}", "--kernel_size=9", "--blur=uniform"]
     assert main.run([*argv, "--compilation_cache_dir="], solver=fake_solver.FAKE) == 1
     assert "2 files skipped, as they are no pictures: mp4 1, txt 1." in capsys.readouterr().err
@@ -198,7 +230,15 @@ def test_every_file_of_a_folder_is_accounted_for(tmp_path, capsys):
         "cut": "failed",
     }
     skipped = {pathlib.Path(entry["input"]).name: entry["why"] for entry in summary["skipped"]}
-    assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"}
+    inner = {"inner": "folder inside, not searched"}
+    assert skipped == {"notes.txt": "txt", "film.mp4": "mp4"} | inner
+    argv[0] = f"--input={folder}/**"
+    assert main.run([*argv, "--compilation_cache_dir="], solver=fake_solver.FAKE) == 1
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["counts"] == {"done": 2, "failed": 1}
+    assert {pathlib.Path(entry["input"]).name for entry in summary["skipped"]} == set(skipped) - {
+        "inner"
+    }
 
 
 def thirty_odd_files():

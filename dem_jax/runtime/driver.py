@@ -21,7 +21,7 @@ from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Outcome
 from dem_jax.runtime.programs import Programs
 from dem_jax.runtime.progress import Progress
-from dem_jax.runtime.scale import batches, devices, large, plan
+from dem_jax.runtime.scale import batches, devices, large, memory, plan
 from dem_jax.solver import Solver
 
 __all__ = ["PREEMPTED", "Options", "run"]
@@ -164,6 +164,8 @@ def _one(source: Source, session: Session) -> Outcome:
         # Before the start it is the photo or a flag, and the sentence says it all.
         if folder.started and not isinstance(error, checkpoints.CheckpointError):
             extra["traceback"] = traceback.format_exc()
+        elif error.__cause__:
+            extra["cause"] = "".join(traceback.format_exception_only(error.__cause__)).strip()
     finally:
         if outcome.status == run_folder.FAILED:
             with contextlib.suppress(OSError):  # a full disk is what may have failed
@@ -186,10 +188,10 @@ def _told(source: Source, outcome: Outcome) -> str:
 def _sentence(error: Exception) -> str:
     """One line that tells a user what went wrong."""
     text = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+    if memory.is_lacking(error):
         return (
-            "the memory is too small for this photo; use a smaller photo, fewer chains "
-            "(--num_chains) or --batch_size=1."
+            "the memory is too small for this photo, or limited for this process (ulimit -v); use "
+            "a smaller photo, fewer chains (--num_chains) or --batch_size=1, or raise the limit."
         )
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'a file'} could not be written: {error.strerror}."

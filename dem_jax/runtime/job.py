@@ -112,14 +112,14 @@ class Job:
             images.read_photo(desk.source.path, crop=options.crop),
             every_pixel=options.kernels is not None,  # they are in pixels of the photo
         )
+        for note in photo.notes:
+            desk.progress.say(f"{label}: {note}")
         (height, width, _), name = photo.pixels.shape, desk.source.path.stem
         padded = options.batching.buckets
         config = sizes.resolve(options.config, options.sizes, height, width, name, padded=padded)
         if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
-            raise ValueError(f"{label} is one constant colour; there is no blur in it.")
+            raise ValueError(f"{label} {_emptiness(photo)}")
         desk.progress.begin(label, config.em_iterations)
-        for note in photo.notes:
-            desk.progress.say(f"{label}: {note}")
         return photo, config
 
     def _look(self, given: Given, config: DeblurConfig) -> tuple[Given, DeblurConfig]:
@@ -184,3 +184,10 @@ class Job:
                 caption=f"{desk.source.label}: {width} x {height} {found.how}, kernel {sure}",
             )
         )
+
+
+def _emptiness(photo: images.Photo) -> str:
+    """What a photo of one colour is."""
+    if photo.alpha is not None and not photo.alpha.any():
+        return "is wholly transparent; save it once more with its layers visible."
+    return "is one constant colour; there is no blur in it."

@@ -86,8 +86,14 @@ def parse_kernel_size(text: str) -> int | Mapping[str, int] | None:
     sizes = {}
     try:
         lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"The list of kernel sizes {text} cannot be read: {error}.") from error
+    except OSError as error:
+        why = f"The list of kernel sizes {text} cannot be read: {error.strerror}."
+        raise ValueError(why) from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"The list of kernel sizes {text} is no text; give a file with a photo's name and its "
+            "size on each line."
+        ) from error
     for number, line in enumerate(lines, 1):
         words = line.rsplit(maxsplit=1)  # names may hold spaces
         if not words or line.lstrip().startswith("#"):

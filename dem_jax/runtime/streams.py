@@ -3,14 +3,18 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+_ERROR = 2  # the number of standard error, which is all that libraries written in C know of it
+_MOST_HEARD = 10_000  # bytes
 
 
 def ensure() -> None:
-    """Gives closed standard streams a place to write to.
+    """Gives closed standard streams a place to write to, and Python a standard error of its own.
 
     Else the next files that are opened would get their numbers, and whatever libraries write to
-    standard error would end in them.
+    standard error would end in them. Python's own is a copy, which `libraries_heard` leaves alone.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
@@ -19,6 +23,29 @@ def ensure() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
+    sys.stderr = open(
+        os.dup(_ERROR), "w", 1, encoding=sys.stderr.encoding, errors=sys.stderr.errors
+    )
+
+
+@contextlib.contextmanager
+def libraries_heard() -> Iterator[list[str]]:
+    """What libraries written in C print to standard error goes into the list, not to the user.
+
+    The list is filled at the end. Whoever prints more than a pipe holds is not waited for.
+    """
+    heard: list[str] = []
+    kept, (out, into) = os.dup(_ERROR), os.pipe()
+    os.set_blocking(into, False)
+    os.dup2(into, _ERROR)
+    os.close(into)
+    try:
+        yield heard
+    finally:
+        os.dup2(kept, _ERROR)  # which closes the pipe's last end, so that reading comes to an end
+        os.close(kept)
+        with open(out, "rb") as file:
+            heard += file.read(_MOST_HEARD).decode(errors="replace").splitlines()
 
 
 def put(stream: Any, text: str) -> bool:

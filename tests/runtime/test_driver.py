@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import threading
 
 import cv2
 import jax.numpy as jnp
@@ -41,6 +42,17 @@ def test_batch_goes_on_after_failures_and_compiles_once_a_shape(tmp_path):
     assert errors["a"] is None
     assert "2 of 6 photos were not finished" in said
     assert [p.name for p in (tmp_path / "out" / "broken").iterdir()] == ["run.json"]
+
+
+def test_what_a_decoder_said_is_kept_beside_the_sentence(tmp_path):
+    make_photo(tmp_path / "a.bmp")
+    (tmp_path / "a.bmp").write_bytes((tmp_path / "a.bmp").read_bytes()[:500])
+    status, said = run(tmp_path, ["a.bmp"])
+    assert status == 1
+    kept = record(tmp_path, "a")
+    assert "its pixels cannot be decoded" in kept["why"]
+    assert kept["cause"].startswith("OSError: ")
+    assert kept["cause"] not in said
 
 
 def test_seed_decides_the_result_and_the_photo_its_shape(tmp_path):
@@ -137,6 +149,29 @@ def test_too_small_a_memory_for_reading_is_said_so(tmp_path, monkeypatch):
         assert status == 1
         assert "memory is too small" in record(tmp_path, "a")["why"]
         assert "damaged" not in said
+
+
+def test_no_more_threads_is_said_so(tmp_path, monkeypatch):
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    make_photo(tmp_path / "a.png")
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    status, said = run(tmp_path, ["a.png"])
+    assert status == 1
+    assert record(tmp_path, "a")["status"] == "failed"
+    assert "limited for this process (ulimit -v)" in said
+    assert "Traceback" not in said
+
+
+def test_why_little_is_left_of_a_photo_is_said_before_it_fails(tmp_path):
+    rgba = np.random.default_rng(0).integers(0, 256, (40, 48, 4), dtype=np.uint8)
+    rgba[..., 3] = 0
+    rgba[20, 20, 3] = 255
+    cv2.imwrite(str(tmp_path / "dot.png"), rgba)
+    status, said = run(tmp_path, ["dot.png"])
+    assert status == 1
+    assert said.index("only 1x1 pixels of it are deblurred") < said.index("too small")
 
 
 def test_ctrl_c_writes_the_result_so_far_and_stops(tmp_path):

@@ -68,6 +68,12 @@ def test_list_of_kernel_sizes(tmp_path):
         sizes.parse_kernel_size(str(path))
 
 
+def test_a_picture_is_no_list_of_kernel_sizes(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ValueError, match="is no text; give a file with"):
+        sizes.parse_kernel_size(str(tmp_path / "a.png"))
+
+
 @pytest.mark.parametrize("text", ["4", "1", "-3", "0", "big", "3.5"])
 def test_bad_kernel_sizes(text):
     with pytest.raises(ValueError, match="odd"):

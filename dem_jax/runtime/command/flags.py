@@ -84,6 +84,7 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         0,
         "Random seed; another one shows how much chance is in a result.",
         lower_bound=0,
+        upper_bound=2**32 - 1,  # of a larger one JAX would take the last 32 bits
         **own,
     )
     flags.DEFINE_boolean(
@@ -249,5 +250,20 @@ def find_flagfiles(argv: Sequence[str]) -> list[str]:
                     break
             else:
                 raise ValueError(f"Flagfile {match[1]} does not exist; see the folder configs.")
+        if match:
+            _require_text(os.path.expanduser(argument.partition("=")[2]))
         found.append(argument)
     return found
+
+
+def _require_text(path: str) -> None:
+    """Raises ValueError where a flagfile cannot be read, or is none."""
+    try:
+        pathlib.Path(path).read_text()
+    except OSError as error:
+        raise ValueError(f"Flagfile {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"Flagfile {path} is no text; give a file with a flag on each line, as in the folder "
+            "configs."
+        ) from error

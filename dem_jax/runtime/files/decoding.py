@@ -10,6 +10,7 @@ from typing import Any
 
 from PIL import Image
 
+from dem_jax.runtime import streams
 from dem_jax.runtime.files.photo import PhotoError
 
 MAX_PIXELS = 500_000_000  # that are decoded; what is computed has limits of its own, see `memory`
@@ -38,21 +39,33 @@ def check_size(width: int, height: int, file_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what decoders say of odd metadata from the user, who gets one sentence or a photo.
+def quiet() -> Iterator[list[str]]:
+    """Keeps what decoders say from the user, who gets one sentence or a photo.
 
-    One thread at a time: the settings of decoders are the whole process's.
+    Their errors, printed or logged, are in the list when it is over. One thread at a time: standard
+    error and the settings of decoders are the whole process's.
     """
-    logger = logging.getLogger("tifffile")
-    with _lock:
-        before = logger.disabled, Image.MAX_IMAGE_PIXELS
-        logger.disabled, Image.MAX_IMAGE_PIXELS = True, None  # `check_size` is asked instead
+    with _lock, warnings.catch_warnings(), streams.libraries_heard() as heard, _logged(heard):
+        warnings.simplefilter("ignore")
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # see `check_size`
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                yield
+            yield heard
         finally:
-            logger.disabled, Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS = before
+
+
+@contextlib.contextmanager
+def _logged(heard: list[str]) -> Iterator[None]:
+    """Errors that tifffile logs go into the list, and all else that it logs nowhere."""
+    logger, handler = logging.getLogger("tifffile"), logging.Handler(logging.ERROR)
+    handler.emit = lambda record: heard.append(record.getMessage())  # type: ignore[method-assign]
+    before, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = before
 
 
 def optional(package: str, extra: str, what: str) -> Any:

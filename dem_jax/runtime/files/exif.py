@@ -14,14 +14,24 @@ _SIZES = (_BASE.ExifImageWidth, _BASE.ExifImageHeight)  # wrong after turning or
 
 
 def read(image: Image.Image) -> tuple[bytes | None, int]:
-    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8)."""
-    return _cleaned(image.getexif(), own_tags=image.format == "TIFF")
+    """The EXIF block of `image`, without orientation and size, and the orientation (1 to 8).
+
+    None and 1 where it cannot be read.
+    """
+    try:
+        found = image.getexif()
+    except Exception:
+        return None, 1
+    return _cleaned(found, own_tags=image.format == "TIFF")
 
 
 def read_orientation(block: bytes) -> int:
-    """The orientation (1 to 8) that a block holds; 1 where it holds none."""
+    """The orientation (1 to 8) that a block holds; 1 where it holds none, or cannot be read."""
     found = Image.Exif()
-    found.load(block)
+    try:
+        found.load(block)
+    except Exception:
+        return 1
     return metadata.checked_orientation(found.get(_BASE.Orientation, 1))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dem_jax.runtime.files import decoding, exif
+from dem_jax.runtime.files import decoding, exif, jxl
 from dem_jax.runtime.files.photo import Decoded, PhotoError
 
 
@@ -62,10 +62,13 @@ def open_raw(data: bytes) -> Any:
 def read_jxl(data: bytes) -> Decoded:
     """A JPEG XL picture of 8 or 16 bits or floating point."""
     imagecodecs = decoding.optional("imagecodecs", "codecs", "a JPEG XL picture")
-    samples = imagecodecs.jpegxl_decode(data)
+    header = jxl.header(data)
+    decoding.check_size(header.width, header.height, len(data))
+    samples = imagecodecs.jpegxl_decode(data, index=0)
     samples = samples[..., None] if samples.ndim == 2 else samples
-    decoding.check_size(samples.shape[1], samples.shape[0], len(data))
     notes = ["its colour profile and EXIF data are not read"]
+    if header.animated:
+        notes.append("only the first of its frames is used")
     return Decoded(samples.astype(np.float32) if samples.dtype.kind == "f" else samples, notes)
 
 

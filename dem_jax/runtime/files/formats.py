@@ -20,11 +20,21 @@ class Format(NamedTuple):
     picture: bool = True  # whether it holds a photo
     reader: str = ""  # which reader takes it, see `images`; "" for none
 
+    @property
+    def called(self) -> str:
+        """The name with its article, as it is spoken.
+
+        >>> Format("AVIF").called, Format("RW2 raw").called, Format("HEIC").called
+        ('an AVIF', 'an RW2 raw', 'a HEIC')
+        """
+        vowel = self.name.startswith(("A", "E", "O", "RW", "X3"))
+        return f"{'an' if vowel else 'a'} {self.name}"
+
 
 _PILLOW, _RAW = "pillow", "raw"
 _TEXT = Format("text", False)
 _STARTS = (
-    (b"\x89PNG\r\n\x1a\n", Format("PNG", reader="png")),
+    (b"\x89PNG", Format("PNG", reader="png")),
     (b"\xff\xd8\xff", Format("JPEG", reader="jpeg")),
     (b"II*\0\x10\0\0\0CR", Format("CR2 raw", reader=_RAW)),
     (b"II*\0", Format("TIFF", reader="tiff")),
@@ -86,7 +96,9 @@ def identify_file(path: pathlib.Path) -> Format | None:
 def _riff(head: bytes) -> Format | None:
     if head[:4] != b"RIFF":
         return None
-    return Format("WebP", reader=_PILLOW) if head[8:12] == b"WEBP" else Format("video", False)
+    return (
+        Format("WebP", reader=_PILLOW) if head[8:12] == b"WEBP" else Format("video or sound", False)
+    )
 
 
 def _boxes(head: bytes) -> Format | None:

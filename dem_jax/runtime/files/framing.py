@@ -37,6 +37,8 @@ def frame(photo: Photo, *, every_pixel: bool = False) -> Photo:
     weight = _weight(photo)
     rows, cols = _known(photo, weight)
     notes = list(photo.notes)
+    if _is_clear(photo):
+        notes.append("it is wholly transparent, and so will the result be")
     inner = _inside_borders(photo.pixels[rows, cols])
     rows, cols = (
         slice(outer.start + part.start, outer.start + part.stop)
@@ -90,12 +92,22 @@ def inside(picture: np.ndarray, photo: Photo) -> np.ndarray:
     return part * np.float32(behind.gain) if part.max() * behind.gain <= 1.01 else part
 
 
+def _is_clear(photo: Photo) -> bool:
+    """Whether nothing of a picture can be seen: a mistake, for what is there is a picture."""
+    return photo.alpha is not None and _opacity(photo.alpha).max() < _FAINT
+
+
+def _opacity(alpha: np.ndarray) -> np.ndarray:
+    """[H, W] in [0, 1]."""
+    peak = np.iinfo(alpha.dtype).max if alpha.dtype.kind == "u" else 1
+    return np.clip(alpha / np.float32(peak), 0, 1).astype(np.float32)
+
+
 def _weight(photo: Photo) -> np.ndarray | None:
     """[H, W] how much of each pixel is known; None for all of all."""
     weight = photo.weight
-    if photo.alpha is not None and photo.alpha.max() > 0:  # 0 everywhere is no alpha but a mistake
-        peak = np.iinfo(photo.alpha.dtype).max if photo.alpha.dtype.kind == "u" else 1
-        alpha = np.clip(photo.alpha / np.float32(peak), 0, 1).astype(np.float32)
+    if photo.alpha is not None and not _is_clear(photo):
+        alpha = _opacity(photo.alpha)
         weight = alpha if weight is None else weight * alpha
     if weight is None:
         return None

@@ -25,7 +25,8 @@ def read(path: str) -> np.ndarray:
     if not isinstance(kernels, np.ndarray) or kernels.dtype.kind not in "fiu":
         raise ValueError(f"--init_kernels={path} holds no numbers; give an .npy file of kernels.")
     kernels = kernels[None] if kernels.ndim == 2 else kernels
-    if kernels.ndim != 3 or kernels.shape[1] != kernels.shape[2] or kernels.shape[1] % 2 == 0:
+    square = kernels.ndim == 3 and kernels.shape[1] == kernels.shape[2]
+    if not square or not len(kernels) or kernels.shape[1] % 2 == 0:
         raise ValueError(
             f"--init_kernels={path} has shape {kernels.shape}; give [k, k] or [P, k, k], k odd."
         )

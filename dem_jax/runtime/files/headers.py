@@ -3,14 +3,13 @@
 import os
 import pathlib
 
-from PIL import ExifTags, Image
+from PIL import Image
 
 from dem_jax.runtime.files import (
     decoding,
     exif,
     extra_readers,
     formats,
-    metadata,
     pillow_reader,
     png,
     tiff_reader,
@@ -60,4 +59,4 @@ def _orientation(image: Image.Image, path: pathlib.Path) -> int:
         chunks = png.chunks(path.read_bytes())
         block = next((c.data for c in chunks if c.kind == b"eXIf" and c.sound), None)
         return exif.read_orientation(block) if block else 1
-    return metadata.checked_orientation(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return exif.read(image)[1]

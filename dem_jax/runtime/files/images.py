@@ -20,7 +20,8 @@ from dem_jax.runtime.files import (
     pillow_reader,
     tiff_reader,
 )
-from dem_jax.runtime.files.photo import Decoded, Photo, PhotoError
+from dem_jax.runtime.files.photo import Damaged, Decoded, Photo, PhotoError
+from dem_jax.runtime.scale import memory
 
 __all__ = [
     "EXTENSIONS",
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 EXTENSIONS = formats.ENDINGS
+_DOUBT = "the file is odd or damaged in places, so look whether the picture is whole"
+_MOST_LINES = 3  # of a decoder's complaints, which often are one for every row
 _READERS: Mapping[str, Callable[[bytes], Decoded]] = {
     "png": pillow_reader.read_png,
     "jpeg": pillow_reader.read_jpeg,
@@ -64,19 +67,35 @@ def read_photo(path: str | os.PathLike, *, crop: colour.Crop | None = None) -> P
     if kind is None or not kind.reader:
         raise PhotoError(f"{shown} {_what_it_is(data, kind)}")
     try:
-        with decoding.quiet():
-            decoded = _READERS[kind.reader](data)
+        return photo.make(_decoded(data, kind), crop)
     except PhotoError as error:
-        raise PhotoError(f"{shown} {error}") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on damaged files
-        what = f"{shown} is a {kind.name} file that is damaged or incomplete"
-        raise PhotoError(f"{what}: {_why(error)}.") from error
+        raise PhotoError(f"{shown} {error}") from error.__cause__
+    except Damaged as error:
+        raise PhotoError(f"{shown} {_damaged(kind, str(error))}") from error.__cause__
+
+
+def _decoded(data: bytes, kind: formats.Format) -> Decoded:
+    """What the reader of a kind makes of a file.
+
+    Raises:
+      Damaged: whatever a decoder raises; its own words, which are no sentences, are the cause.
+      MemoryError: where that is what they come of.
+    """
+    heard: list[str] = []
     try:
-        return photo.make(decoded, crop)
-    except PhotoError as error:
-        raise PhotoError(f"{shown} {error}") from error
+        with decoding.quiet() as heard:
+            decoded = _READERS[kind.reader](data)
+    except (PhotoError, Damaged, MemoryError):
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise Damaged("its header is wrong") from error
+    except Exception as error:
+        if memory.is_lacking(error):
+            raise MemoryError from error
+        for line in heard[:_MOST_LINES]:
+            error.add_note(line)
+        raise Damaged("its pixels cannot be decoded") from error
+    return decoded._replace(notes=[*decoded.notes, _DOUBT]) if heard else decoded
 
 
 def _what_it_is(data: bytes, kind: formats.Format | None) -> str:
@@ -86,11 +105,12 @@ def _what_it_is(data: bytes, kind: formats.Format | None) -> str:
     if kind is None:
         return f"is not a picture that can be read; {formats.READABLE} can."
     if kind.picture:
-        return f"is a {kind.name} file, which cannot be read; save it as PNG or TIFF."
+        return f"is {kind.called} file, which cannot be read; save it as PNG or TIFF."
     return f"is not a picture but {kind.name}; {formats.READABLE} can be read."
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "its header is wrong"
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+def _damaged(kind: formats.Format, what: str) -> str:
+    return (
+        f"is {kind.called} file that is damaged or incomplete: {what}; copy it once more from "
+        "where it came, or save it as PNG with a program that opens it."
+    )

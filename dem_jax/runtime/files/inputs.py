@@ -6,9 +6,10 @@ read; everything else is named among what was left out, with the reason.
 
 import collections
 import glob
+import itertools
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dem_jax.runtime.files import formats, names, samples
@@ -25,10 +26,10 @@ class Source(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """A file that is no picture."""
+    """A file that is no picture, or a folder that was not searched."""
 
     label: str
-    why: str  # what it is
+    why: str  # what it is, or why not
 
 
 class Selection(NamedTuple):
@@ -37,6 +38,7 @@ class Selection(NamedTuple):
     sources: list[Source]
     left_out: list[LeftOut]
     remarks: list[str]  # sentences about what is not done
+    unsearched: Sequence[LeftOut] = ()  # folders
 
 
 def select(inputs: Sequence[str]) -> Selection:
@@ -47,12 +49,14 @@ def select(inputs: Sequence[str]) -> Selection:
     """
     found: dict[pathlib.Path, Source] = {}
     left_out: dict[str, LeftOut] = {}
+    unsearched: dict[str, LeftOut] = {}
     remarks: list[str] = []
     for text in inputs:
         part = _expand(text)
         for source in part.sources:
             found.setdefault(source.path, source)
         left_out |= {file.label: file for file in part.left_out}
+        unsearched |= {folder.label: folder for folder in part.unsearched}
         remarks += part.remarks
     sources = list(found.values())
     pairs = [(source.name, source.path.suffix) for source in sources]
@@ -60,7 +64,8 @@ def select(inputs: Sequence[str]) -> Selection:
     sources = [source._replace(name=name) for source, name in zip(sources, own, strict=True)]
     if left_out:
         remarks.insert(0, _counted(list(left_out.values())))
-    return Selection(sources, list(left_out.values()), list(dict.fromkeys(remarks)))
+    remarks = list(dict.fromkeys(remarks))
+    return Selection(sources, list(left_out.values()), remarks, list(unsearched.values()))
 
 
 def _expand(text: str) -> Selection:
@@ -79,7 +84,8 @@ def _expand(text: str) -> Selection:
     if os.path.isfile(path):
         return Selection([_source(pathlib.Path(path))], [], [])
     if glob.has_magic(path):
-        return _sorted_out(_matches(path), f"{shown} matches", recursive="**" in path)
+        paths, not_entered = _matches(path)
+        return _sorted_out(paths, f"{shown} matches", not_entered)
     if os.path.exists(path):
         raise ValueError(f"Input {shown} is no file but a device or a pipe; save it to a file.")
     raise ValueError(
@@ -87,49 +93,115 @@ def _expand(text: str) -> Selection:
     )
 
 
-def _matches(pattern: str) -> list[str]:
-    """Paths that a glob matches; brackets of folders that exist, and of names, may be meant so."""
-    literal = ""
-    parts = pathlib.Path(pattern).parts
+def _matches(pattern: str) -> tuple[list[str], list[LeftOut] | None]:
+    """Paths that a glob matches, and the folders that its `**` did not enter; None without `**`.
+
+    Brackets of folders that exist, and of names, may be meant so.
+    """
+    literal, parts = "", pathlib.Path(pattern).parts
     for count in range(len(parts) - 1, 0, -1):
         if os.path.isdir(os.path.join(*parts[:count])):
             literal = os.path.join(*parts[:count])
             break
     rest = os.path.join(*parts[len(pathlib.Path(literal).parts) :])
+    not_entered: dict[str, LeftOut] = {}
+    found: list[str] = []
     for tried in (rest, rest.replace("[", "[[]")):
         whole = os.path.join(glob.escape(literal), tried) if literal else tried
-        if found := sorted(glob.glob(whole, recursive=True)):
-            return list(dict.fromkeys(map(os.path.normpath, found)))
-    return []
+        if found := sorted(_glob(whole, not_entered)):
+            break
+    found = list(dict.fromkeys(map(os.path.normpath, found)))
+    return found, list(not_entered.values()) if "**" in parts else None
 
 
-def _sorted_out(paths: Sequence[str], what: str, *, recursive: bool = False) -> Selection:
-    """Photos, other files and folders among `paths`."""
+def _glob(pattern: str, not_entered: dict[str, LeftOut]) -> Iterator[str]:
+    """Paths that a glob matches; folders that its `**` does not enter are noted."""
+    parts = pathlib.Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    at = parts.index("**")
+    rest = tuple(itertools.dropwhile("**".__eq__, parts[at:])) or ("*",)
+    for top in glob.iglob(os.path.join(*parts[:at])) if at else [os.curdir]:
+        for folder in _folders(top, not_entered):
+            yield from _glob(os.path.join(glob.escape(folder), *rest), not_entered)
+
+
+def _folders(top: str, not_entered: dict[str, LeftOut]) -> Iterator[str]:
+    """`top` and all folders in it, each once, also where links lead round; no hidden ones.
+
+    Those that are hidden and those that cannot be read are noted.
+    """
+
+    def note(path: str, why: str) -> None:
+        not_entered.setdefault(path, _folder(path, why))
+
+    def refused(error: OSError) -> None:
+        note(error.filename, f"folder that cannot be read: {error.strerror}")
+
+    whole = os.path.realpath(top)
+    known = {whole}
+    for path, inner, _ in os.walk(top, onerror=refused, followlinks=True):
+        yield path
+        entered = []
+        for name in inner:
+            found = os.path.join(path, name)
+            real = os.path.realpath(found)
+            if name.startswith("."):
+                note(found, "hidden folder")
+            elif real not in known and not (os.path.islink(found) and _lies_in(real, whole)):
+                known.add(real)
+                entered.append(name)
+        inner[:] = entered
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
+def _folder(path: str, why: str) -> LeftOut:
+    return LeftOut(names.printable(os.path.abspath(path)), why)
+
+
+def _sorted_out(
+    paths: Sequence[str], what: str, not_entered: list[LeftOut] | None = None
+) -> Selection:
+    """Photos, other files and folders among `paths`.
+
+    `not_entered` is given where folders were searched below: these were not.
+    """
     sources, left_out, folders = [], [], []
     for text in paths:
         path = pathlib.Path(text)
         if path.is_dir():
-            folders.append(path)
+            folders.append(text)
         elif (other := _other_than_picture(path)) is None:
             sources.append(_source(path))
         else:
             left_out.append(LeftOut(names.printable(os.path.abspath(text)), other))
-    remarks = []
-    if folders and not recursive:
-        inner = names.printable(str(folders[0]))
-        count = len(folders)
-        remarks.append(
-            f"{count} folder{'s' if count > 1 else ''} inside {'were' if count > 1 else 'was'} not "
-            f"searched, such as {inner}; --input='{names.printable(str(folders[0].parent))}/**' "
-            "does so."
-        )
+    unsearched = not_entered
+    if unsearched is None:
+        unsearched = [_folder(path, "folder inside, not searched") for path in folders]
+    remarks = _on_folders(unsearched, deeper=not_entered is None)
     if not sources:
         held = f" ({_kinds(left_out)})" if left_out else ""
         raise ValueError(
             f"{what} no pictures{held}; {formats.READABLE} are."
             + (f" {remarks[0]}" if remarks else "")
         )
-    return Selection(sources, left_out, remarks)
+    return Selection(sources, left_out, remarks, unsearched)
+
+
+def _on_folders(unsearched: Sequence[LeftOut], *, deeper: bool) -> list[str]:
+    """A sentence on folders that were not searched; `deeper`, where a glob would do so."""
+    if not unsearched:
+        return []
+    count, (label, why) = len(unsearched), unsearched[0]
+    said = "1 folder inside was" if count == 1 else f"{count} folders inside were"
+    said += f" not searched, such as {label}"
+    if deeper:
+        return [f"{said}; --input='{os.path.dirname(label)}/**' does so."]
+    return [f"{said}, a {why}."]
 
 
 def _other_than_picture(path: pathlib.Path) -> str | None:

@@ -13,6 +13,10 @@ class PhotoError(ValueError):
     """A picture that cannot be used; the message is one sentence for the user."""
 
 
+class Damaged(Exception):
+    """A file that is damaged or incomplete; the message says in plain words what is wrong."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Behind:
     """What a result is put back into where a part of it, or it in fewer pixels, was deblurred."""
@@ -67,13 +71,14 @@ def make(decoded: Decoded, crop: colour.Crop | None = None) -> Photo:
     """The photo, or the part of it that is asked for: the rest is never converted.
 
     Raises:
-      PhotoError: for no pixels, numbers that are none, and floats beyond 0 to 1.
+      PhotoError: for numbers that are none, and floats beyond 0 to 1.
+      Damaged: for no pixels.
       ValueError: for a crop outside the picture.
     """
     orientation = decoded.orientation
     samples = colour.cut(turn(decoded.samples, orientation), crop)
     if not samples.size:
-        raise PhotoError("is damaged or incomplete: it has no pixels.")
+        raise Damaged("it has no pixels")
     channels = 3 if samples.shape[-1] >= 3 else 1
     pixels, alpha = samples[..., :channels], None
     if samples.shape[-1] > channels:

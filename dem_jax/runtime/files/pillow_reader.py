@@ -1,19 +1,24 @@
 """Pictures that Pillow decodes: those with 8 bits a channel, whatever the format."""
 
 import io
+import re
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from dem_jax.runtime.files import decoding, exif, metadata, png
-from dem_jax.runtime.files.photo import Decoded, PhotoError
+from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
 _KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB"}
 _END_OF_JPEG = b"\xff\xd9"
+_LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF, 0xF7)  # the last is JPEG-LS
+_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _FILLING = bytes(range(1, 255))  # no marker, which 255 would begin
 _NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
 _BLOCK = 16  # rows and columns of the largest unit of a JPEG
+_SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the words of a PNM's header, with comments
+_DEEP_PNM = re.compile(rb"P[56]" + 3 * (_SPACE + rb"(\d{1,9})") + rb"\s")
 _LEAST_DECODED = 0.5  # part of a picture that must be there
 
 
@@ -28,6 +33,9 @@ def read_jpeg(data: bytes) -> Decoded:
     """A JPEG; where its end is missing, what is there."""
     try:
         found = read(data)
+    except UnidentifiedImageError:
+        _require_usual_jpeg(data)
+        raise
     except OSError as error:
         if "truncated" not in str(error):
             raise
@@ -37,7 +45,7 @@ def read_jpeg(data: bytes) -> Decoded:
             return found
     missing = _missing_blocks(found.samples)
     if missing.mean() > 1 - _LEAST_DECODED:
-        raise PhotoError(f"is damaged or incomplete: {missing.mean():.0%} of it is missing.")
+        raise Damaged(f"{missing.mean():.0%} of it is missing")
     notes = [*found.notes, "the end of the file is missing" + _left_out(missing)]
     return found._replace(notes=notes, missing=missing if missing.any() else None)
 
@@ -47,11 +55,11 @@ def read_png(data: bytes) -> Decoded:
     whole = png.repaired(data)
     image = _open(whole.data, len(data))
     if whole.decoded < _LEAST_DECODED:
-        raise PhotoError(f"is damaged or incomplete: {1 - whole.decoded:.0%} of it is missing.")
+        raise Damaged(f"{1 - whole.decoded:.0%} of it is missing")
     image.load()  # Pillow notices damage that OpenCV passes over
     found = _decoded(image)
     if whole.data[24:25] == b"\x10":  # Pillow truncates 16 bits
-        samples = decode_with_opencv(whole.data)
+        samples = decode_with_opencv(png.pixels_only(whole.data))
         grey_with_alpha = data[25:26] == b"\x04" and samples.shape[-1] == 4
         found = found._replace(samples=samples[..., [0, 3]] if grey_with_alpha else samples)
     missing = None
@@ -73,13 +81,13 @@ def read_avif(data: bytes) -> Decoded:
 
 def read_pnm(data: bytes) -> Decoded:
     """A PBM, PGM or PPM of 8 or 16 bits."""
-    words = data[:200].split()
-    deep = data[:2] in (b"P5", b"P6") and len(words) > 3 and len(words[3]) > 2
-    if not deep or int(words[3]) <= 255:
+    deep = _DEEP_PNM.match(data)
+    if not deep or int(deep[3]) <= 255:
         return read(data)
-    decoding.check_size(int(words[1]), int(words[2]), len(data))
-    samples, white = decode_with_opencv(data), int(words[3])
-    return Decoded(_widened(samples, white), _widening_note(white))
+    width, height, white = map(int, deep.groups())
+    decoding.check_size(width, height, len(data))
+    plain = data[:2] + b" %d %d %d\n" % (width, height, white) + data[deep.end() :]
+    return Decoded(_widened(decode_with_opencv(plain), white), _widening_note(white))
 
 
 def read_jpeg2000(data: bytes) -> Decoded:
@@ -103,7 +111,7 @@ def decode_with_opencv(data: bytes) -> np.ndarray:
     finally:
         cv2.utils.logging.setLogLevel(level)
     if samples is None:
-        raise PhotoError("is damaged or incomplete.")
+        raise Damaged("its pixels cannot be decoded")
     if samples.ndim == 2:
         return samples[..., None]
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
@@ -158,8 +166,29 @@ def _plain_mode(image: Image.Image) -> str:
     if image.mode.startswith("I;16") and image.format == "PNG":
         return "L"  # a placeholder: 16 bits are read by others
     if image.mode not in _KNOWN_MODES:
-        raise PhotoError(f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read.")
+        raise PhotoError(
+            f"has {image.mode} pixels; grey, RGB, palette and CMYK can be read, so "
+            "convert it to RGB."
+        )
     return _KNOWN_MODES[image.mode]
+
+
+def _require_usual_jpeg(data: bytes) -> None:
+    """Refuses the kinds of JPEG that libjpeg does not know; a frame's marker tells them.
+
+    Raises:
+      PhotoError: naming the kind.
+    """
+    at = 2
+    while data[at : at + 1] == b"\xff" and len(data) > at + 4:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker in _FRAMES:
+            bits = data[at + 4]
+            if marker in _LOSSLESS_FRAMES or bits != 8:
+                kind = "a lossless JPEG" if marker in _LOSSLESS_FRAMES else f"a JPEG of {bits} bits"
+                raise PhotoError(f"is {kind}, which cannot be read; save it as PNG or TIFF.")
+            return
+        at += 2 + length
 
 
 def _ends_early(data: bytes, samples: np.ndarray) -> bool:
@@ -195,7 +224,7 @@ def _left_out(missing: np.ndarray) -> str:
 def _widened(samples: np.ndarray, white: int) -> np.ndarray:
     """uint16 samples 0..white as 0..65535."""
     if samples.dtype != np.uint16:
-        raise PhotoError("is damaged or incomplete.")
+        raise Damaged("its pixels cannot be decoded")
     if white == 65535:
         return samples
     return np.rint(np.minimum(samples, white) * (65535 / white)).astype(np.uint16)

@@ -90,6 +90,12 @@ def repaired(data: bytes) -> Repaired:
     return Repaired(SIGNATURE + body, list(dict.fromkeys(notes)), colour, xmp, decoded)
 
 
+def pixels_only(data: bytes) -> bytes:
+    """The file without what lies beside the pixels, of which decoders complain where it is odd."""
+    kept = [chunk for chunk in chunks(data) if chunk.critical or chunk.kind == b"tRNS"]
+    return SIGNATURE + b"".join(map(_pack, kept))
+
+
 def encode_png16(pixels: np.ndarray) -> bytes:
     """PNG file of `pixels` [H, W, C] uint16, C = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA."""
     height, width, channels = pixels.shape

@@ -161,7 +161,8 @@ def write_summary(output_dir: pathlib.Path, *, skipped: Mapping[str, str] | None
 
     Args:
       output_dir: the folder of all results.
-      skipped: why each of these files is no photo, beside those that the summary names already.
+      skipped: why each of these files is no photo, and each of these folders was not searched,
+        beside those that the summary names already. A folder that a photo came from is left out.
     """
     written = None
     while written != (content := _summary(output_dir, skipped or {})):
@@ -188,7 +189,12 @@ def _summary(output_dir: pathlib.Path, skipped: Mapping[str, str]) -> dict[str, 
                 }
             )
     counts = collections.Counter(photo["status"] for photo in photos)
-    left_out = [{"input": label, "why": why} for label, why in sorted(reasons.items())]
+    searched = {str(f) for photo in photos for f in pathlib.Path(str(photo["input"])).parents}
+    left_out = [
+        {"input": label, "why": why}
+        for label, why in sorted(reasons.items())
+        if label not in searched
+    ]
     return {"counts": dict(counts), "photos": photos, "skipped": left_out}
 
 

@@ -1,19 +1,22 @@
 """TIFF and what is built on it: 16 bits and floats, microscopes' stacks, and cameras' DNG."""
 
 import io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from dem_jax.runtime.files import decoding, exif, extra_readers, metadata, pillow_reader
-from dem_jax.runtime.files.photo import Decoded, PhotoError
+from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
 _ORIENTATION, _XMP, _PROFILE, _DNG = 274, 700, 34675, 50706
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
 _PER_INCH = {2: 1.0, 3: 2.54}  # unit of the resolution -> factor; others are no lengths
 _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of extra samples that are alpha
 _SENSOR = (32803, 34892)  # kinds of colour of raw data: mosaic, and linear
+# Compressions that Pillow and OpenCV know: none, fax, LZW, JPEG, packed bits, deflate, LZMA, zstd.
+_LIBTIFFS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
 _MOST_PAGES = 64  # that are looked at
 _TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -78,6 +81,7 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
     if sizes.get("C") != 3 or "S" in sizes or series.dtype not in _TYPES:
         return None
     decoding.check_size(int(series.size), 1, file_bytes)
+    _require_all(series.pages)
     planes = series.asarray()[tuple(slice(None) if a in "CYX" else 0 for a in series.axes)]
     order = [axis for axis in series.axes if axis in "CYX"]
     samples = planes.transpose([order.index(axis) for axis in "YXC"])
@@ -87,7 +91,8 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
 
 
 def _read_page(page: Any, data: bytes, notes: list[str]) -> Decoded:
-    decoding.check_size(page.imagewidth, page.imagelength * page.imagedepth, len(data))
+    width, height = max(page.imagewidth, page.tilewidth), max(page.imagelength, page.tilelength)
+    decoding.check_size(width, height * page.imagedepth, len(data))
     extra = [int(kind) for kind in page.extrasamples]
     if page.samplesperpixel > 4:
         raise PhotoError(
@@ -96,19 +101,51 @@ def _read_page(page: Any, data: bytes, notes: list[str]) -> Decoded:
         )
     packed = 8 < page.bitspersample < 16
     eight = page.dtype is None or page.dtype in (np.bool_, np.uint8)
-    if eight and not packed and not (extra and page.photometric in (0, 1, 2)):
+    plain = page.photometric in (0, 1, 2)
+    others = plain and (extra or page.compression not in _LIBTIFFS)
+    if eight and not packed and not others:
+        _require_part(len(page.dataoffsets) - page.dataoffsets.count(0), len(page.dataoffsets))
         return pillow_reader.read(data)
     if not packed and page.dtype not in _TYPES:
         raise PhotoError(
-            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read."
+            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read, so "
+            "convert it."
         )
-    if page.photometric not in (0, 1, 2):
-        raise PhotoError("has an unusual kind of colour; grey and RGB TIFF can be read.")
+    if not plain:
+        raise PhotoError(
+            "has an unusual kind of colour; grey and RGB TIFF can be read, so convert it to RGB."
+        )
+    _require_all([page])
     samples = _samples(page, data, packed)
     samples, more = _without_unspecified(samples, extra)
     if packed:
         more.append(f"its {page.bitspersample} bits a channel are written as 16")
     return _beside(page, samples, [*notes, *more], data)
+
+
+def _require_all(pages: Iterable[Any]) -> None:
+    """Refuses pages of whose strips or tiles some are not in the file: tifffile makes them black.
+
+    A place of 0 says so, and a length of 0 too, but for a single one that needs none.
+
+    Raises:
+      Damaged: with the part that is missing.
+    """
+    there = all_ = 0
+    for page in pages:
+        if page is None:  # of a stack
+            all_ += 1
+            continue
+        single = len(page.dataoffsets) == 1 and page.keyframe.is_contiguous
+        lengths = (1,) if single else page.databytecounts
+        there += sum(map(all, zip(page.dataoffsets, lengths, strict=False)))
+        all_ += math.prod(page.keyframe.chunked)
+    _require_part(there, all_)
+
+
+def _require_part(there: int, all_: int) -> None:
+    if there < all_:
+        raise Damaged(f"{1 - there / all_:.0%} of it is missing")
 
 
 def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
@@ -123,12 +160,7 @@ def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
     except ValueError as error:  # compressed in a way that tifffile leaves to another package
         if "imagecodecs" not in str(error):
             raise
-        samples = pillow_reader.decode_with_opencv(data)
-        if samples.dtype != page.dtype:
-            raise PhotoError(
-                f"is a TIFF file compressed by {page.compression.name}, which needs the extra "
-                "'codecs': run 'pip install \"dem_jax[codecs]\"', or save it uncompressed."
-            ) from error
+        samples = _by_opencv(page, data)
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1:
         planes_first = samples.shape[0] == page.samplesperpixel
         samples = np.moveaxis(samples, 0, -1) if planes_first else samples
@@ -138,6 +170,22 @@ def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
     if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
         white = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
         samples[..., 0] = white - samples[..., 0]
+    return samples
+
+
+def _by_opencv(page: Any, data: bytes) -> np.ndarray:
+    """The samples of a page that tifffile cannot decompress by itself."""
+    try:
+        samples = pillow_reader.decode_with_opencv(data)
+    except Damaged:
+        if page.compression in _LIBTIFFS:
+            raise
+        samples = None
+    if samples is None or samples.dtype != page.dtype:
+        raise PhotoError(
+            f"is a TIFF file compressed by {page.compression.name}, which needs the extra "
+            "'codecs': run 'pip install \"dem_jax[codecs]\"', or save it uncompressed."
+        )
     return samples
 
 

@@ -5,8 +5,10 @@ Its constants were fitted to XLA's own figures for CPU (`Compiled.memory_analysi
 tests/runtime/scale/test_memory.py holds them to that.
 """
 
+import errno
 import os
 import pathlib
+import resource
 
 import jax
 
@@ -17,6 +19,16 @@ _FLOATS_PER_CHANNEL = 12  # and latent pixel: kept by T_f and its gradient
 _FLOATS = 100  # and latent pixel: skip connections, inputs, detail
 _FLOATS_PER_SAMPLE = 3  # latent pixel and image channel
 _HOST_COPIES = 22  # of the photo, in float32, while a result is put together and written
+_OWN_ADDRESSES = 7 * 2**28  # bytes that Python and JAX map, whatever they compute
+_LEAST_ADDRESSES = 2**31  # with less XLA's compiler ends the process, were the photo ever so small
+_LACK = (  # what is said where no memory is given, beside MemoryError
+    "RESOURCE_EXHAUSTED",  # by XLA
+    "can't start new thread",  # by Python
+    "failed to map segment",  # by the loader of shared libraries
+    "annot allocate memory",
+    "Out of memory",  # by libavif
+    "Memory allocation error: Unspecified",  # by libheif, which calls its own limits otherwise
+)
 _MAX_PHOTOS = 8  # side by side; more would gain little and lose more when one run ends
 
 
@@ -48,14 +60,42 @@ def device_bytes() -> int:
 
 
 def total_host_bytes() -> int:
-    """Bytes of memory of this host, or of the container if that is less."""
+    """Bytes of memory of this host, or of the container or this process if that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):  # control groups 2 and 1
         path = pathlib.Path("/sys/fs/cgroup", name)
         text = path.read_text().strip() if path.is_file() else ""
         if text.isdigit():
             total = min(total, int(text))
-    return total
+    limit = _limit()
+    return total if limit is None else min(total, max(0, limit - _OWN_ADDRESSES))
+
+
+def _limit() -> int | None:
+    """Bytes that this process may have, as set by `ulimit -v`; None for as many as it likes."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def require_addresses() -> None:
+    """Refuses a limit that lets XLA's compiler end the process in the middle of its work.
+
+    Raises:
+      ValueError: with what is needed.
+    """
+    limit = _limit()
+    if limit is not None and limit < _LEAST_ADDRESSES:
+        raise ValueError(
+            f"This process may have {_gb(limit)} of memory (ulimit -v), and the smallest photo "
+            f"takes {_gb(_LEAST_ADDRESSES)}; raise the limit, as by 'ulimit -v unlimited'."
+        )
+
+
+def is_lacking(error: BaseException) -> bool:
+    """Whether an error comes of too little memory, be it for numbers, threads or libraries."""
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in _LACK)
 
 
 def photos_at_once(height: int, width: int, channels: int, config: DeblurConfig) -> int:

@@ -56,6 +56,49 @@ def test_12_bits_of_a_pnm_fill_16(tmp_path):
     assert "12 bits" in photo.notes[0]
 
 
+def test_comments_of_a_pnm_are_no_numbers(tmp_path):
+    wide = PIXELS.astype(np.uint16) * 257
+    for comment in (b"\n# made by 3000 gimps\n", b"\n", b" # P6 1 1 9\n#\n"):
+        head = b"P6" + comment + b"64 48 65535\n"
+        (tmp_path / "x.ppm").write_bytes(head + wide.astype(">u2").tobytes())
+        photo = images.read_photo(tmp_path / "x.ppm")
+        assert photo.bit_depth == 16
+        np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+        head = b"P5" + comment + b"64 48 255\n"
+        (tmp_path / "x.pgm").write_bytes(head + PIXELS[..., 0].tobytes())
+        pixels = images.read_photo(tmp_path / "x.pgm").pixels
+        np.testing.assert_allclose(pixels[..., 0], PIXELS[..., 0] / 255, atol=1e-6)
+
+
+def jpeg_of(marker, bits):
+    """A JPEG as far as its frame."""
+    return (
+        b"\xff\xd8\xff\xe0\0\4ab" + bytes((0xFF, marker, 0, 11, bits)) + b"\0\x30\0\x40\1\1\x11\0"
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (jpeg_of(0xC1, 12), "is a JPEG of 12 bits, which cannot be read"),
+        (jpeg_of(0xC3, 14), "is a lossless JPEG, which cannot be read"),
+        (jpeg_of(0xF7, 8), "is a lossless JPEG, which cannot be read"),
+        (jpeg_of(0xC0, 8), "JPEG file that is damaged"),
+        (b"\xff\xd8\xff", "JPEG file that is damaged"),
+    ],
+)
+def test_a_jpeg_that_few_can_read_is_not_called_damaged(tmp_path, data, said):
+    (tmp_path / "x.jpg").write_bytes(data)
+    with pytest.raises(images.PhotoError, match=said):
+        images.read_photo(tmp_path / "x.jpg")
+
+
+def test_a_png_sent_as_text_is_a_damaged_png(tmp_path):
+    (tmp_path / "x.png").write_bytes(saved("PNG").replace(b"\r\n", b"\n"))
+    with pytest.raises(images.PhotoError, match="PNG file that is damaged"):
+        images.read_photo(tmp_path / "x.png")
+
+
 NOT_READ = {
     "photoshop": (b"8BPS\0\1" + bytes(40), "Photoshop"),
     "exr": (b"v/1\x01" + bytes(40), "OpenEXR"),

@@ -119,6 +119,14 @@ def test_alpha_between_counts_by_its_amount():
     assert not weight[30:, 60:].any()
 
 
+@pytest.mark.parametrize("alpha", [0, 3])
+def test_a_picture_that_cannot_be_seen_is_said_to_stay_so(alpha):
+    photo = images.Photo(SCENE, np.full((60, 80), alpha, np.uint8))
+    assert framing.frame(photo).notes == ("it is wholly transparent, and so will the result be",)
+    photo.alpha[0, 0] = 255
+    assert not any("wholly" in note for note in framing.frame(photo, every_pixel=True).notes)
+
+
 def test_alpha_of_nothing_is_a_mistake_and_all_is_used():
     framed = framing.frame(images.Photo(SCENE, np.zeros((60, 80), np.uint8)))
     assert framed.weight is None

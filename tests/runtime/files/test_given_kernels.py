@@ -34,6 +34,7 @@ def test_kernels_that_do_not_fit():
 
 BAD = {
     "even": (np.ones((4, 4)), "k odd"),
+    "none": (np.ones((0, 3, 3)), r"has shape \(0, 3, 3\)"),
     "oblong": (np.ones((3, 5)), "k odd"),
     "negative": (np.eye(3) - 0.1, "negative"),
     "empty": (np.zeros((3, 3)), "negative, infinite or empty"),

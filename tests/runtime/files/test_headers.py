@@ -34,6 +34,8 @@ FILES = {
     "PNG": lambda: saved("PNG", exif=exif(6)),
     "PNG, EXIF last": png_whose_exif_comes_last,
     "PNG without EXIF": lambda: saved("PNG"),
+    "PNG, EXIF that is none": lambda: saved("PNG", exif=b"nonsense"),
+    "WebP, EXIF that is none": lambda: saved("WEBP", exif=b"nonsense"),
     "JPEG": lambda: saved("JPEG", exif=exif(8)),
     "JPEG, orientation 9": lambda: saved("JPEG", exif=exif(9)),
     "TIFF": lambda: turned_tiff(np.uint8, 6),

@@ -1,5 +1,7 @@
 """Inputs that users name become photos, each once, with names of their own."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -93,6 +95,49 @@ def test_pictures_are_found_by_content_and_the_rest_is_counted(tmp_path):
     assert len(found.sources) + len(found.left_out) == len(list(tmp_path.iterdir())) - 1
 
 
+def test_folders_that_were_not_searched_are_named(tmp_path, monkeypatch):
+    touch(tmp_path, "a.png")
+    for name in ("inner/deep", "closed", ".hidden"):
+        touch(tmp_path / name, "b.png")
+    found = inputs.select([str(tmp_path)])
+    expected = {str(tmp_path / name): "folder inside, not searched" for name in ("inner", "closed")}
+    expected[str(tmp_path / ".hidden")] = "folder inside, not searched"
+    assert dict(found.unsearched) == expected
+
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    for pattern in ("**", "**/*.png"):
+        found = inputs.select([f"{tmp_path}/{pattern}"])
+        assert names_of(found.sources) == ["a", "b"]
+        assert dict(found.unsearched) == {
+            str(tmp_path / ".hidden"): "hidden folder",
+            str(tmp_path / "closed"): "folder that cannot be read: Permission denied",
+        }
+        (remark,) = found.remarks
+        assert remark == (
+            f"2 folders inside were not searched, such as {tmp_path}/.hidden, a hidden folder."
+        )
+
+
+def test_links_that_lead_round_are_entered_once(tmp_path):
+    touch(tmp_path / "in" / "a", "x.png")
+    touch(tmp_path / "elsewhere" / "far", "y.png")
+    (tmp_path / "in" / "a" / "up").symlink_to("..")
+    (tmp_path / "in" / "0").symlink_to("a")
+    (tmp_path / "in" / "b").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "far" / "back").symlink_to(tmp_path / "elsewhere")
+    for pattern in ("**", "**/*.png", "**/**/*.png"):
+        found = inputs.select([f"{tmp_path}/in/{pattern}"]).sources
+        paths = [str(source.path.relative_to(tmp_path / "in")) for source in found]
+        assert paths == ["a/x.png", "b/far/y.png"]
+
+
 def test_links_are_photos_by_their_own_names(tmp_path):
     touch(tmp_path / "real", "x.png")
     (tmp_path / "in").mkdir()
@@ -132,7 +177,6 @@ def test_bytes_that_are_no_text_and_names_without_end(tmp_path):
 
 
 def test_pipes_are_never_opened(tmp_path):
-    import os
 
     touch(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe.png")

@@ -9,6 +9,7 @@ from odd_files import PIXELS, SRGB, by_opencv, chunk, saved, with_chunk
 
 from dem_jax.runtime.files import images, png, writing
 
+LONGER = b"\0\1\0\0" + SRGB[4:]
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><r tiff:Orientation="6"/></x:xmpmeta>'
 
 
@@ -31,13 +32,19 @@ HARMLESS = {
     "a profile that is none": (b"iCCP", b"p\0\0" + zlib.compress(bytes(999)), True, "profile"),
     "chunks nobody knows": (b"zzZz", b"?" * 99, True, None),
     "colour data of a wrong length": (b"cHRM", b"?" * 5, True, None),
+    "a profile that says it is longer": (b"iCCP", b"p\0\0" + zlib.compress(LONGER), True, None),
+    "a way of rendering that is none": (b"sRGB", b"\x09", True, None),
+    "EXIF that is none": (b"eXIf", b"nonsense", True, None),
 }
 
 
+@pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("case", HARMLESS)
-def test_harmless_damage(tmp_path, case):
+def test_harmless_damage(tmp_path, case, depth):
     kind, data, sound, noted = HARMLESS[case]
-    photo = read(tmp_path, with_chunk(kind, data, sound=sound))
+    whole = saved("PNG") if depth == 8 else by_opencv(".png", PIXELS.astype(np.uint16) * 257)
+    photo = read(tmp_path, with_chunk(kind, data, sound=sound, png=whole))
+    assert photo.bit_depth == depth
     np.testing.assert_array_equal(np.rint(photo.pixels * 255), PIXELS)
     assert [noted in note for note in photo.notes] == ([True] if noted else [])
 

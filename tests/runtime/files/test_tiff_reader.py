@@ -137,3 +137,72 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path, dtype, tag):
 def test_several_orientations_are_none(tmp_path):
     photo = read(tmp_path, tiff(WIDE, photometric="rgb", extratags=[(274, 3, 2, (6, 6), True)]))
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+def changed(data, tag, values):
+    """The file with other numbers in a tag of its first page."""
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        found = file.pages.first.tags[tag]
+        numbers = np.array(
+            values(np.atleast_1d(found.value).tolist()), {3: "<u2", 4: "<u4"}[int(found.dtype)]
+        )
+    end = found.valueoffset + numbers.nbytes
+    return data[: found.valueoffset] + numbers.tobytes() + data[end:]
+
+
+PLACES, LENGTHS = {"strips": 273, "tiles": 324}, {"strips": 279, "tiles": 325}
+LAYOUTS = {"strips": {"rowsperstrip": 16}, "tiles": {"tile": (16, 32)}}
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_strips_and_tiles_that_are_not_in_the_file_are_no_black(
+    tmp_path, dtype, layout, compression
+):
+    samples = (PIXELS / 255).astype(dtype) if dtype == np.float32 else PIXELS.astype(dtype)
+    data = tiff(samples, photometric="rgb", compression=compression, **LAYOUTS[layout])
+    assert read(tmp_path, data).pixels.any()
+    tags = [PLACES[layout]] + ([LENGTHS[layout]] if dtype != np.uint8 else [])
+    for tag in tags:
+        with pytest.raises(images.PhotoError, match="incomplete: 100% of it is missing"):
+            read(tmp_path, changed(data, tag, lambda all_: [0] * len(all_)))
+        share = "33%" if layout == "strips" else "17%"
+        with pytest.raises(images.PhotoError, match=f"incomplete: {share} of it is missing"):
+            read(tmp_path, changed(data, tag, lambda all_: [0, *all_[1:]]))
+
+
+def test_a_picture_in_one_piece_needs_no_length(tmp_path):
+    data = tiff(WIDE, photometric="rgb")
+    photo = read(tmp_path, changed(data, LENGTHS["strips"], lambda _: [0]))
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+def test_a_plane_of_a_stack_that_is_not_in_the_file_is_no_black(tmp_path):
+    planes = np.moveaxis(WIDE, -1, 0)
+    data = tiff(planes, ome=True, metadata={"axes": "CYX"}, photometric="minisblack")
+    with pytest.raises(images.PhotoError, match="33% of it is missing"):
+        read(tmp_path, changed(data, PLACES["strips"], lambda _: [0]))
+
+
+def test_compressions_that_pillow_lacks_are_read_with_8_bits_too(tmp_path):
+    pytest.importorskip("imagecodecs")
+    data = tiff(PIXELS, photometric="rgb", compression="webp", compressionargs={"level": 101})
+    np.testing.assert_allclose(read(tmp_path, data).pixels, PIXELS / 255, atol=1e-6)
+
+
+def test_tiles_of_billions_of_pixels_are_no_lack_of_memory(tmp_path):
+    data = tiff(WIDE, photometric="rgb", tile=(16, 32), compression="zlib")
+    side = 65520
+    with pytest.raises(images.PhotoError, match="million pixels"):
+        read(tmp_path, changed(changed(data, 323, lambda _: [side]), 322, lambda _: [side]))
+
+
+@pytest.mark.parametrize("kind", ["ome", "imagej"])
+def test_a_stack_whose_end_is_missing_does_not_turn_grey_without_a_word(tmp_path, kind):
+    planes = np.moveaxis(WIDE, -1, 0)
+    data = tiff(planes, **{kind: True}, metadata={"axes": "CYX"}, photometric="minisblack")
+    assert read(tmp_path, data).notes == ()
+    photo = read(tmp_path, data[: int(0.8 * len(data))])
+    assert photo.pixels.shape[-1] == 1
+    assert any("whether the picture is whole" in note for note in photo.notes)

@@ -81,6 +81,41 @@ def test_memory_is_found():
     assert memory.device_bytes() > 2**28
 
 
+def limited(monkeypatch, limit):
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (limit, limit))
+
+
+def test_a_process_has_no_more_than_its_limit(monkeypatch):
+    limited(monkeypatch, memory.resource.RLIM_INFINITY)
+    memory.require_addresses()
+    unlimited = memory.total_host_bytes()
+    limited(monkeypatch, 2**31)
+    memory.require_addresses()
+    assert memory.total_host_bytes() == 2**28  # the rest is the program's own
+    limited(monkeypatch, 2**50)
+    assert memory.total_host_bytes() == unlimited
+    memory.require_addresses()
+
+
+LACKING = [
+    MemoryError(),
+    OSError(12, "Cannot allocate memory"),
+    RuntimeError("can't start new thread"),
+    RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 3 bytes."),
+    ImportError("libscipy.so: failed to map segment from shared object"),
+]
+
+
+@pytest.mark.parametrize("error", LACKING)
+def test_what_comes_of_too_little_memory(error):
+    assert memory.is_lacking(error)
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("memory")])
+def test_what_does_not(error):
+    assert not memory.is_lacking(error)
+
+
 def test_all_but_tpus_take_one_photo_at_a_time(monkeypatch):
     assert memory.photos_at_once(64, 64, 3, CONFIG) == 1
     monkeypatch.setattr(memory, "device_bytes", lambda: 80 * 2**30)
