@@ -23,7 +23,7 @@ from dem_jax.start.one_kernel import FINER
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
-    "closer_look": "closer look",  # of about half of the photos
+    "closer_look": "closer look",
     "refine": "kernel",
     "compare": "crops",
     "survey": "first path",  # where the camera turned, as the path
@@ -42,6 +42,7 @@ _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
 _CLOSER = 4  # overviews, of a closer look
+_DOUBTFUL = 0.5  # of larger photos get one, and finer views of two kernels: so much is counted
 _REFINEMENT = 2_400.0  # transforms of each finer view, by one setting
 _JUDGING = 1_000.0  # transforms of the finest view, of each setting's kernel where there are more
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
@@ -124,7 +125,7 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
         scale = views.finer_scale(scale)
     each = pixels * _REFINEMENT
     if overview != tuple(shape[:2]):
-        each = len(FINER) * (each + last * _JUDGING)
+        each = (1 + _DOUBTFUL) * len(FINER) * (each + last * _JUDGING)
     return float(np.prod(overview)) * _OVERVIEW * speed.transform, each * speed.transform
 
 
@@ -212,7 +213,7 @@ def _start(
         overview, finer = search(shape, speed)
         values = {"overview": overview}
         if views.overview_scale(shape[:2]) < 1:
-            values["closer_look"] = _CLOSER * overview
+            values["closer_look"] = _DOUBTFUL * _CLOSER * overview
         values |= {"refine": finer, "compare": comparison(shape, speed)}
         if config.patch_grid != (1, 1):
             values |= zip(("survey", "turn"), paths(shape, config.kernel_size, speed), strict=True)
