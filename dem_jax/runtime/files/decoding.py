@@ -18,10 +18,11 @@ MAX_PIXELS = 500_000_000  # that are decoded; what is computed has limits of its
 _BOMB_PIXELS = 100_000_000  # from here on a file must be of a size that can hold them, and a pixel
 _LEAST_BYTES = 1 / 9000  # takes so many bytes: of one bit, packed 1032 times by deflate
 # Lines that tell nothing of pixels: tifffile's and libtiff's on tags that describe (but for the
-# profile) or are somebody's own, and XLA's, which another thread may cause meanwhile.
+# profile), are somebody's own, or count bytes (without which a picture is decoded whole or not at
+# all), and XLA's, which another thread may cause meanwhile.
 _BESIDE = re.compile(
     r"TiffTag ((?!34675)\d{5}|27[0-2]|28[23]|296|30[56]|315|700) "
-    r'|for "(Orientation|ResolutionUnit)" tag|of custom tag'
+    r'|for "(Orientation|ResolutionUnit)" tag|of custom tag|ByteCounts'
     r"|^(WARNING: All log|[IWEF]\d{4}) "
 )
 _lock = threading.RLock()

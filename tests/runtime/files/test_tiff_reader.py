@@ -53,12 +53,12 @@ def test_premultiplied_alpha_is_undone(tmp_path, dtype):
 
 
 def with_tag(data, tag, *, at, value):
-    """The file with a tag of an odd type (`at` 2), or value, or place of it (`at` 8)."""
+    """The file with a tag of another number (`at` 0) or type (2), or value, or place of it (8)."""
     data, (start,) = bytearray(data), struct.unpack("<I", data[4:8])
     (count,) = struct.unpack("<H", data[start : start + 2])
     for entry in range(start + 2, start + 2 + 12 * count, 12):
         if data[entry : entry + 2] == struct.pack("<H", tag):
-            size = 2 if at == 2 else 4
+            size = 4 if at == 8 else 2
             data[entry + at : entry + at + size] = value.to_bytes(size, "little")
     return bytes(data)
 
@@ -83,6 +83,16 @@ def test_odd_tags_beside_the_pixels_are_no_damage(tmp_path, case, samples, compr
     own = [(274, "H", 1, 1, True), (50900, "s", 0, "somebody's", True)]
     data = tiff(samples, photometric="rgb", compression=compression, extratags=own)
     photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples, compression):
+    """Old programs did not write them; an unknown tag stands in their place."""
+    data = tiff(samples, photometric="rgb", compression=compression)
+    photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
     assert photo.notes == ()
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
 
