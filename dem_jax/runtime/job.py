@@ -162,10 +162,10 @@ class Job:
             confidence = float(seen.choice.agreement)
         evidence = verdict.weigh(photo.pixels, found.problem, kernels, history, confidence)
         finding = verdict.finding(evidence)
-        most = config.kernel_size
-        if most >= bound:
-            most = sizes.most_kernel_size(min(photo.pixels.shape[:2]))
-        latent, warnings = verdict.decide(evidence, photo.pixels, found.latent, config, most)
+        largest = config.kernel_size
+        if largest >= bound:
+            largest = sizes.most_kernel_size(min(photo.pixels.shape[:2]))
+        latent, warnings = verdict.decide(evidence, photo.pixels, found.latent, config, largest)
         desk.measure("result", latent)
         self._way.watched(latent)
         desk.folder.note(

@@ -131,7 +131,7 @@ def decide(
     photo: np.ndarray,
     latent: np.ndarray,
     config: DeblurConfig,
-    most: int | None = None,
+    largest: int | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """The image [H, W, C] as far as it can be trusted, and the `warnings`.
 
@@ -140,7 +140,7 @@ def decide(
     share = 1.0 if config.kernels == "fixed" else trust(evidence)
     if share < 1:
         latent = (share * latent + (1 - share) * photo).astype(latent.dtype)
-    return latent, warnings(evidence, config, most)
+    return latent, warnings(evidence, config, largest)
 
 
 def trust(evidence: Evidence) -> float:
@@ -165,14 +165,14 @@ def _is_ruined(evidence: Evidence) -> bool:
     return _in_doubt(evidence) and evidence.excess > _UNSURE_EXCESS
 
 
-def warnings(evidence: Evidence, config: DeblurConfig, most: int | None = None) -> list[str]:
+def warnings(evidence: Evidence, config: DeblurConfig, largest: int | None = None) -> list[str]:
     """Sentences for a person, the most important first; [] where nothing is to be said.
 
-    `most` is the largest --kernel_size that may change anything; None: any.
+    `largest` is the largest --kernel_size that may change anything; None: any.
     """
     found = []
     kernel_size, fixed = config.kernel_size, config.kernels == "fixed"
-    room = _room(config, most)
+    room = _room(config, largest)
     share = trust(evidence)
     if _in_doubt(evidence) and not fixed:
         found.append(
@@ -228,12 +228,12 @@ def warnings(evidence: Evidence, config: DeblurConfig, most: int | None = None) 
     return found
 
 
-def _room(config: DeblurConfig, most: int | None) -> str | None:
+def _room(config: DeblurConfig, largest: int | None) -> str | None:
     """What gives the blur more room; None where nothing does."""
     if config.patch_grid != (1, 1):  # whose kernels' size follows from the one for all
         return "--crop, with a part where the blur is long"
     larger = (config.kernel_size * 3 // 2) | 1
-    larger = larger if most is None else min(larger, most)
+    larger = larger if largest is None else min(larger, largest)
     if config.kernels == "fixed" or larger <= config.kernel_size:
         return None
     return f"a larger kernel, such as --kernel_size={larger}"
