@@ -97,6 +97,14 @@ def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples,
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_three_channels_are_colour_whatever_they_are_called(tmp_path, photometric):
+    """What says that white is 0 is said of grey; without the tag it is assumed."""
+    data = with_tag(tiff(WIDE, photometric="rgb"), 262, at=8, value=photometric)
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
 def test_an_odd_tag_of_the_pixels_is_told(tmp_path):
     data = tiff(WIDE, photometric="rgb", extratags=[(34675, "B", 4, b"none", True)])
     (note,) = read(tmp_path, with_tag(data, 34675, at=2, value=77)).notes
