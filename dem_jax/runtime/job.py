@@ -81,13 +81,14 @@ class Job:
             photo, config = self._read()
             given = desk.open(photo)
             self._announce(photo, config)
+            bound = config.kernel_size
             given, config = self._look(given, config)
             self._expect(photo, config)
             way.open(photo, config)
         outcome, found = way.deblur(given, config)
         with desk.timed("write"):
             desk.progress.stage(estimate.WRITING)
-            self._deliver(photo, found, config)
+            self._deliver(photo, found, config, bound)
         desk.stop_clock()
         desk.folder.finish(
             outcome.status,
@@ -149,15 +150,22 @@ class Job:
         self._desk.expect(seconds, em_iterations)
         return seconds
 
-    def _deliver(self, photo: images.Photo, found: Found, config: DeblurConfig) -> None:
-        """Judges what was found, says so, and writes it."""
+    def _deliver(self, photo: images.Photo, found: Found, config: DeblurConfig, bound: int) -> None:
+        """Judges what was found, says so, and writes it.
+
+        `bound` is the kernel size that a first look was free to choose; where it chose a smaller
+        one, a larger bound changes nothing.
+        """
         desk, seen, history = self._desk, self._desk.seen, list(self._way.history)
         kernels, confidence = np.asarray(found.kernels), None
         if seen and config.patch_grid == (1, 1):
             confidence = float(seen.choice.agreement)
         evidence = verdict.weigh(photo.pixels, found.problem, kernels, history, confidence)
         finding = verdict.finding(evidence)
-        latent, warnings = verdict.decide(evidence, photo.pixels, found.latent, config)
+        largest = config.kernel_size
+        if largest >= bound:
+            largest = sizes.most_kernel_size(min(photo.pixels.shape[:2]))
+        latent, warnings = verdict.decide(evidence, photo.pixels, found.latent, config, largest)
         desk.measure("result", latent)
         self._way.watched(latent)
         desk.folder.note(

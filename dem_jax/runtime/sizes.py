@@ -53,6 +53,11 @@ def largest_kernel_size(short_side: int) -> int:
     return min((short_side // 3) | 1, KERNEL_SIZES[-1])
 
 
+def most_kernel_size(short_side: int) -> int:
+    """Odd, the largest kernel that may be asked for: half of the photo."""
+    return max(3, (short_side // 2 - 1) | 1)
+
+
 def auto_kernel_size(short_side: int) -> int:
     """Odd kernel size: 31 for Levin's 255 pixels, growing with the square root of the side."""
     size = 31 * math.sqrt(short_side / 255)
@@ -138,7 +143,7 @@ def _resolved(
     else:
         kernel_size = sizes.kernel_size or auto_kernel_size(short)
     if short < 2 * kernel_size:
-        largest = max(3, (short // 2 - 1) | 1)
+        largest = most_kernel_size(short)
         raise ValueError(
             f"{name} is {width}x{height} pixels, too small for kernel_size={kernel_size}, which "
             f"needs {2 * kernel_size} along each side; use kernel_size={largest} or less."

@@ -32,20 +32,22 @@ def ensure() -> None:
 def libraries_heard() -> Iterator[list[str]]:
     """What libraries written in C print to standard error goes into the list, not to the user.
 
-    The list is filled at the end. Whoever prints more than a pipe holds is not waited for.
+    The list is filled at the end. Whoever prints more than a pipe holds is not waited for, nor is
+    a child process that still has its other end.
     """
     heard: list[str] = []
     kept, (out, into) = os.dup(_ERROR), os.pipe()
-    os.set_blocking(into, False)
+    for end in (out, into):
+        os.set_blocking(end, False)
     os.dup2(into, _ERROR)
     os.close(into)
     try:
         yield heard
     finally:
-        os.dup2(kept, _ERROR)  # which closes the pipe's last end, so that reading comes to an end
+        os.dup2(kept, _ERROR)
         os.close(kept)
-        with open(out, "rb") as file:
-            heard += file.read(_MOST_HEARD).decode(errors="replace").splitlines()
+        with open(out, "rb", 0) as file:
+            heard += (file.read(_MOST_HEARD) or b"").decode(errors="replace").splitlines()
 
 
 def put(stream: Any, text: str) -> bool:

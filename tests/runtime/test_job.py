@@ -1,5 +1,6 @@
 """One photo from file to results, with a tiny solver in place of the real one."""
 
+import dataclasses
 import json
 
 import cv2
@@ -11,8 +12,9 @@ from fake_solver import prepare
 from small_runs import FAKE, make_photo, record, run, step
 
 from dem_jax.config import DeblurConfig
+from dem_jax.runtime import job
 from dem_jax.runtime.files import colour, images, inputs
-from dem_jax.runtime.report import truth
+from dem_jax.runtime.report import truth, verdict
 
 
 def test_everything_is_left_behind(tmp_path):
@@ -121,6 +123,27 @@ def test_a_photo_with_little_blur_is_kept_and_said_so(tmp_path):
     assert warning in said
     assert "Little blur was found" in (tmp_path / "out" / "a" / "report.html").read_text()
     assert record(tmp_path, "a")["evidence"]["kernel_extent"] == 0
+
+
+@pytest.mark.parametrize(("chosen", "largest"), [(9, 19), (7, 7)])
+def test_no_larger_size_is_advised_than_a_first_look_was_free_to_choose(
+    tmp_path, monkeypatch, chosen, largest
+):
+    told = []
+
+    def decide(*given):
+        told.append(given[-1])
+        return given[2], []
+
+    def look(_, given, config):
+        return given, dataclasses.replace(config, kernel_size=chosen)
+
+    monkeypatch.setattr(verdict, "decide", decide)
+    monkeypatch.setattr(job.Job, "_look", look)
+    make_photo(tmp_path / "a.png")
+    status, _ = run(tmp_path, ["a.png"])
+    assert status == 0
+    assert told == [largest]
 
 
 def test_crop_and_linear_light(tmp_path):

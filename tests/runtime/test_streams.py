@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 from dem_jax.runtime import streams
 
@@ -23,6 +24,19 @@ def test_who_prints_without_end_is_not_waited_for(capfd):
         os.system("yes complaint 2>/dev/null | head -c 300000 >&2")
     assert heard[0] == "complaint"
     assert capfd.readouterr().err == ""
+
+
+def test_a_child_that_lives_on_is_not_waited_for(capfd):
+    begun = time.monotonic()
+    with streams.libraries_heard() as heard:
+        child = subprocess.Popen(["sleep", "20"])
+        os.write(2, b"complaint\n")
+    try:
+        assert time.monotonic() - begun < 10
+        assert heard == ["complaint"]
+    finally:
+        child.kill()
+        child.wait()
 
 
 TALK = """

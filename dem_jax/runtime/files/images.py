@@ -95,7 +95,8 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
         for line in heard[:_MOST_LINES]:
             error.add_note(line)
         raise Damaged("its pixels cannot be decoded") from error
-    return decoded._replace(notes=[*decoded.notes, _DOUBT]) if heard else decoded
+    doubtful = any(map(decoding.of_pixels, heard))
+    return decoded._replace(notes=[*decoded.notes, _DOUBT]) if doubtful else decoded
 
 
 def _what_it_is(data: bytes, kind: formats.Format | None) -> str:

@@ -49,13 +49,15 @@ class Repaired(NamedTuple):
 
 
 def chunks(data: bytes) -> Iterator[Chunk]:
-    """The chunks of a file, the last one perhaps cut short."""
+    """The chunks of a file up to its end, the last one perhaps cut short."""
     at = len(SIGNATURE)
     while at + 8 <= len(data):
         length, kind = struct.unpack(">I4s", data[at : at + 8])
         body, crc = data[at + 8 : at + 8 + length], data[at + 8 + length : at + 12 + length]
         sound = len(crc) == 4 and zlib.crc32(kind + body) == int.from_bytes(crc, "big")
         yield Chunk(kind, body, sound)
+        if kind == b"IEND":  # what follows is none of PNG's
+            return
         at += 12 + length
 
 

@@ -167,7 +167,7 @@ def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
     samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     if packed:
         samples = np.rint(samples * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and samples.shape[-1] < 3:
         white = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
         samples[..., 0] = white - samples[..., 0]
     return samples

@@ -127,16 +127,20 @@ def finding(evidence: Evidence) -> str:
 
 
 def decide(
-    evidence: Evidence, photo: np.ndarray, latent: np.ndarray, config: DeblurConfig
+    evidence: Evidence,
+    photo: np.ndarray,
+    latent: np.ndarray,
+    config: DeblurConfig,
+    largest: int | None = None,
 ) -> tuple[np.ndarray, list[str]]:
-    """The image [H, W, C] as far as it can be trusted, and the warnings.
+    """The image [H, W, C] as far as it can be trusted, and the `warnings`.
 
     What cannot be trusted is replaced by the photo, unless the user has fixed the kernels.
     """
     share = 1.0 if config.kernels == "fixed" else trust(evidence)
     if share < 1:
         latent = (share * latent + (1 - share) * photo).astype(latent.dtype)
-    return latent, warnings(evidence, config)
+    return latent, warnings(evidence, config, largest)
 
 
 def trust(evidence: Evidence) -> float:
@@ -161,10 +165,14 @@ def _is_ruined(evidence: Evidence) -> bool:
     return _in_doubt(evidence) and evidence.excess > _UNSURE_EXCESS
 
 
-def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
-    """Sentences for a person, the most important first; [] where nothing is to be said."""
+def warnings(evidence: Evidence, config: DeblurConfig, largest: int | None = None) -> list[str]:
+    """Sentences for a person, the most important first; [] where nothing is to be said.
+
+    `largest` is the largest --kernel_size that may change anything; None: any.
+    """
     found = []
     kernel_size, fixed = config.kernel_size, config.kernels == "fixed"
+    room = _room(config, largest)
     share = trust(evidence)
     if _in_doubt(evidence) and not fixed:
         found.append(
@@ -186,13 +194,10 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "not recognised, as happens in pictures full of fine texture: try --crop, with a part "
             "of clear edges, another --kernel_size, or the other --blur."
         )
-    if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7:
-        larger = f"a larger kernel, such as --kernel_size={(kernel_size * 3 // 2) | 1}"
-        if config.patch_grid != (1, 1):  # whose kernels' size follows from the one for all
-            larger = "--crop, with a part where the blur is long"
+    if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7 and room:
         found.append(
             f"The blur reaches the edge of the {kernel_size} x {kernel_size} pixels allowed for "
-            f"it; try {larger}."
+            f"it; try {room}."
         )
     if evidence.clipped_reach > _CLIPPED_REACH:
         found.append(
@@ -210,9 +215,10 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
         )
     most = _UNSURE_EXCESS if evidence.kernel_confidence is None else _EXCESS
     if evidence.excess > most and (fixed or not _is_ruined(evidence)):
+        other = "a different kernel" if fixed else room or "--crop, with a part of clear edges"
         found.append(
-            "Light and dark rings beside edges are likely; the blur found is doubtful. Try a "
-            + ("different kernel." if fixed else "larger --kernel_size.")
+            "Light and dark rings beside edges are likely; the blur found is doubtful. "
+            f"Try {other}."
         )
     if evidence.kernel_change is not None and evidence.kernel_change > _CHANGE:
         found.append(
@@ -220,6 +226,17 @@ def warnings(evidence: Evidence, config: DeblurConfig) -> list[str]:
             "better result."
         )
     return found
+
+
+def _room(config: DeblurConfig, largest: int | None) -> str | None:
+    """What gives the blur more room; None where nothing does."""
+    if config.patch_grid != (1, 1):  # whose kernels' size follows from the one for all
+        return "--crop, with a part where the blur is long"
+    larger = (config.kernel_size * 3 // 2) | 1
+    larger = larger if largest is None else min(larger, largest)
+    if config.kernels == "fixed" or larger <= config.kernel_size:
+        return None
+    return f"a larger kernel, such as --kernel_size={larger}"
 
 
 def _percent(share: float) -> str:

@@ -68,6 +68,15 @@ def test_only_the_last_bytes_missing_costs_nothing(tmp_path):
     assert photo.weight is None or photo.weight.all()
 
 
+@pytest.mark.parametrize("tail", [b"hello" * 99, chunk(b"IDAT", b"?"), b"\0"])
+def test_what_follows_the_end_is_nothing(tmp_path, tail):
+    """Phones and archivers put bytes of their own there."""
+    photo = read(tmp_path, saved("PNG") + tail)
+    np.testing.assert_array_equal(np.rint(photo.pixels * 255), PIXELS)
+    assert photo.notes == ()
+    assert photo.weight is None
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_colour_resolution_and_xmp_survive(tmp_path, depth):
     data = saved("PNG") if depth == 8 else by_opencv(".png", PIXELS.astype(np.uint16) * 257)

@@ -1,6 +1,7 @@
 """TIFF as microscopes, scanners and retouchers write it."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -49,6 +50,65 @@ def test_premultiplied_alpha_is_undone(tmp_path, dtype):
     off = np.abs(photo.pixels * peak - straight)[solid]
     assert off.max() <= (1.01 if peak > 1 else 1e-4)
     np.testing.assert_array_equal(photo.alpha, alpha[..., 0])
+
+
+def with_tag(data, tag, *, at, value):
+    """The file with a tag of another number (`at` 0) or type (2), or value, or place of it (8)."""
+    data, (start,) = bytearray(data), struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[start : start + 2])
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        if data[entry : entry + 2] == struct.pack("<H", tag):
+            size = 4 if at == 8 else 2
+            data[entry + at : entry + at + size] = value.to_bytes(size, "little")
+    return bytes(data)
+
+
+FAR = 0x7FFFFF00  # behind the file's end
+ODD_TAGS = {
+    "no orientation": (274, 8, 0),
+    "an orientation that is none": (274, 8, 99),
+    "a unit that is none": (296, 8, 77),
+    "a private type": (50900, 2, 77),
+    "a private value that is not there": (50900, 8, FAR),
+    "a program that is not there": (305, 8, FAR),
+    "a resolution that is not there": (282, 8, FAR),
+}
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+@pytest.mark.parametrize("case", ODD_TAGS)
+def test_odd_tags_beside_the_pixels_are_no_damage(tmp_path, case, samples, compression):
+    tag, at, value = ODD_TAGS[case]
+    own = [(274, "H", 1, 1, True), (50900, "s", 0, "somebody's", True)]
+    data = tiff(samples, photometric="rgb", compression=compression, extratags=own)
+    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples, compression):
+    """Old programs did not write them; an unknown tag stands in their place."""
+    data = tiff(samples, photometric="rgb", compression=compression)
+    photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("photometric", [0, 1])
+def test_three_channels_are_colour_whatever_they_are_called(tmp_path, photometric):
+    """What says that white is 0 is said of grey; without the tag it is assumed."""
+    data = with_tag(tiff(WIDE, photometric="rgb"), 262, at=8, value=photometric)
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+def test_an_odd_tag_of_the_pixels_is_told(tmp_path):
+    data = tiff(WIDE, photometric="rgb", extratags=[(34675, "B", 4, b"none", True)])
+    (note,) = read(tmp_path, with_tag(data, 34675, at=2, value=77)).notes
+    assert "odd or damaged" in note
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

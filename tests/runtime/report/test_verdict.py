@@ -103,6 +103,23 @@ def test_kernels_of_a_grid_cannot_be_asked_to_be_larger():
     assert "--kernel_size" not in sentence
 
 
+@pytest.mark.parametrize("change", [{"kernel_border_mass": 0.05}, {"excess": 0.1}])
+def test_a_larger_kernel_is_advised_where_it_changes_anything(change):
+    """Not where the program chose the size below the largest, nor beyond half of the photo."""
+
+    def said(most):
+        return " ".join(verdict.warnings(FINE._replace(**change), CONFIG, most))
+
+    assert "--kernel_size=47" in said(101)
+    assert "--kernel_size=39" in said(39)
+    assert "--kernel_size" not in said(31)
+
+
+def test_given_kernels_are_not_asked_to_be_larger():
+    fixed = dataclasses.replace(CONFIG, kernels="fixed")
+    assert verdict.warnings(FINE._replace(kernel_border_mass=0.05), fixed) == []
+
+
 def test_little_blur_gives_the_photo_back_and_a_share_between():
     rng = np.random.default_rng(0)
     photo, latent = rng.random((2, 8, 9, 1), dtype=np.float32)
