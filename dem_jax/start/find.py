@@ -28,7 +28,7 @@ from dem_jax.start.views import View
 
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
-_LATER_SPARSITY = 0.5  # of the first finer view's lambda, in those after it
+_LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
@@ -83,12 +83,11 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     between, last = [at(scale) for scale in scales[1:]], at(1.0)
 
     def found(finer: jax.Array, setting: Setting) -> jax.Array:
-        later = setting._replace(sparsity=_LATER_SPARSITY * setting.sparsity)
         for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
             finer = zoom_kernel(finer, views.window(kernel_size, scale), scale / before)
             finer, _ = alternate(view, finer, setting)
-            setting = later
         finer = zoom_kernel(finer, kernel_size, 1 / scales[-1])
+        setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
         finer, _ = alternate(last, finer, setting, times=_LAST_ALTERNATIONS)
         return polish(last, finer)
 
