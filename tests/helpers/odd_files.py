@@ -89,3 +89,14 @@ def heic(pixels, **options):
         made = pillow_heif.from_pillow(Image.fromarray(pixels))
     made.save(buffer, quality=100, chroma=444, **options)
     return buffer.getvalue()
+
+
+def with_tag(data, tag, *, at, value):
+    """The file with another number (`at` 0), type (2), count (4), value or place (8) of a tag."""
+    data, (start,) = bytearray(data), struct.unpack("<I", data[4:8])
+    (count,) = struct.unpack("<H", data[start : start + 2])
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        if data[entry : entry + 2] == struct.pack("<H", tag):
+            size = 4 if at in (4, 8) else 2
+            data[entry + at : entry + at + size] = value.to_bytes(size, "little")
+    return bytes(data)

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from dem_jax.runtime import streams
 from dem_jax.runtime.files.photo import PhotoError
@@ -17,14 +17,8 @@ from dem_jax.runtime.files.photo import PhotoError
 MAX_PIXELS = 500_000_000  # that are decoded; what is computed has limits of its own, see `memory`
 _BOMB_PIXELS = 100_000_000  # from here on a file must be of a size that can hold them, and a pixel
 _LEAST_BYTES = 1 / 9000  # takes so many bytes: of one bit, packed 1032 times by deflate
-# Lines that tell nothing of pixels: tifffile's and libtiff's on tags that describe (but for the
-# profile), are somebody's own, or count bytes (without which a picture is decoded whole or not at
-# all), and JAX's and XLA's logs, which another thread may cause meanwhile.
-_BESIDE = re.compile(
-    r"TiffTag ((?!34675)\d{5}|27[0-2]|28[23]|296|30[56]|315|700) "
-    r'|for "(Orientation|ResolutionUnit)" tag|of custom tag|ByteCounts'
-    r"|^(WARNING:|ERROR:|[IWEF]\d{4} )"
-)
+# How lines of Python's and of absl's logs begin, which JAX and XLA write. No decoder does so.
+_LOG = re.compile(r"(DEBUG|INFO|WARNING|ERROR|CRITICAL):|[IWEF]\d{4} ")
 _lock = threading.RLock()
 
 
@@ -56,26 +50,29 @@ def quiet() -> Iterator[list[str]]:
     """
     with _lock, warnings.catch_warnings(), streams.libraries_heard() as heard, _logged(heard):
         warnings.simplefilter("ignore")
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # see `check_size`
+        before = Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF
+        Image.MAX_IMAGE_PIXELS = None  # see `check_size`
+        TiffImagePlugin.READ_LIBTIFF = True  # Pillow by itself takes YCbCr for four channels
         try:
             yield heard
         finally:
-            Image.MAX_IMAGE_PIXELS = before
+            Image.MAX_IMAGE_PIXELS, TiffImagePlugin.READ_LIBTIFF = before
 
 
-def of_pixels(line: str) -> bool:
-    """Whether something that was heard may tell of damage that is seen.
+def is_decoders(line: str) -> bool:
+    """Whether something that was heard is a decoder's, not JAX's in another thread.
 
-    >>> of_pixels('_TIFFVSetField: Bad value 0 for "Orientation" tag.')
-    False
-    >>> of_pixels("LZWDecode: Corrupted LZW table at scanline 3")
+    Decoders are given files without what lies beside the pixels, as far as they would complain of
+    it (`png`, `tiff_directory`), so that what they say concerns the picture.
+
+    >>> is_decoders("LZWDecode: Corrupted LZW table at scanline 3")
     True
-    >>> of_pixels("WARNING:2026-11-27 16:00:00,000:jax._src.xla_bridge:791: An NVIDIA GPU may be")
+    >>> is_decoders("WARNING:2026-11-27 16:00:00,000:jax._src.xla_bridge:791: An NVIDIA GPU may be")
     False
-    >>> of_pixels("E0000 00:00:1795798000.123456    1234 cuda_dnn.cc:8310] Unable to register")
+    >>> is_decoders("E0000 00:00:1795798000.123456    1234 cuda_dnn.cc:8310] Unable to register")
     False
     """
-    return not _BESIDE.search(line)
+    return not _LOG.match(line)
 
 
 @contextlib.contextmanager

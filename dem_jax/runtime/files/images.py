@@ -95,7 +95,7 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
         for line in heard[:_MOST_LINES]:
             error.add_note(line)
         raise Damaged("its pixels cannot be decoded") from error
-    doubtful = any(map(decoding.of_pixels, heard))
+    doubtful = any(map(decoding.is_decoders, heard))
     return decoded._replace(notes=[*decoded.notes, _DOUBT]) if doubtful else decoded
 
 

@@ -7,7 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from dem_jax.runtime.files import decoding, exif, extra_readers, metadata, pillow_reader
+from dem_jax.runtime.files import (
+    decoding,
+    exif,
+    extra_readers,
+    metadata,
+    pillow_reader,
+    tiff_directory,
+)
 from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
 _ORIENTATION, _XMP, _PROFILE, _DNG = 274, 700, 34675, 50706
@@ -17,6 +24,8 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of extra samples that are alpha
 _SENSOR = (32803, 34892)  # kinds of colour of raw data: mosaic, and linear
 # Compressions that Pillow and OpenCV know: none, fax, LZW, JPEG, packed bits, deflate, LZMA, zstd.
 _LIBTIFFS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+_PLAIN = (0, 1, 2)  # kinds of colour whose samples are grey or RGB
+_PILLOWS = (*_PLAIN, 3, 4, 5, 6, 8)  # palettes, masks, inks, YCbCr, Lab
 _MOST_PAGES = 64  # that are looked at
 _TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -25,16 +34,17 @@ def read(data: bytes) -> Decoded:
     """A TIFF picture, or a raw file whose frame is TIFF's (DNG, NEF, ARW)."""
     import tifffile
 
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+    whole = tiff_directory.repaired(data)
+    with tifffile.TiffFile(io.BytesIO(whole.data)) as tiff:
         if _is_raw(tiff):
             return extra_readers.read_raw(data)
         if _DNG in tiff.pages.first.tags:
-            return _read_page(_largest(tiff), data, [])
+            return _read_page(data, tiff_directory.repaired(whole.data, _largest(tiff).offset))
         if (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
             return stack
         count = len(tiff.pages)
-        notes = [f"only the first of {count} pages is used"] if count > 1 else []
-        return _read_page(tiff.pages.first, data, notes)
+    notes = [f"only the first of {count} pages is used"] if count > 1 else []
+    return _read_page(data, whole._replace(notes=notes + whole.notes))
 
 
 def full_size(data: bytes) -> tuple[int, int] | None:
@@ -82,7 +92,10 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
         return None
     decoding.check_size(int(series.size), 1, file_bytes)
     _require_all(series.pages)
-    planes = series.asarray()[tuple(slice(None) if a in "CYX" else 0 for a in series.axes)]
+    stacked = _decompressed(series)
+    if stacked is None:
+        raise _needs_codecs(tiff.pages.first)
+    planes = stacked[tuple(slice(None) if a in "CYX" else 0 for a in series.axes)]
     order = [axis for axis in series.axes if axis in "CYX"]
     samples = planes.transpose([order.index(axis) for axis in "YXC"])
     count = series.size // samples.size
@@ -90,37 +103,53 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
     return _beside(tiff.pages.first, samples, notes, None)
 
 
-def _read_page(page: Any, data: bytes, notes: list[str]) -> Decoded:
-    width, height = max(page.imagewidth, page.tilewidth), max(page.imagelength, page.tilelength)
-    decoding.check_size(width, height * page.imagedepth, len(data))
-    extra = [int(kind) for kind in page.extrasamples]
-    if page.samplesperpixel > 4:
-        raise PhotoError(
-            f"has {page.samplesperpixel} channels; grey and RGB, with alpha or without, can be "
-            "read, so choose the channels first."
-        )
-    packed = 8 < page.bitspersample < 16
-    eight = page.dtype is None or page.dtype in (np.bool_, np.uint8)
-    plain = page.photometric in (0, 1, 2)
-    others = plain and (extra or page.compression not in _LIBTIFFS)
-    if eight and not packed and not others:
-        _require_part(len(page.dataoffsets) - page.dataoffsets.count(0), len(page.dataoffsets))
-        return pillow_reader.read(data)
-    if not packed and page.dtype not in _TYPES:
-        raise PhotoError(
-            f"has pixels of type {page.dtype}; 8 or 16 bit or floating point can be read, so "
-            "convert it."
-        )
-    if not plain:
+def _read_page(data: bytes, whole: tiff_directory.Repaired) -> Decoded:
+    """The first picture of a file that was repaired; `data` is the file as it was."""
+    import tifffile
+
+    if not whole.sound:
+        raise Damaged("its header is wrong")
+    with tifffile.TiffFile(io.BytesIO(whole.data)) as tiff:
+        page = tiff.pages.first
+        width, height = max(page.imagewidth, page.tilewidth), max(page.imagelength, page.tilelength)
+        decoding.check_size(width, height * page.imagedepth, len(data))
+        if page.samplesperpixel > 4:
+            raise PhotoError(
+                f"has {page.samplesperpixel} channels; grey and RGB, with alpha or without, can be "
+                "read, so choose the channels first."
+            )
+        packed = 8 < page.bitspersample < 16
+        if page.photometric not in _PLAIN or page.bitspersample < 8:
+            return _by_pillow(page, data, whole)
+        if not packed and page.dtype not in _TYPES:
+            kind = f"type {page.dtype}" if page.dtype else f"{page.bitspersample} bits"
+            raise PhotoError(
+                f"has pixels of {kind}; 8 or 16 bit or floating point can be read, so convert it."
+            )
+        _require_all([page])
+        samples = _by_tifffile(page, packed)
+        if samples is None and page.dtype == np.uint8 and page.compression in _LIBTIFFS:
+            return _by_pillow(page, data, whole)
+        if samples is None:
+            samples = _by_opencv(page, whole.data)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and samples.shape[-1] < 3:
+            white = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
+            samples[..., 0] = white - samples[..., 0]
+        samples, notes = _without_unspecified(samples, [int(kind) for kind in page.extrasamples])
+        if packed:
+            notes.append(f"its {page.bitspersample} bits a channel are written as 16")
+        return _beside(page, samples, [*whole.notes, *notes], data)
+
+
+def _by_pillow(page: Any, data: bytes, whole: tiff_directory.Repaired) -> Decoded:
+    """A picture of 8 bits or fewer whose samples are no colours yet: palettes, inks, fax."""
+    if page.photometric not in _PILLOWS or page.bitspersample > 8:
         raise PhotoError(
             "has an unusual kind of colour; grey and RGB TIFF can be read, so convert it to RGB."
         )
-    _require_all([page])
-    samples = _samples(page, data, packed)
-    samples, more = _without_unspecified(samples, extra)
-    if packed:
-        more.append(f"its {page.bitspersample} bits a channel are written as 16")
-    return _beside(page, samples, [*notes, *more], data)
+    _require_part(len(page.dataoffsets) - page.dataoffsets.count(0), len(page.dataoffsets))
+    found = pillow_reader.read(tiff_directory.repaired(whole.data, page.offset).data)
+    return found._replace(notes=[*whole.notes, *found.notes], exif=exif.read_tiff(data))
 
 
 def _require_all(pages: Iterable[Any]) -> None:
@@ -148,44 +177,57 @@ def _require_part(there: int, all_: int) -> None:
         raise Damaged(f"{1 - there / all_:.0%} of it is missing")
 
 
-def _samples(page: Any, data: bytes, packed: bool) -> np.ndarray:
-    """[H, W, S] samples of a page."""
+def _by_tifffile(page: Any, packed: bool) -> np.ndarray | None:
+    """[H, W, S] samples of a page; None where tifffile needs another package for them."""
     import tifffile
 
     if packed:
         what = f"a TIFF file with {page.bitspersample}-bit packed pixels"
         decoding.optional("imagecodecs", "codecs", what)
-    try:
-        samples = page.asarray()
-    except ValueError as error:  # compressed in a way that tifffile leaves to another package
-        if "imagecodecs" not in str(error):
-            raise
-        samples = _by_opencv(page, data)
+    samples = _decompressed(page)
+    if samples is None:
+        return None
     if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and page.samplesperpixel > 1:
         planes_first = samples.shape[0] == page.samplesperpixel
         samples = np.moveaxis(samples, 0, -1) if planes_first else samples
     samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     if packed:
         samples = np.rint(samples * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
-    if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and samples.shape[-1] < 3:
-        white = np.iinfo(samples.dtype).max if samples.dtype.kind == "u" else 1
-        samples[..., 0] = white - samples[..., 0]
     return samples
 
 
-def _by_opencv(page: Any, data: bytes) -> np.ndarray:
-    """The samples of a page that tifffile cannot decompress by itself."""
+def _decompressed(pages: Any) -> np.ndarray | None:
+    """The samples of a page or a series; None where tifffile needs another package for them."""
     try:
-        samples = pillow_reader.decode_with_opencv(data)
-    except Damaged:
-        if page.compression in _LIBTIFFS:
+        return pages.asarray()
+    except ImportError:
+        return None
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
             raise
-        samples = None
-    if samples is None or samples.dtype != page.dtype:
-        raise PhotoError(
-            f"is a TIFF file compressed by {page.compression.name}, which needs the extra "
-            "'codecs': run 'pip install \"dem_jax[codecs]\"', or save it uncompressed."
-        )
+        return None
+
+
+def _needs_codecs(page: Any) -> PhotoError:
+    return PhotoError(
+        f"is a TIFF file compressed by {page.compression.name}, which needs the extra "
+        "'codecs': run 'pip install \"dem_jax[codecs]\"', or save it uncompressed."
+    )
+
+
+def _by_opencv(page: Any, data: bytes) -> np.ndarray:
+    """[H, W, S] samples of a page of more than 8 bits that tifffile cannot decompress by itself.
+
+    OpenCV makes noise of planes that lie apart, and black of compressions that it does not know.
+    """
+    import tifffile
+
+    known = page.compression in _LIBTIFFS and page.dtype in (np.uint16, np.float32)
+    if not known or page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+        raise _needs_codecs(page)
+    samples = pillow_reader.decode_with_opencv(data)
+    if samples.dtype != page.dtype or samples.shape[-1] != page.samplesperpixel:
+        raise Damaged("its pixels cannot be decoded")
     return samples
 
 

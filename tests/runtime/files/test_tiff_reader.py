@@ -1,12 +1,13 @@
 """TIFF as microscopes, scanners and retouchers write it."""
 
 import io
-import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tifffile
-from odd_files import PIXELS, dng, tiff
+from odd_files import PIXELS, dng, tiff, with_tag
 from PIL import Image
 
 from dem_jax.runtime.files import headers, images
@@ -52,17 +53,6 @@ def test_premultiplied_alpha_is_undone(tmp_path, dtype):
     np.testing.assert_array_equal(photo.alpha, alpha[..., 0])
 
 
-def with_tag(data, tag, *, at, value):
-    """The file with a tag of another number (`at` 0) or type (2), or value, or place of it (8)."""
-    data, (start,) = bytearray(data), struct.unpack("<I", data[4:8])
-    (count,) = struct.unpack("<H", data[start : start + 2])
-    for entry in range(start + 2, start + 2 + 12 * count, 12):
-        if data[entry : entry + 2] == struct.pack("<H", tag):
-            size = 4 if at == 8 else 2
-            data[entry + at : entry + at + size] = value.to_bytes(size, "little")
-    return bytes(data)
-
-
 FAR = 0x7FFFFF00  # behind the file's end
 ODD_TAGS = {
     "no orientation": (274, 8, 0),
@@ -88,6 +78,19 @@ def test_odd_tags_beside_the_pixels_are_no_damage(tmp_path, case, samples, compr
 
 
 @pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("case", ODD_TAGS)
+def test_odd_tags_beside_a_palette_are_no_damage(tmp_path, case, compression):
+    tag, at, value = ODD_TAGS[case]
+    own = [(274, "H", 1, 1, True), (50900, "s", 0, "somebody's", True)]
+    grey = np.arange(256, dtype=np.uint16) * 257
+    options = {"photometric": "palette", "colormap": np.stack([grey] * 3)}
+    data = tiff(PIXELS[..., 0], compression=compression, extratags=own, **options)
+    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels[..., :1], PIXELS[..., :1] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
 @pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
 def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples, compression):
     """Old programs did not write them; an unknown tag stands in their place."""
@@ -95,6 +98,74 @@ def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples,
     photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
     assert photo.notes == ()
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+def test_missing_byte_counts_of_strips_are_no_damage(tmp_path, samples, compression):
+    data = tiff(samples, photometric="rgb", compression=compression, rowsperstrip=16)
+    photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+MISSING = {
+    "channels": (277, 0, 60277, "how many channels"),
+    "channels of no type": (277, 2, 77, "how many channels"),
+    "no channel": (277, 8, 0, "how many channels"),
+    "colour": (262, 0, 60262, "what its values mean"),
+    "colour of no type": (262, 2, 77, "what its values mean"),
+    "planes that are none": (284, 8, 99, "how its channels lie"),
+}
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+@pytest.mark.parametrize("case", MISSING)
+def test_what_the_rest_of_the_header_tells_is_no_damage(tmp_path, case, samples, compression):
+    tag, at, value, words = MISSING[case]
+    planes = [(284, "H", 1, 1, True)]
+    data = tiff(samples, photometric="rgb", compression=compression, extratags=planes)
+    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
+    (note,) = photo.notes
+    assert words in note
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+def test_one_channel_is_the_default_and_needs_no_word(tmp_path, samples):
+    data = tiff(samples[..., 0], photometric="minisblack")
+    photo = read(tmp_path, with_tag(data, 277, at=0, value=60277))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS[..., :1] / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+@pytest.mark.parametrize("tag", [256, 257, 258, 259])
+def test_what_nothing_else_tells_is_a_wrong_header(tmp_path, tag, samples):
+    """Compression by its absence is none, which the number of bytes denies."""
+    data = tiff(samples, photometric="rgb", compression="lzw")
+    with pytest.raises(images.PhotoError, match="its header is wrong"):
+        read(tmp_path, with_tag(data, tag, at=2, value=77))
+
+
+@pytest.mark.parametrize("tag", [256, 257, 259, 262, 277])
+@pytest.mark.parametrize("count", [0, 9])
+def test_one_number_is_one_whatever_its_count_says(tmp_path, tag, count):
+    photo = read(tmp_path, with_tag(tiff(PIXELS, photometric="rgb"), tag, at=4, value=count))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits"])
+def test_brightness_and_colour_apart_are_read(tmp_path, compression):
+    """What Pillow writes of YCbCr uncompressed it does not read itself."""
+    apart = Image.fromarray(PIXELS).convert("YCbCr")
+    buffer = io.BytesIO()
+    apart.save(buffer, "TIFF", compression=compression)
+    photo = read(tmp_path, buffer.getvalue())
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels * 255, np.asarray(apart.convert("RGB")), atol=2)
 
 
 @pytest.mark.parametrize("photometric", [0, 1])
@@ -223,8 +294,7 @@ def test_strips_and_tiles_that_are_not_in_the_file_are_no_black(
     samples = (PIXELS / 255).astype(dtype) if dtype == np.float32 else PIXELS.astype(dtype)
     data = tiff(samples, photometric="rgb", compression=compression, **LAYOUTS[layout])
     assert read(tmp_path, data).pixels.any()
-    tags = [PLACES[layout]] + ([LENGTHS[layout]] if dtype != np.uint8 else [])
-    for tag in tags:
+    for tag in (PLACES[layout], LENGTHS[layout]):
         with pytest.raises(images.PhotoError, match="incomplete: 100% of it is missing"):
             read(tmp_path, changed(data, tag, lambda all_: [0] * len(all_)))
         share = "33%" if layout == "strips" else "17%"
@@ -266,3 +336,45 @@ def test_a_stack_whose_end_is_missing_does_not_turn_grey_without_a_word(tmp_path
     photo = read(tmp_path, data[: int(0.8 * len(data))])
     assert photo.pixels.shape[-1] == 1
     assert any("whether the picture is whole" in note for note in photo.notes)
+
+
+WITHOUT_CODECS = {
+    "lzw": (PIXELS, {"compression": "lzw"}, ""),
+    "lzw planes": (PIXELS, {"compression": "lzw", "planarconfig": "separate"}, ""),
+    "wide lzw": (WIDE, {"compression": "lzw"}, ""),
+    "wide lzw planes": (WIDE, {"compression": "lzw", "planarconfig": "separate"}, "by LZW"),
+    "zstd": (PIXELS, {"compression": "zstd"}, ""),
+    "png": (PIXELS, {"compression": "png"}, "by PNG"),
+    "wide png": (WIDE, {"compression": "png"}, "by PNG"),
+    "jpeg2000": (PIXELS, {"compression": "jpeg2000"}, "by JPEG2000"),
+    "stack": (WIDE, {"compression": "lzw", "ome": True, "metadata": {"axes": "CYX"}}, "by LZW"),
+}
+READ_WITHOUT_CODECS = """
+import pathlib, sys
+sys.modules["imagecodecs"] = None
+import numpy as np
+from dem_jax.runtime.files import images
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.tif")):
+    try:
+        np.save(path.with_suffix(".npy"), images.read_photo(path).pixels)
+    except images.PhotoError as error:
+        path.with_suffix(".txt").write_text(str(error))
+"""
+
+
+def test_without_the_extra_pixels_are_right_or_the_extra_is_named(tmp_path):
+    """OpenCV takes what it cannot decompress for black, and makes noise of planes."""
+    pytest.importorskip("imagecodecs")
+    for name, (samples, options, _) in WITHOUT_CODECS.items():
+        if "ome" in options or "planarconfig" in options:
+            samples = np.moveaxis(samples, -1, 0)
+        kind = {"photometric": "minisblack" if "ome" in options else "rgb"}
+        (tmp_path / f"{name}.tif").write_bytes(tiff(samples, **kind, **options))
+    subprocess.run([sys.executable, "-c", READ_WITHOUT_CODECS, tmp_path], check=True)
+    for name, (*_, needed) in WITHOUT_CODECS.items():
+        if needed:
+            said = (tmp_path / f"{name}.txt").read_text()
+            assert f"compressed {needed}, which needs the extra 'codecs'" in said
+        else:
+            pixels = np.load(tmp_path / f"{name}.npy")
+            np.testing.assert_allclose(pixels, PIXELS / 255, atol=1e-6)
