@@ -24,7 +24,8 @@ from dem_jax.config import ImageNetworkConfig
 from dem_jax.evaluation import camera_shake
 from dem_jax.model import image_network
 from dem_jax.runtime import driver
-from dem_jax.runtime.command.flags import define_flags, find_flagfiles
+from dem_jax.runtime.command.flagfiles import find_flagfiles
+from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.options import make_options
 from dem_jax.runtime.files import atomic, samples
 from dem_jax.runtime.scale import devices

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from dem_jax.runtime import app, driver, programs, progress, streams
-from dem_jax.runtime.command.flags import define_flags, find_flagfiles
+from dem_jax.runtime.command.flagfiles import find_flagfiles
+from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.help import help_text
 from dem_jax.runtime.command.options import make_options
 from dem_jax.runtime.files import inputs, places, run_folder

@@ -26,7 +26,8 @@ from PIL import Image
 import dem_jax
 from dem_jax import evaluate, main, shake
 from dem_jax.config import ImageNetworkConfig, KernelNetworkConfig
-from dem_jax.runtime.command.flags import define_flags, find_flagfiles
+from dem_jax.runtime.command.flagfiles import find_flagfiles
+from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.options import make_options
 
 JAX_CONFIG = (  # what main.run sets

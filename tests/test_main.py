@@ -53,6 +53,7 @@ BAD_FLAGS = {
     "unknown blur": (["--input={photo}", "--blur=gaussian"], "uniform"),
     "no flags in it": (["--input={photo}", "--flagfile={photo}"], "is no text; give a file"),
     "large seed": (["--input={photo}", f"--seed={2**32}"], "[0, 4294967295]"),
+    "a folder of flagfiles": (["--input={photo}", "--flagfile={tmp}"], "is a folder; give a file"),
     "no flagfile": (["--input={photo}", "--flagfile=absent.flags"], "absent.flags"),
     "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
@@ -169,6 +170,8 @@ def make_bad_photo(kind, folder):
         path.write_bytes(path.read_bytes()[:1000])
     elif kind == "text":
         path.write_text("not a picture")
+    elif kind == "empty":
+        path.write_bytes(b"")
     elif kind == "one pixel":
         write_picture(path, (1, 1, 3))
     elif kind == "small":
@@ -188,6 +191,7 @@ def make_bad_photo(kind, folder):
 BAD_PHOTOS = {
     "truncated": "damaged",
     "text": "not a picture",
+    "empty": "is an empty file",
     "one pixel": "1x1",
     "small": "kernel_size=",
     "constant": "constant",

@@ -4,10 +4,7 @@ They live in a registry of their own, so that importing this module disturbs no 
 """
 
 import dataclasses
-import os
-import pathlib
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -234,36 +231,3 @@ def _define_config_flag(name: str, default: Any, text: str, values: flags.FlagVa
         flags.DEFINE_string(name, None, text, flag_values=values)
     else:
         flags.DEFINE_float(name, None, text, flag_values=values)
-
-
-def find_flagfiles(argv: Sequence[str]) -> list[str]:
-    """`argv`, with flagfiles that are not at hand taken from those installed with the package."""
-    package = pathlib.Path(__file__).parents[2]
-    found = []
-    for argument in argv:
-        match = re.fullmatch(r"--?flagfile=(.*)", argument)
-        if match and not os.path.isfile(os.path.expanduser(match[1])):
-            name = pathlib.Path(match[1]).name.removesuffix(".flags") + ".flags"
-            for folder in (package / "configs", package.parent / "configs"):
-                if (folder / name).is_file():
-                    argument = f"--flagfile={folder / name}"
-                    break
-            else:
-                raise ValueError(f"Flagfile {match[1]} does not exist; see the folder configs.")
-        if match:
-            _require_text(os.path.expanduser(argument.partition("=")[2]))
-        found.append(argument)
-    return found
-
-
-def _require_text(path: str) -> None:
-    """Raises ValueError where a flagfile cannot be read, or is none."""
-    try:
-        pathlib.Path(path).read_text()
-    except OSError as error:
-        raise ValueError(f"Flagfile {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"Flagfile {path} is no text; give a file with a flag on each line, as in the folder "
-            "configs."
-        ) from error

@@ -10,7 +10,9 @@ ENDINGS = tuple(
     ".qoi .jp2 .j2k .jpf .jpx .jxl .avif .heic .heics .heif .hif "
     ".dng .nef .nrw .cr2 .cr3 .crw .arw .sr2 .raf .orf .rw2 .pef .srw .3fr .iiq .x3f".split()
 )
-READABLE = "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, JPEG 2000, AVIF, HEIC and camera raw files"
+READABLE = (
+    "PNG, JPEG, TIFF, WebP, BMP, GIF, PNM, JPEG 2000, JPEG XL, AVIF, HEIC or a camera's raw file"
+)
 
 
 class Format(NamedTuple):
@@ -26,13 +28,15 @@ class Format(NamedTuple):
 
         >>> Format("AVIF").called, Format("RW2 raw").called, Format("HEIC").called
         ('an AVIF', 'an RW2 raw', 'a HEIC')
+        >>> Format("icon").called, Format("SVG drawing").called
+        ('an icon', 'an SVG drawing')
         """
-        vowel = self.name.startswith(("A", "E", "O", "RW", "X3"))
+        vowel = self.name.startswith(("A", "E", "O", "RW", "SVG", "X3", "i"))
         return f"{'an' if vowel else 'a'} {self.name}"
 
 
 _PILLOW, _RAW = "pillow", "raw"
-_TEXT = Format("text", False)
+_TEXT = Format("text file", False)
 _STARTS = (
     (b"\x89PNG", Format("PNG", reader="png")),
     (b"\xff\xd8\xff", Format("JPEG", reader="jpeg")),
@@ -60,12 +64,12 @@ _STARTS = (
     (b"II\xbc\x01", Format("JPEG XR")),
     (b"gimp xcf", Format("GIMP (XCF)")),
     (b"\0\0\x01\0", Format("icon", False)),
-    (b"%PDF", Format("PDF", False)),
-    (b"%!PS", Format("PostScript", False)),
-    (b"PK\x03\x04", Format("ZIP", False)),
-    (b"\x1f\x8b", Format("gzip", False)),
+    (b"%PDF", Format("PDF document", False)),
+    (b"%!PS", Format("PostScript document", False)),
+    (b"PK\x03\x04", Format("ZIP archive or office document", False)),
+    (b"\x1f\x8b", Format("gzip archive", False)),
     (b"\x1aE\xdf\xa3", Format("video", False)),
-    (b"\0\x05\x16\x07", Format("macOS metadata", False)),
+    (b"\0\x05\x16\x07", Format("macOS resource file", False)),
     (b"version https://git-lfs", Format("Git LFS pointer", False)),
 )
 _HEIF = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

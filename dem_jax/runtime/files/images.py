@@ -102,12 +102,12 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
 def _what_it_is(data: bytes, kind: formats.Format | None) -> str:
     """Why a file is not read: what it is, and what is read."""
     if not data:
-        return "is an empty file, not a picture."
+        return "is an empty file (0 bytes), not a picture; copy it once more from where it came."
     if kind is None:
-        return f"is not a picture that can be read; {formats.READABLE} can."
+        return f"is not a picture that can be read; give {formats.READABLE}."
     if kind.picture:
         return f"is {kind.called} file, which cannot be read; save it as PNG or TIFF."
-    return f"is not a picture but {kind.name}; {formats.READABLE} can be read."
+    return f"is not a picture but {kind.called}; give {formats.READABLE}."
 
 
 def _damaged(kind: formats.Format, what: str) -> str:

@@ -186,7 +186,7 @@ def _sorted_out(
     if not sources:
         held = f" ({_kinds(left_out)})" if left_out else ""
         raise ValueError(
-            f"{what} no pictures{held}; {formats.READABLE} are."
+            f"{what} no pictures{held}; give {formats.READABLE}."
             + (f" {remarks[0]}" if remarks else "")
         )
     return Selection(sources, left_out, remarks, unsearched)

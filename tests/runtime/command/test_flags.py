@@ -7,7 +7,7 @@ import re
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.runtime.command.flags import config_fields, define_flags, find_flagfiles
+from dem_jax.runtime.command.flags import config_fields, define_flags
 from dem_jax.runtime.command.options import make_options
 
 CONFIGS = pathlib.Path(__file__).parents[3] / "configs"
@@ -56,10 +56,3 @@ def test_flagfiles_parse_anywhere_and_leave_the_photo_to_the_user(path, tmp_path
 def test_the_promised_flagfiles_are_there():
     promised = {"quickstart", "nonuniform", "best", "large", "paper", "smoke"}
     assert promised == {path.stem for path in CONFIGS.glob("*.flags")}
-
-
-def test_flagfile_is_found_by_name_from_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("configs/smoke.flags", "smoke"):
-        (argument,) = find_flagfiles([f"--flagfile={name}"])
-        assert pathlib.Path(argument.removeprefix("--flagfile=")).is_file()

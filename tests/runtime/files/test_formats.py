@@ -100,16 +100,20 @@ def test_a_png_sent_as_text_is_a_damaged_png(tmp_path):
 
 
 NOT_READ = {
-    "photoshop": (b"8BPS\0\1" + bytes(40), "Photoshop"),
+    "photoshop": (b"8BPS\0\1" + bytes(40), "is a Photoshop .PSD. file, which cannot be read; save"),
     "exr": (b"v/1\x01" + bytes(40), "OpenEXR"),
-    "pdf": (b"%PDF-1.7\n", "PDF"),
+    "pdf": (b"%PDF-1.7\n", "is not a picture but a PDF document; give PNG, JPEG"),
+    "zip": (
+        b"PK\3\4" + bytes(40),
+        "is not a picture but a ZIP archive or office document; give PNG",
+    ),
     "web page": (b"<!DOCTYPE html><html>Not found</html>", "web page"),
-    "svg": (b'<?xml version="1.0"?><svg width="3"/>', "SVG"),
+    "svg": (b'<?xml version="1.0"?><svg width="3"/>', "but an SVG drawing; give PNG"),
     "video": (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "video"),
     "lfs": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
-    "text": (b"Dear Sir,\n", "text"),
-    "empty": (b"", "empty"),
-    "zeros": (bytes(100), "not a picture"),
+    "text": (b"Dear Sir,\n", "is not a picture but a text file; give PNG"),
+    "empty": (b"", r"is an empty file \(0 bytes\), not a picture; copy it once more"),
+    "zeros": (bytes(100), "is not a picture that can be read; give PNG"),
 }
 
 
