@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+_NOISE = np.random.default_rng(1)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
@@ -100,3 +101,8 @@ def with_tag(data, tag, *, at, value):
             size = 4 if at in (4, 8) else 2
             data[entry + at : entry + at + size] = value.to_bytes(size, "little")
     return bytes(data)
+
+
+def random_samples(shape, dtype):
+    """Noise of any value."""
+    return _NOISE.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)

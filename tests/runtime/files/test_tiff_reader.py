@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from odd_files import PIXELS, dng, tiff, with_tag
+from odd_files import PIXELS, dng, random_samples, tiff, with_tag
 from PIL import Image
 
 from dem_jax.runtime.files import headers, images
@@ -53,110 +53,6 @@ def test_premultiplied_alpha_is_undone(tmp_path, dtype):
     np.testing.assert_array_equal(photo.alpha, alpha[..., 0])
 
 
-FAR = 0x7FFFFF00  # behind the file's end
-ODD_TAGS = {
-    "no orientation": (274, 8, 0),
-    "an orientation that is none": (274, 8, 99),
-    "a unit that is none": (296, 8, 77),
-    "a private type": (50900, 2, 77),
-    "a private value that is not there": (50900, 8, FAR),
-    "a program that is not there": (305, 8, FAR),
-    "a resolution that is not there": (282, 8, FAR),
-}
-
-
-@pytest.mark.parametrize("compression", [None, "lzw"])
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-@pytest.mark.parametrize("case", ODD_TAGS)
-def test_odd_tags_beside_the_pixels_are_no_damage(tmp_path, case, samples, compression):
-    tag, at, value = ODD_TAGS[case]
-    own = [(274, "H", 1, 1, True), (50900, "s", 0, "somebody's", True)]
-    data = tiff(samples, photometric="rgb", compression=compression, extratags=own)
-    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("compression", [None, "lzw"])
-@pytest.mark.parametrize("case", ODD_TAGS)
-def test_odd_tags_beside_a_palette_are_no_damage(tmp_path, case, compression):
-    tag, at, value = ODD_TAGS[case]
-    own = [(274, "H", 1, 1, True), (50900, "s", 0, "somebody's", True)]
-    grey = np.arange(256, dtype=np.uint16) * 257
-    options = {"photometric": "palette", "colormap": np.stack([grey] * 3)}
-    data = tiff(PIXELS[..., 0], compression=compression, extratags=own, **options)
-    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels[..., :1], PIXELS[..., :1] / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("compression", [None, "lzw"])
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-def test_missing_byte_counts_of_a_whole_picture_are_no_damage(tmp_path, samples, compression):
-    """Old programs did not write them; an unknown tag stands in their place."""
-    data = tiff(samples, photometric="rgb", compression=compression)
-    photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("compression", [None, "lzw"])
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-def test_missing_byte_counts_of_strips_are_no_damage(tmp_path, samples, compression):
-    data = tiff(samples, photometric="rgb", compression=compression, rowsperstrip=16)
-    photo = read(tmp_path, with_tag(data, 279, at=0, value=280))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-MISSING = {
-    "channels": (277, 0, 60277, "how many channels"),
-    "channels of no type": (277, 2, 77, "how many channels"),
-    "no channel": (277, 8, 0, "how many channels"),
-    "colour": (262, 0, 60262, "what its values mean"),
-    "colour of no type": (262, 2, 77, "what its values mean"),
-    "planes that are none": (284, 8, 99, "how its channels lie"),
-}
-
-
-@pytest.mark.parametrize("compression", [None, "lzw"])
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-@pytest.mark.parametrize("case", MISSING)
-def test_what_the_rest_of_the_header_tells_is_no_damage(tmp_path, case, samples, compression):
-    tag, at, value, words = MISSING[case]
-    planes = [(284, "H", 1, 1, True)]
-    data = tiff(samples, photometric="rgb", compression=compression, extratags=planes)
-    photo = read(tmp_path, with_tag(data, tag, at=at, value=value))
-    (note,) = photo.notes
-    assert words in note
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-def test_one_channel_is_the_default_and_needs_no_word(tmp_path, samples):
-    data = tiff(samples[..., 0], photometric="minisblack")
-    photo = read(tmp_path, with_tag(data, 277, at=0, value=60277))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels, PIXELS[..., :1] / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-@pytest.mark.parametrize("tag", [256, 257, 258, 259])
-def test_what_nothing_else_tells_is_a_wrong_header(tmp_path, tag, samples):
-    """Compression by its absence is none, which the number of bytes denies."""
-    data = tiff(samples, photometric="rgb", compression="lzw")
-    with pytest.raises(images.PhotoError, match="its header is wrong"):
-        read(tmp_path, with_tag(data, tag, at=2, value=77))
-
-
-@pytest.mark.parametrize("tag", [256, 257, 259, 262, 277])
-@pytest.mark.parametrize("count", [0, 9])
-def test_one_number_is_one_whatever_its_count_says(tmp_path, tag, count):
-    photo = read(tmp_path, with_tag(tiff(PIXELS, photometric="rgb"), tag, at=4, value=count))
-    assert photo.notes == ()
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
 @pytest.mark.parametrize("compression", [None, "tiff_lzw", "packbits"])
 def test_brightness_and_colour_apart_are_read(tmp_path, compression):
     """What Pillow writes of YCbCr uncompressed it does not read itself."""
@@ -174,12 +70,6 @@ def test_three_channels_are_colour_whatever_they_are_called(tmp_path, photometri
     data = with_tag(tiff(WIDE, photometric="rgb"), 262, at=8, value=photometric)
     photo = read(tmp_path, data)
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-def test_an_odd_tag_of_the_pixels_is_told(tmp_path):
-    data = tiff(WIDE, photometric="rgb", extratags=[(34675, "B", 4, b"none", True)])
-    (note,) = read(tmp_path, with_tag(data, 34675, at=2, value=77)).notes
-    assert "odd or damaged" in note
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -257,19 +147,6 @@ def test_palettes_and_one_bit_are_read(tmp_path):
         np.testing.assert_array_equal(np.rint(photo.pixels * 255), expected)
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("tag", [(2, 7, "upright"), (1, 2, b"\6\6"), (3, 1, 9), (3, 1, 0)])
-def test_an_orientation_that_is_none_turns_nothing(tmp_path, dtype, tag):
-    samples = PIXELS.astype(dtype) * (1 if dtype == np.uint8 else 257)
-    photo = read(tmp_path, tiff(samples, photometric="rgb", extratags=[(274, *tag, True)]))
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
-def test_several_orientations_are_none(tmp_path):
-    photo = read(tmp_path, tiff(WIDE, photometric="rgb", extratags=[(274, 3, 2, (6, 6), True)]))
-    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
-
-
 def changed(data, tag, values):
     """The file with other numbers in a tag of its first page."""
     with tifffile.TiffFile(io.BytesIO(data)) as file:
@@ -282,6 +159,8 @@ def changed(data, tag, values):
 
 
 PLACES, LENGTHS = {"strips": 273, "tiles": 324}, {"strips": 279, "tiles": 325}
+
+
 LAYOUTS = {"strips": {"rowsperstrip": 16}, "tiles": {"tile": (16, 32)}}
 
 
@@ -349,6 +228,8 @@ WITHOUT_CODECS = {
     "jpeg2000": (PIXELS, {"compression": "jpeg2000"}, "by JPEG2000"),
     "stack": (WIDE, {"compression": "lzw", "ome": True, "metadata": {"axes": "CYX"}}, "by LZW"),
 }
+
+
 READ_WITHOUT_CODECS = """
 import pathlib, sys
 sys.modules["imagecodecs"] = None
@@ -378,3 +259,24 @@ def test_without_the_extra_pixels_are_right_or_the_extra_is_named(tmp_path):
         else:
             pixels = np.load(tmp_path / f"{name}.npy")
             np.testing.assert_allclose(pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_planar_16_bit_tiff(tmp_path, compression):
+    planes = random_samples((3, 6, 7), np.uint16)
+    tifffile.imwrite(
+        tmp_path / "in.tiff",
+        planes,
+        photometric="rgb",
+        planarconfig="separate",
+        compression=compression,
+    )
+    photo = images.read_photo(tmp_path / "in.tiff")
+    np.testing.assert_array_equal(np.rint(photo.pixels * 65535), np.moveaxis(planes, 0, -1))
+
+
+def test_white_is_zero_tiff(tmp_path):
+    samples = random_samples((6, 7), np.uint16)
+    tifffile.imwrite(tmp_path / "in.tiff", samples, photometric="miniswhite")
+    pixels = images.read_photo(tmp_path / "in.tiff").pixels[..., 0]
+    np.testing.assert_array_equal(np.rint(pixels * 65535), 65535 - samples.astype(int))
