@@ -17,7 +17,8 @@ SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 def saved(form, pixels=PIXELS, **options):
     """The picture in a format of Pillow's."""
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, **options)
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 

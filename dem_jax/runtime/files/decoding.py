@@ -63,7 +63,7 @@ def is_decoders(line: str) -> bool:
     """Whether something that was heard is a decoder's, not JAX's in another thread.
 
     Decoders are given files without what lies beside the pixels, as far as they would complain of
-    it (`png`, `tiff_directory`), so that what they say concerns the picture.
+    it (`png`, `tiff_repair`), so that what they say concerns the picture.
 
     >>> is_decoders("LZWDecode: Corrupted LZW table at scanline 3")
     True

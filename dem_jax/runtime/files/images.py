@@ -20,7 +20,7 @@ from dem_jax.runtime.files import (
     pillow_reader,
     tiff_reader,
 )
-from dem_jax.runtime.files.photo import Damaged, Decoded, Photo, PhotoError
+from dem_jax.runtime.files.photo import DOUBT, Damaged, Decoded, Photo, PhotoError
 from dem_jax.runtime.scale import memory
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
 ]
 
 EXTENSIONS = formats.ENDINGS
-_DOUBT = "the file is odd or damaged in places, so look whether the picture is whole"
 _MOST_LINES = 3  # of a decoder's complaints, which often are one for every row
 _READERS: Mapping[str, Callable[[bytes], Decoded]] = {
     "png": pillow_reader.read_png,
@@ -96,7 +95,8 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
             error.add_note(line)
         raise Damaged("its pixels cannot be decoded") from error
     doubtful = any(map(decoding.is_decoders, heard))
-    return decoded._replace(notes=[*decoded.notes, _DOUBT]) if doubtful else decoded
+    notes = dict.fromkeys([*decoded.notes, *([DOUBT] if doubtful else [])])
+    return decoded._replace(notes=list(notes))
 
 
 def _what_it_is(data: bytes, kind: formats.Format | None) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from dem_jax.runtime.files import colour, metadata
 
+DOUBT = "the file is odd or damaged in places, so look whether the picture is whole"
+
 
 class PhotoError(ValueError):
     """A picture that cannot be used; the message is one sentence for the user."""

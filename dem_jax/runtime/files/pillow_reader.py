@@ -46,7 +46,7 @@ def read_jpeg(data: bytes) -> Decoded:
     missing = _missing_blocks(found.samples)
     if missing.mean() > 1 - _LEAST_DECODED:
         raise Damaged(f"{missing.mean():.0%} of it is missing")
-    notes = [*found.notes, "the end of the file is missing" + _left_out(missing)]
+    notes = [*found.notes, "the end of the file is missing" + left_out(missing)]
     return found._replace(notes=notes, missing=missing if missing.any() else None)
 
 
@@ -115,6 +115,11 @@ def decode_with_opencv(data: bytes) -> np.ndarray:
     if samples.ndim == 2:
         return samples[..., None]
     return samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+
+
+def left_out(missing: np.ndarray) -> str:
+    """What is said of pixels that are not in a file."""
+    return f", and {max(0.01, missing.mean()):.0%} of the picture" if missing.any() else ""
 
 
 def _open(data: bytes, file_bytes: int | None = None) -> Image.Image:
@@ -215,10 +220,6 @@ def _missing_blocks(samples: np.ndarray) -> np.ndarray:
     if len(known):
         missing[max(0, last - _BLOCK) : last, known[-1] + 1 :] = True
     return missing
-
-
-def _left_out(missing: np.ndarray) -> str:
-    return f", and {max(0.01, missing.mean()):.0%} of the picture" if missing.any() else ""
 
 
 def _widened(samples: np.ndarray, white: int) -> np.ndarray:

@@ -66,7 +66,9 @@ def repaired(data: bytes) -> Repaired:
     found = list(chunks(data))
     notes, kept, xmp = [], [], None
     for chunk in found:
-        if chunk.critical:
+        if chunk.kind == b"IEND":
+            kept.append(Chunk(chunk.kind, b"", sound=True))
+        elif chunk.critical:
             kept.append(chunk)
         elif not chunk.sound:
             notes.append(f"a damaged {_name(chunk.kind)} chunk was left out")

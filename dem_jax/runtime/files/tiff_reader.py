@@ -13,7 +13,7 @@ from dem_jax.runtime.files import (
     extra_readers,
     metadata,
     pillow_reader,
-    tiff_directory,
+    tiff_repair,
 )
 from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
@@ -26,6 +26,7 @@ _SENSOR = (32803, 34892)  # kinds of colour of raw data: mosaic, and linear
 _LIBTIFFS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
 _PLAIN = (0, 1, 2)  # kinds of colour whose samples are grey or RGB
 _PILLOWS = (*_PLAIN, 3, 4, 5, 6, 8)  # palettes, masks, inks, YCbCr, Lab
+_LEAST_DECODED = 0.5  # part of a picture that must be there
 _MOST_PAGES = 64  # that are looked at
 _TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -34,17 +35,43 @@ def read(data: bytes) -> Decoded:
     """A TIFF picture, or a raw file whose frame is TIFF's (DNG, NEF, ARW)."""
     import tifffile
 
-    whole = tiff_directory.repaired(data)
+    place, notes = None, []
+    whole = tiff_repair.repaired(data)
     with tifffile.TiffFile(io.BytesIO(whole.data)) as tiff:
         if _is_raw(tiff):
             return extra_readers.read_raw(data)
+        if not whole.sound:
+            raise Damaged("its header is wrong")
         if _DNG in tiff.pages.first.tags:
-            return _read_page(data, tiff_directory.repaired(whole.data, _largest(tiff).offset))
-        if (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
+            page = _largest(tiff)
+            place = None if page is tiff.pages.first else page.offset
+        elif (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
             return stack
-        count = len(tiff.pages)
-    notes = [f"only the first of {count} pages is used"] if count > 1 else []
-    return _read_page(data, whole._replace(notes=notes + whole.notes))
+        elif len(tiff.pages) > 1:
+            notes = [f"only the first of {len(tiff.pages)} pages is used"]
+    found = _picture(data, place)
+    return found._replace(notes=[*notes, *found.notes])
+
+
+def _picture(data: bytes, place: int | None) -> Decoded:
+    """The picture whose directory is at `place`, or the first.
+
+    Where its end is missing, what the filling changes is not there.
+    """
+    whole = tiff_repair.repaired(data, place)
+    if not whole.sound:
+        raise Damaged("its header is wrong")
+    if whole.lacking > 1 - _LEAST_DECODED:
+        raise Damaged(f"{whole.lacking:.0%} of it is missing")
+    found = _read_page(data, whole)
+    if not whole.lacking:
+        return found
+    other = _read_page(data, tiff_repair.repaired(data, place, filling=b"\xff"))
+    missing = (found.samples != other.samples).any(axis=-1)
+    if not missing.any():
+        return found
+    notes = [*found.notes, "the end of the file is missing" + pillow_reader.left_out(missing)]
+    return found._replace(notes=notes, missing=missing)
 
 
 def full_size(data: bytes) -> tuple[int, int] | None:
@@ -91,7 +118,7 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
     if sizes.get("C") != 3 or "S" in sizes or series.dtype not in _TYPES:
         return None
     decoding.check_size(int(series.size), 1, file_bytes)
-    _require_all(series.pages)
+    _require_all(series.pages, file_bytes)
     stacked = _decompressed(series)
     if stacked is None:
         raise _needs_codecs(tiff.pages.first)
@@ -103,12 +130,10 @@ def _colour_stack(tiff: Any, file_bytes: int) -> Decoded | None:
     return _beside(tiff.pages.first, samples, notes, None)
 
 
-def _read_page(data: bytes, whole: tiff_directory.Repaired) -> Decoded:
+def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
     """The first picture of a file that was repaired; `data` is the file as it was."""
     import tifffile
 
-    if not whole.sound:
-        raise Damaged("its header is wrong")
     with tifffile.TiffFile(io.BytesIO(whole.data)) as tiff:
         page = tiff.pages.first
         width, height = max(page.imagewidth, page.tilewidth), max(page.imagelength, page.tilelength)
@@ -141,18 +166,18 @@ def _read_page(data: bytes, whole: tiff_directory.Repaired) -> Decoded:
         return _beside(page, samples, [*whole.notes, *notes], data)
 
 
-def _by_pillow(page: Any, data: bytes, whole: tiff_directory.Repaired) -> Decoded:
+def _by_pillow(page: Any, data: bytes, whole: tiff_repair.Repaired) -> Decoded:
     """A picture of 8 bits or fewer whose samples are no colours yet: palettes, inks, fax."""
     if page.photometric not in _PILLOWS or page.bitspersample > 8:
         raise PhotoError(
             "has an unusual kind of colour; grey and RGB TIFF can be read, so convert it to RGB."
         )
     _require_part(len(page.dataoffsets) - page.dataoffsets.count(0), len(page.dataoffsets))
-    found = pillow_reader.read(tiff_directory.repaired(whole.data, page.offset).data)
+    found = pillow_reader.read(tiff_repair.repaired(whole.data, page.offset).data)
     return found._replace(notes=[*whole.notes, *found.notes], exif=exif.read_tiff(data))
 
 
-def _require_all(pages: Iterable[Any]) -> None:
+def _require_all(pages: Iterable[Any], file_bytes: float = math.inf) -> None:
     """Refuses pages of whose strips or tiles some are not in the file: tifffile makes them black.
 
     A place of 0 says so, and a length of 0 too, but for a single one that needs none.
@@ -167,7 +192,8 @@ def _require_all(pages: Iterable[Any]) -> None:
             continue
         single = len(page.dataoffsets) == 1 and page.keyframe.is_contiguous
         lengths = (1,) if single else page.databytecounts
-        there += sum(map(all, zip(page.dataoffsets, lengths, strict=False)))
+        pieces = zip(page.dataoffsets, lengths, strict=False)
+        there += sum(at > 0 and 0 < length <= file_bytes - at for at, length in pieces)
         all_ += math.prod(page.keyframe.chunked)
     _require_part(there, all_)
 

@@ -109,3 +109,11 @@ def test_damage_to_the_pixels_is_told(tmp_path):
 def test_chunks_end_where_the_file_does():
     data = png.SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"IDAT", b"abc")[:-2]
     assert [(c.kind, c.sound) for c in png.chunks(data)] == [(b"IHDR", True), (b"IDAT", False)]
+
+
+@pytest.mark.parametrize("samples", [PIXELS, PIXELS.astype(np.uint16) * 257], ids=["8", "16"])
+@pytest.mark.parametrize("cut", [1, 4])
+def test_an_end_whose_checksum_is_cut_needs_no_word(tmp_path, samples, cut):
+    photo = read(tmp_path, by_opencv(".png", samples)[:-cut])
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from odd_files import PIXELS, dng, random_samples, tiff, with_tag
+from odd_files import PIXELS, dng, random_samples, saved, tiff, with_tag
 from PIL import Image
 
 from dem_jax.runtime.files import headers, images
@@ -179,6 +179,45 @@ def test_strips_and_tiles_that_are_not_in_the_file_are_no_black(
         share = "33%" if layout == "strips" else "17%"
         with pytest.raises(images.PhotoError, match=f"incomplete: {share} of it is missing"):
             read(tmp_path, changed(data, tag, lambda all_: [0, *all_[1:]]))
+
+
+APART = {"pixels": {"planarconfig": "contig"}, "planes": {"planarconfig": "separate"}}
+
+
+@pytest.mark.parametrize("planes", APART)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_of_a_picture_whose_end_is_missing_the_rest_is_used(tmp_path, dtype, layout, planes):
+    samples = (PIXELS / 255).astype(dtype) if dtype == np.float32 else PIXELS.astype(dtype)
+    stored = np.moveaxis(samples, -1, 0) if planes == "planes" else samples
+    data = tiff(stored, photometric="rgb", metadata=None, **LAYOUTS[layout], **APART[planes])
+    whole = read(tmp_path, data)
+    assert whole.notes == ()
+    photo = read(tmp_path, data[: -PIXELS.nbytes // 10])
+    (note,) = photo.notes
+    assert note.startswith("the end of the file is missing, and ")
+    assert 0.02 < 1 - photo.weight.mean() < 0.4
+    known = photo.weight == 1
+    np.testing.assert_array_equal(photo.pixels[known], whole.pixels[known])
+    with pytest.raises(images.PhotoError, match="% of it is missing"):
+        read(tmp_path, data[: len(data) // 3])
+
+
+def test_a_palettes_missing_end_is_missing(tmp_path):
+    data = saved("TIFF", Image.fromarray(PIXELS).quantize(16))
+    photo = read(tmp_path, data[:-200])
+    assert any("the end of the file is missing" in note for note in photo.notes)
+    assert 200 <= (photo.weight == 0).sum() <= 264
+
+
+def test_a_stack_whose_last_plane_is_short_is_not_filled_with_something_else(tmp_path):
+    planes = np.moveaxis(WIDE, -1, 0)
+    data = tiff(planes, imagej=True, metadata={"axes": "CYX"}, photometric="minisblack")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        last = file.series[0].pages[0].dataoffsets[0] + planes.nbytes
+    assert last <= len(data)
+    with pytest.raises(images.PhotoError, match="damaged or incomplete"):
+        read(tmp_path, data[: last - 100])
 
 
 def test_a_picture_in_one_piece_needs_no_length(tmp_path):

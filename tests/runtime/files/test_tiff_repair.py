@@ -7,8 +7,8 @@ import pytest
 import tifffile
 from odd_files import PIXELS, SRGB, saved, tiff, with_tag
 
-from dem_jax.runtime.files import images, tiff_directory
-from dem_jax.runtime.files.photo import Damaged
+from dem_jax.runtime.files import images, tiff_repair
+from dem_jax.runtime.files.photo import DOUBT, Damaged
 
 FORMS = {
     "II": {"byteorder": "<"},
@@ -42,7 +42,7 @@ def test_a_sound_picture_stays_what_it_is(form, layout):
     data = tiff(
         PIXELS, photometric="rgb", extratags=own, resolution=(300, 150), **FORMS[form], **layout
     )
-    whole = tiff_directory.repaired(data)
+    whole = tiff_repair.repaired(data)
     assert whole.notes == []
     assert whole.sound
     with opened(data) as before, opened(whole.data) as after:
@@ -57,17 +57,17 @@ def test_further_pages_stay_unless_one_is_wanted_alone():
         for shift in range(3):
             writer.write(PIXELS + np.uint8(shift), photometric="rgb", metadata=None)
     data = buffer.getvalue()
-    with opened(tiff_directory.repaired(data).data) as file:
+    with opened(tiff_repair.repaired(data).data) as file:
         assert len(file.pages) == 3
         second = file.pages[1].offset
-    with opened(tiff_directory.repaired(data, second).data) as file:
+    with opened(tiff_repair.repaired(data, second).data) as file:
         assert len(file.pages) == 1
         np.testing.assert_array_equal(file.asarray(), PIXELS + np.uint8(1))
 
 
 def test_places_are_the_lengths_of_what_lies_between():
     data = tiff(PIXELS, photometric="rgb", compression="lzw", rowsperstrip=16)
-    with opened(tiff_directory.repaired(with_tag(data, 279, at=0, value=280)).data) as file:
+    with opened(tiff_repair.repaired(with_tag(data, 279, at=0, value=280)).data) as file:
         page = file.pages.first
         ends = np.add(page.dataoffsets, page.databytecounts)
         assert ends.tolist() == [*page.dataoffsets[1:], len(data)]
@@ -76,19 +76,19 @@ def test_places_are_the_lengths_of_what_lies_between():
 @pytest.mark.parametrize("bits", [0, 99])
 def test_bits_that_no_number_has_are_not_sound(bits):
     data = tiff(PIXELS[..., 0], photometric="minisblack")
-    assert not tiff_directory.repaired(with_tag(data, 258, at=8, value=bits)).sound
+    assert not tiff_repair.repaired(with_tag(data, 258, at=8, value=bits)).sound
 
 
 @pytest.mark.parametrize("compression", ["raw", "group3", "group4", "packbits"])
 def test_one_bit_need_not_be_said(compression):
     data = saved("TIFF", PIXELS[..., 0] > 127, compression=compression)
-    whole = tiff_directory.repaired(with_tag(data, 258, at=0, value=60258))
+    whole = tiff_repair.repaired(with_tag(data, 258, at=0, value=60258))
     assert whole.sound
 
 
 def test_a_profile_that_is_not_there_is_told():
     data = tiff(PIXELS, photometric="rgb", extratags=[(34675, "B", len(SRGB), SRGB, True)])
-    whole = tiff_directory.repaired(with_tag(data, 34675, at=8, value=0x7FFFFF00))
+    whole = tiff_repair.repaired(with_tag(data, 34675, at=8, value=0x7FFFFF00))
     assert whole.sound
     assert whole.notes == ["its colour profile is odd or damaged, and was left out"]
 
@@ -97,7 +97,7 @@ def test_a_profile_that_is_not_there_is_told():
 def test_a_directory_that_is_not_there_is_a_wrong_header(place):
     data = saved("TIFF")[:4] + place.to_bytes(4, "little") + bytes(range(200, 256)) * 4
     with pytest.raises(Damaged, match="its header is wrong"):
-        tiff_directory.repaired(data)
+        tiff_repair.repaired(data)
 
 
 def read(tmp_path, data):
@@ -179,9 +179,10 @@ def test_what_the_rest_of_the_header_tells_is_no_damage(tmp_path, case, samples,
 
 
 @pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
-def test_one_channel_is_the_default_and_needs_no_word(tmp_path, samples):
+@pytest.mark.parametrize(("at", "value"), [(0, 60277), (8, 0)], ids=["no number", "zero"])
+def test_one_channel_is_the_default_and_needs_no_word(tmp_path, samples, at, value):
     data = tiff(samples[..., 0], photometric="minisblack")
-    photo = read(tmp_path, with_tag(data, 277, at=0, value=60277))
+    photo = read(tmp_path, with_tag(data, 277, at=at, value=value))
     assert photo.notes == ()
     np.testing.assert_allclose(photo.pixels, PIXELS[..., :1] / 255, atol=1e-6)
 
@@ -214,3 +215,30 @@ def test_an_orientation_that_is_none_turns_nothing(tmp_path, dtype, tag):
 def test_several_orientations_are_none(tmp_path):
     photo = read(tmp_path, tiff(WIDE, photometric="rgb", extratags=[(274, 3, 2, (6, 6), True)]))
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize("samples", [PIXELS, WIDE], ids=["8", "16"])
+@pytest.mark.parametrize("tag", [258, 273, 279])
+def test_more_numbers_than_there_are_strips_or_channels_do_no_harm(
+    tmp_path, tag, samples, compression
+):
+    data = tiff(samples, photometric="rgb", compression=compression, rowsperstrip=16)
+    photo = read(tmp_path, with_tag(data, tag, at=4, value=9))
+    assert photo.notes == ()
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("samples", [PIXELS, PIXELS[..., 0] > 127], ids=["8", "1"])
+def test_a_strip_longer_than_the_file_does_no_harm(tmp_path, samples, compression):
+    data = saved("TIFF", samples, compression=compression)
+    photo = read(tmp_path, with_tag(data, 279, at=8, value=50_000))
+    assert photo.notes == (() if compression is None else (DOUBT,))
+    assert photo.weight is None
+    np.testing.assert_array_equal(photo.pixels, read(tmp_path, data).pixels)
+
+
+def test_a_picture_that_is_nowhere_is_a_wrong_header():
+    data = tiff(PIXELS, photometric="rgb")
+    assert not tiff_repair.repaired(with_tag(data, 273, at=2, value=77)).sound
