@@ -71,11 +71,12 @@ def repaired(data: bytes, place: int | None = None, *, filling: bytes = b"\0") -
             notes.append(DOUBT)
         if not plain or lacking > all_ or directory.number(_COLOUR) not in _KNOWN:
             lacking = 0  # what cannot be filled, or is nowhere, or raw data
-    data += filling * lacking
+    part = lacking / min(all_, lacking + len(data))
+    data += filling * min(lacking, len(data))  # of which more is not used
     data += bytes(len(data) % 2)
     head = data[:pointer] + struct.pack(form.place, len(data))
     added = directory.written(len(data), alone=place is not None)
-    return Repaired(head + data[len(head) :] + added, notes, sound, lacking / all_)
+    return Repaired(head + data[len(head) :] + added, notes, sound, part)
 
 
 def _with_channels(directory: Directory) -> list[str]:

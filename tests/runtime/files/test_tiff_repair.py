@@ -242,3 +242,16 @@ def test_a_strip_longer_than_the_file_does_no_harm(tmp_path, samples, compressio
 def test_a_picture_that_is_nowhere_is_a_wrong_header():
     data = tiff(PIXELS, photometric="rgb")
     assert not tiff_repair.repaired(with_tag(data, 273, at=2, value=77)).sound
+
+
+def test_what_no_memory_holds_is_not_filled():
+    """A header of a thousand million rows in one strip of gigabytes."""
+    data = tiff(PIXELS, photometric="rgb", bigtiff=True, metadata=None)
+    with opened(data) as file:
+        tags = file.pages.first.tags
+        for tag, value in ((257, 2**30), (278, 2**30), (279, 2**37)):
+            at, size = tags[tag].valueoffset, 8 if tag == 279 else 4
+            data = data[:at] + value.to_bytes(size, "little") + data[at + size :]
+    whole = tiff_repair.repaired(data)
+    assert whole.lacking > 0.5
+    assert len(whole.data) < 3 * len(data)
