@@ -22,10 +22,11 @@ from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
 from dem_jax.start.choice import choose, judging_weight
 from dem_jax.start.cleaning import cleaned
-from dem_jax.start.one_kernel import FINER, MANY_EDGES, RIDGE, Setting, alternate
+from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
 from dem_jax.start.views import View
 
+_NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing else new
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
@@ -86,13 +87,18 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
         for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
             finer = zoom_kernel(finer, views.window(kernel_size, scale), scale / before)
             finer, _ = alternate(view, finer, setting)
-        finer = zoom_kernel(finer, kernel_size, 1 / scales[-1])
+        return at_last(zoom_kernel(finer, kernel_size, 1 / scales[-1]), setting)
+
+    def at_last(kernel: jax.Array, setting: Setting) -> jax.Array:
         setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
-        finer, _ = alternate(last, finer, setting, times=_LAST_ALTERNATIONS)
-        return polish(last, finer)
+        kernel, _ = alternate(last, kernel, setting, times=_LAST_ALTERNATIONS)
+        return polish(last, kernel)
 
     if first == 1:  # candidates have been compared in these pixels
-        return found(seen[0], MANY_EDGES)
+        kernel = zoom_kernel(seen[0], kernel_size, 1.0)
+        if kernel_size < seen.shape[-1]:
+            kernel, _ = alternate(last, kernel, NARROWED, times=_NARROWED_ALTERNATIONS)
+        return at_last(kernel, MANY_EDGES)
     settings = jax.tree.map(lambda *each: jnp.tile(jnp.asarray(each), len(seen)), *FINER)
     starts = jnp.repeat(seen, len(FINER), axis=0)
     choice = choose(last, lax.map(lambda each: found(*each), (starts, settings)))

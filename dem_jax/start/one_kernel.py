@@ -67,6 +67,8 @@ CLOSER_CANDIDATES = Setting(
 )
 MANY_EDGES = Setting(sparsity=2e-3, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.05)
 FEW_EDGES = MANY_EDGES._replace(sparsity=1e-3, fraction=0.02, useless=0.5)
+# What a wide window has let into a kernel is found anew in one that fits: from fewer edges again.
+NARROWED = MANY_EDGES._replace(sparsity=4e-3)
 FINER = MANY_EDGES, FEW_EDGES  # in finer views; where a photo has few edges, weak ones mislead
 
 
