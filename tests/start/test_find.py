@@ -130,3 +130,18 @@ def test_of_two_looks_the_sparser_kernel_is_taken(shaken, monkeypatch, right):
     monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
     config = DeblurConfig(kernel_size=SIZE)
     np.testing.assert_array_equal(find.refined(View(jnp.asarray(photo)), seen, config), kernel)
+
+
+def test_what_a_wide_window_let_in_is_lost_in_one_that_fits(shaken):
+    """From a kernel that is half a line across: the rest of the search is not enough."""
+    kernel, photo = shaken
+    line = jnp.zeros((SIZE, SIZE)).at[SIZE // 2].set(1 / SIZE)
+    seen, config = (kernel + line) / 2, DeblurConfig(kernel_size=SIZE)
+
+    def refined(window):
+        margin = (window - SIZE) // 2
+        return find.refined(View(jnp.asarray(photo)), jnp.pad(seen, margin)[None], config)
+
+    wide, fitting = (correlation(refined(window), kernel) for window in (31, SIZE))
+    assert wide > 0.9
+    assert wide > fitting + 0.03
