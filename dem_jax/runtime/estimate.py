@@ -19,7 +19,7 @@ from dem_jax.model import windows
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
 from dem_jax.start import camera_path, turning, views
-from dem_jax.start.one_kernel import FINER
+from dem_jax.start.one_kernel import CANDIDATES, FINER
 
 STAGES = {  # how the solver's functions are called in messages
     "overview": "first look",
@@ -44,6 +44,7 @@ _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224
 _CLOSER = 4  # overviews, of a closer look
 _DOUBTFUL = 0.5  # of larger photos get one, and finer views of two kernels: so much is counted
 _REFINEMENT = 2_400.0  # transforms of each finer view, by one setting
+_NARROWED = 5_300.0  # the same of a small photo, in the window that fits, for each candidate
 _JUDGING = 1_000.0  # transforms of the finest view, of each setting's kernel where there are more
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
@@ -123,9 +124,9 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     while scale < 1:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
         scale = views.finer_scale(scale)
-    each = pixels * _REFINEMENT
+    each = pixels * _NARROWED * len(CANDIDATES.sparsity)
     if overview != tuple(shape[:2]):
-        each = (1 + _DOUBTFUL) * len(FINER) * (each + last * _JUDGING)
+        each = (1 + _DOUBTFUL) * len(FINER) * (pixels * _REFINEMENT + last * _JUDGING)
     return float(np.prod(overview)) * _OVERVIEW * speed.transform, each * speed.transform
 
 

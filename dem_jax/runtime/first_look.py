@@ -64,12 +64,13 @@ def first_look(
     largest = max(bound, sizes.largest_kernel_size(min(height, width)))
     wide = dataclasses.replace(config, kernel_size=largest, patch_grid=(1, 1))
     choice = call("overview", given, wide)
-    seen = np.asarray(choice.kernel)[None]
+    chosen, scale = [np.asarray(choice.kernel)], views.overview_scale((height, width))
     if _is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, choice.candidates, wide)
-        seen = np.concatenate([seen, np.asarray(choice.kernel)[None]])
-    scale = views.overview_scale((height, width))
-    size = max(fitted(wide, each, scale).kernel_size for each in seen)
+        chosen = [*chosen, np.asarray(choice.kernel)]
+    # In a window that fits, another candidate may be right; where one is as cheap, all are asked.
+    seen = np.asarray(choice.candidates) if scale == 1 else np.stack(chosen)
+    size = max(fitted(wide, each, scale).kernel_size for each in chosen)
     refined = dataclasses.replace(wide, kernel_size=size)
     kernel = np.asarray(call("refine", given, seen, refined))
     turned = None

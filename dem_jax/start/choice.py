@@ -4,12 +4,15 @@ The kernel whose deconvolution is sparsest is taken; independent estimates that 
 is right. Kernels are [k, k] of sum one.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from dem_jax.model import blur
 from dem_jax.model.likelihood import estimate_noise_std
+from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernels import entropy, similarity
 from dem_jax.solve.sparsity import normalized_sparsity
@@ -17,7 +20,11 @@ from dem_jax.start.views import View
 
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth ones
 _ENTROPY_WEIGHT = 0.005  # per nat
+_MISFIT_WEIGHT = 0.1  # per nat of the residual's power
 _FRIENDS = 3  # candidates that a kernel is compared with: the nearest ones
+
+
+Judge = Callable[[View, jax.Array, jax.Array], jax.Array]
 
 
 class Choice(NamedTuple):
@@ -34,12 +41,28 @@ class Choice(NamedTuple):
         return self.candidates[self.number]
 
 
-def choose(view: View, kernels: jax.Array) -> Choice:
-    """The kernel of the least score among candidates [N, k, k] for a view of contrast one."""
+def choose(view: View, kernels: jax.Array, judge: Judge | None = None) -> Choice:
+    """The kernel of the least score among candidates [N, k, k] for a view of contrast one.
+
+    `judge` is (view, kernel, `judging_weight`) -> []; None is `score`.
+    """
     weight = judging_weight(view)
-    scores = jax.vmap(lambda kernel: score(view, kernel, weight))(kernels)
+    scores = jax.vmap(lambda kernel: (judge or score)(view, kernel, weight))(kernels)
     best = jnp.argmin(scores)
     return Choice(kernels, best, scores, agreement(kernels)[best])
+
+
+def score_and_misfit(view: View, kernel: jax.Array, weight: jax.Array | float) -> jax.Array:
+    """[] `score`, and 0.1 per nat of the power of what a kernel leaves over of the view.
+
+    For kernels in windows that fit: in a wide one what should not be there explains noise.
+    """
+    latent = hyper_laplacian(view.plane, kernel, weight, size=view.size)
+    residual = view.plane - blur.uniform(kernel, latent[..., None])[..., 0]
+    size = view.plane.shape if view.size is None else view.size
+    known = fourier.inside(size, view.plane.shape)
+    power = jnp.sum(known * residual**2) / jnp.sum(known)
+    return _sparsity(view, kernel, latent) + _MISFIT_WEIGHT * jnp.log(power)
 
 
 def score(
@@ -50,8 +73,12 @@ def score(
     A kernel that covers more pixels has more freedom to leave an image of few edges; hence its
     entropy. `weight` and `iterations` are the deconvolution's.
     """
-    half = kernel.shape[0] // 2
     latent = hyper_laplacian(view.plane, kernel, weight, size=view.size, iterations=iterations)
+    return _sparsity(view, kernel, latent)
+
+
+def _sparsity(view: View, kernel: jax.Array, latent: jax.Array) -> jax.Array:
+    half = kernel.shape[0] // 2
     latent = latent[half:-half, half:-half]
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
 

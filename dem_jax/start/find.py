@@ -20,7 +20,7 @@ from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.choice import choose, judging_weight
+from dem_jax.start.choice import choose, judging_weight, score_and_misfit
 from dem_jax.start.cleaning import cleaned
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
@@ -94,11 +94,14 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
         kernel, _ = alternate(last, kernel, setting, times=_LAST_ALTERNATIONS)
         return polish(last, kernel)
 
-    if first == 1:  # candidates have been compared in these pixels
-        kernel = zoom_kernel(seen[0], kernel_size, 1.0)
+    def narrowed(kernel: jax.Array) -> jax.Array:
+        kernel = zoom_kernel(kernel, kernel_size, 1.0)
         if kernel_size < seen.shape[-1]:
             kernel, _ = alternate(last, kernel, NARROWED, times=_NARROWED_ALTERNATIONS)
         return at_last(kernel, MANY_EDGES)
+
+    if first == 1:
+        return choose(last, lax.map(narrowed, seen), score_and_misfit).kernel
     settings = jax.tree.map(lambda *each: jnp.tile(jnp.asarray(each), len(seen)), *FINER)
     starts = jnp.repeat(seen, len(FINER), axis=0)
     choice = choose(last, lax.map(lambda each: found(*each), (starts, settings)))

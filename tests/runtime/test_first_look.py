@@ -27,7 +27,7 @@ def look(blur, gain, grid=None, worth=0.02):
         corner = np.zeros((k, k), np.float32)
         corner[k // 2, k // 2 - 6 : k // 2 + 7] = 1 / 13
         answers = {
-            "overview": types.SimpleNamespace(kernel=kernel),
+            "overview": types.SimpleNamespace(kernel=kernel, candidates=kernel[None]),
             "refine": kernel,
             "compare": np.float32(gain),
             "survey": np.stack([kernel, corner]),
@@ -93,7 +93,7 @@ def test_a_kernel_that_fills_its_window_keeps_its_size():
         short = np.zeros((k, k), np.float32)
         short[k // 2, k // 2 - 4 : k // 2 + 5] = 1 / 9
         answers = {
-            "overview": types.SimpleNamespace(kernel=short),
+            "overview": types.SimpleNamespace(kernel=short, candidates=short[None]),
             "refine": np.full((k, k), 1 / k**2, np.float32),
         }
         return answers[name]
@@ -136,7 +136,8 @@ def test_the_bound_does_not_change_the_search(bound):
         windows.append((name, k))
         kernel = np.zeros((k, k), np.float32)
         kernel[k // 2, k // 2 - 8 : k // 2 + 9] = 1 / 17
-        return kernel if name == "refine" else types.SimpleNamespace(kernel=kernel)
+        found = types.SimpleNamespace(kernel=kernel, candidates=kernel[None])
+        return kernel if name == "refine" else found
 
     photo = Given(np.zeros((240, 250, 3), np.float32))
     seen = first_look(call, photo, DeblurConfig(kernel_size=bound))

@@ -7,6 +7,7 @@ import pytest
 from lines import kernels_of, line
 from scipy import signal
 
+from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.start import choice
 from dem_jax.start.views import View
 
@@ -31,3 +32,15 @@ def test_the_kernel_of_the_photo_is_chosen(angle):
     assert found.number == 1
     np.testing.assert_array_equal(found.kernel, kernels_of(true)[0])
     assert found.scores[1] < found.scores[0]
+
+
+def test_what_a_kernel_leaves_over_counts_by_its_power():
+    photo = jnp.asarray(RNG.uniform(size=(40, 48)), jnp.float32)
+    kernel, weight = kernels_of(line(0.3))[0], 0.02
+    latent = hyper_laplacian(photo, kernel, weight)
+    blurred = signal.fftconvolve(np.asarray(latent), np.asarray(kernel), mode="valid")
+    power = np.mean((np.asarray(photo) - blurred) ** 2)
+    plain, both = (
+        judge(View(photo), kernel, weight) for judge in (choice.score, choice.score_and_misfit)
+    )
+    np.testing.assert_allclose(both - plain, 0.1 * np.log(power), rtol=1e-3)
