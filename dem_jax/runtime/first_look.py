@@ -68,7 +68,7 @@ def first_look(
     if _is_doubtful(choice, (height, width)):
         choice = call("closer_look", given, choice.candidates, wide)
         chosen = [*chosen, np.asarray(choice.kernel)]
-    # In a window that fits, another candidate may be right; where one is as cheap, all are asked.
+    # A small photo's candidates are compared again in the window that fits.
     seen = np.asarray(choice.candidates) if scale == 1 else np.stack(chosen)
     size = max(fitted(wide, each, scale).kernel_size for each in chosen)
     refined = dataclasses.replace(wide, kernel_size=size)

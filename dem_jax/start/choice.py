@@ -41,17 +41,6 @@ class Choice(NamedTuple):
         return self.candidates[self.number]
 
 
-def choose(view: View, kernels: jax.Array, judge: Judge | None = None) -> Choice:
-    """The kernel of the least score among candidates [N, k, k] for a view of contrast one.
-
-    `judge` is (view, kernel, `judging_weight`) -> []; None is `score`.
-    """
-    weight = judging_weight(view)
-    scores = jax.vmap(lambda kernel: (judge or score)(view, kernel, weight))(kernels)
-    best = jnp.argmin(scores)
-    return Choice(kernels, best, scores, agreement(kernels)[best])
-
-
 def score_and_misfit(view: View, kernel: jax.Array, weight: jax.Array | float) -> jax.Array:
     """[] `score`, and 0.1 per nat of the power of what a kernel leaves over of the view.
 
@@ -81,6 +70,17 @@ def _sparsity(view: View, kernel: jax.Array, latent: jax.Array) -> jax.Array:
     half = kernel.shape[0] // 2
     latent = latent[half:-half, half:-half]
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
+
+
+def choose(view: View, kernels: jax.Array, judge: Judge = score) -> Choice:
+    """The kernel of the least score among candidates [N, k, k] for a view of contrast one.
+
+    `judge` gives the score [] of a kernel for the view by its `judging_weight`.
+    """
+    weight = judging_weight(view)
+    scores = jax.vmap(lambda kernel: judge(view, kernel, weight))(kernels)
+    best = jnp.argmin(scores)
+    return Choice(kernels, best, scores, agreement(kernels)[best])
 
 
 def judging_weight(view: View) -> jax.Array:

@@ -57,7 +57,9 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
 
     Views of large photos show the part that has the most useful edges. Settings that trust many
     edges or few go on from each; of their kernels the one that leaves the photo sparsest is taken,
-    and one of few edges only where it is so by much. Arguments as of `find`.
+    and one of few edges only where it is so by much. The overview of a small photo has all of its
+    pixels; there each kernel is found anew where its window [k, k] is narrower than [w, w], and the
+    least `score_and_misfit` chooses. Arguments as of `find`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)

@@ -44,6 +44,11 @@ class _Pieces(NamedTuple):
 def repaired(data: bytes, place: int | None = None, *, filling: bytes = b"\0") -> Repaired:
     """The file with its first directory in order, or with the one at `place` as its only one.
 
+    Args:
+      data: of the file.
+      place: of the directory's first byte; None: the first directory's.
+      filling: the byte that stands for those of the pixels that lie behind the file's end.
+
     Raises:
       Damaged: where that is not in the file.
     """
