@@ -16,7 +16,7 @@ _LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF, 0xF7)  # the last is JPEG-LS
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 _FILLING = bytes(range(1, 255))  # no marker, which 255 would begin
 _NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
-_BLOCK = 16  # rows and columns of the largest unit of a JPEG
+_BLOCK = 8  # rows and columns of a block of one channel of a JPEG
 _SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the words of a PNM's header, with comments
 _DEEP_PNM = re.compile(rb"P[56]" + 3 * (_SPACE + rb"(\d{1,9})") + rb"\s")
 _LEAST_DECODED = 0.5  # part of a picture that must be there
@@ -43,7 +43,7 @@ def read_jpeg(data: bytes) -> Decoded:
     else:
         if not _ends_early(data, found.samples):
             return found
-    missing = _missing_blocks(found.samples)
+    missing = _missing_blocks(found.samples, _unit(data))
     if missing.mean() > 1 - _LEAST_DECODED:
         raise Damaged(f"{missing.mean():.0%} of it is missing")
     notes = [*found.notes, "the end of the file is missing" + left_out(missing)]
@@ -208,18 +208,39 @@ def _ends_early(data: bytes, samples: np.ndarray) -> bool:
     return not np.array_equal(filled, samples)
 
 
-def _missing_blocks(samples: np.ndarray) -> np.ndarray:
-    """[H, W] which blocks at the end of a JPEG libjpeg has filled with grey."""
-    grey = np.all(samples == _NOT_THERE, axis=-1)
-    there = np.flatnonzero(~grey.all(axis=1))
-    last = -(-(there[-1] + 1) // _BLOCK) * _BLOCK if len(there) else 0
-    missing = np.zeros_like(grey)
-    missing[last:] = True
-    partly = grey[max(0, last - _BLOCK) : last].all(axis=0)
-    known = np.flatnonzero(~partly)
-    if len(known):
-        missing[max(0, last - _BLOCK) : last, known[-1] + 1 :] = True
-    return missing
+def _missing_blocks(samples: np.ndarray, unit: tuple[int, int]) -> np.ndarray:
+    """[H, W] which blocks at the end of a JPEG libjpeg has filled with grey.
+
+    The data ends in the block before, which is not whole either. Where colours are stored for
+    fewer pixels, those at the border of a block are mixed with its neighbour's.
+
+    Args:
+      samples: [H, W, S] with the grey.
+      unit: rows and columns of a block.
+    """
+    from scipy import ndimage
+
+    height, width = samples.shape[:2]
+    down, across = (-(-side // step) for side, step in zip((height, width), unit, strict=True))
+    coloured = np.zeros((down * unit[0], across * unit[1]), bool)
+    coloured[:height, :width] = np.any(samples != _NOT_THERE, axis=-1)
+    inner = coloured.reshape(down, unit[0], across, unit[1])[:, 1:-1, :, 1:-1]
+    there = np.flatnonzero(inner.any(axis=(1, 3)))
+    first = there[-1] if len(there) else 0
+    missing = np.arange(down * across).reshape(down, across) >= first
+    if missing.sum() == 1:  # the last block: of the data only the end marker is missing
+        return np.zeros((height, width), bool)
+    missing = missing.repeat(unit[0], axis=0).repeat(unit[1], axis=1)[:height, :width]
+    return ndimage.binary_dilation(missing, np.ones((3, 3), bool))
+
+
+def _unit(data: bytes) -> tuple[int, int]:
+    """Rows and columns of the blocks in which a JPEG is stored."""
+    parts = getattr(
+        _open(data), "layer", ()
+    )  # of each channel its name, and how often it is stored
+    across, down = (max(p[i] for p in parts) if len(parts) > 1 else 1 for i in (1, 2))
+    return _BLOCK * down, _BLOCK * across
 
 
 def _widened(samples: np.ndarray, white: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Palettes and inks become colours."""
 
 import numpy as np
-from odd_files import random_samples
+import pytest
+from odd_files import random_samples, saved
 from PIL import Image
 
 from dem_jax.runtime.files import images
@@ -27,3 +28,18 @@ def test_cmyk_becomes_rgb_and_says_so(tmp_path):
     assert photo.pixels.shape == (16, 16, 3)
     np.testing.assert_allclose(photo.pixels, 1.0, atol=0.02)
     assert any("CMYK" in note for note in photo.notes)
+
+
+@pytest.mark.parametrize("part", [0.6, 0.75, 0.9])
+@pytest.mark.parametrize("subsampling", [0, 1, 2, None])
+def test_what_is_filled_in_a_jpeg_whose_end_is_missing_does_not_count(tmp_path, subsampling, part):
+    """Where colours are stored for fewer pixels, the filling is mixed with what is there."""
+    samples = random_samples((83, 101, 3), np.uint8)
+    options = {} if subsampling is None else {"subsampling": subsampling}
+    data = saved("JPEG", samples if options else samples[..., 0], quality=90, **options)
+    (tmp_path / "whole.jpg").write_bytes(data)
+    (tmp_path / "cut.jpg").write_bytes(data[: int(part * len(data))])
+    whole, photo = (images.read_photo(tmp_path / f"{name}.jpg") for name in ("whole", "cut"))
+    known = photo.weight == 1
+    np.testing.assert_array_equal(photo.pixels[known], whole.pixels[known])
+    assert part - 0.25 < known.mean() < part + 0.1
