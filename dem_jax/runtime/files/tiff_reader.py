@@ -168,9 +168,12 @@ def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
 
 def _by_pillow(page: Any, data: bytes, whole: tiff_repair.Repaired) -> Decoded:
     """A picture of 8 bits or fewer whose samples are no colours yet: palettes, inks, fax."""
-    if page.photometric not in _PILLOWS or page.bitspersample > 8:
+    colour = int(page.photometric)
+    if colour not in _PILLOWS or page.bitspersample > 8:
         raise PhotoError(
-            "has an unusual kind of colour; grey and RGB TIFF can be read, so convert it to RGB."
+            f"has colours that cannot be read (PhotometricInterpretation {colour}, "
+            f"{page.bitspersample} bits); grey (0, 1) and RGB (2) can, and with 8 bits palettes "
+            "(3), CMYK (5) and YCbCr (6), so convert it to RGB."
         )
     _require_part(len(page.dataoffsets) - page.dataoffsets.count(0), len(page.dataoffsets))
     found = pillow_reader.read(tiff_repair.repaired(whole.data, page.offset).data)

@@ -89,6 +89,15 @@ def test_five_channels_are_called_so(tmp_path, dtype):
         read(tmp_path, data)
 
 
+@pytest.mark.parametrize("compression", [None, "lzw"])
+@pytest.mark.parametrize(("colour", "dtype"), [(99, np.uint8), (99, np.uint16), (5, np.uint16)])
+def test_colours_that_cannot_be_read_are_called_by_number(tmp_path, colour, dtype, compression):
+    data = tiff(PIXELS.astype(dtype), photometric="rgb", compression=compression)
+    said = rf"PhotometricInterpretation {colour}, {8 * np.dtype(dtype).itemsize} bits\); grey"
+    with pytest.raises(images.PhotoError, match=said):
+        read(tmp_path, with_tag(data, 262, at=8, value=colour))
+
+
 def packed12(samples):
     """Grey TIFF of two 12-bit samples in three bytes."""
     a, b = samples[:, ::2].astype(int), samples[:, 1::2].astype(int)
