@@ -32,11 +32,9 @@ def _shape_of(path: pathlib.Path) -> tuple[int, int, int] | None:
         heif = extra_readers.open_heif(path.read_bytes())
         return *heif.size[::-1], 1 if heif.mode.startswith(("L", "I")) else 3
     if reader == "tiff":
-        data = path.read_bytes()
-        if tiff_reader.is_raw(data):
-            reader = "raw"
-        elif size := tiff_reader.full_size(data):
-            return *size, 3
+        if shape := tiff_reader.shape(path.read_bytes()):
+            return shape
+        reader = "raw"
     if reader == "raw":
         with extra_readers.open_raw(path.read_bytes()) as raw:
             turned = raw.sizes.flip in (5, 6)
@@ -53,8 +51,6 @@ def _shape_of(path: pathlib.Path) -> tuple[int, int, int] | None:
 
 def _orientation(image: Image.Image, path: pathlib.Path) -> int:
     """How the picture's size is still to be turned, 1 to 8, without decoding its pixels."""
-    if image.format == "TIFF":  # Pillow has turned the size
-        return 1
     if image.format == "PNG":  # whose pixels Pillow decodes to look for a chunk behind them
         chunks = png.chunks(path.read_bytes())
         block = next((c.data for c in chunks if c.kind == b"eXIf" and c.sound), None)

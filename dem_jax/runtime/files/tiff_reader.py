@@ -24,6 +24,7 @@ _ASSOCIATED, _UNASSOCIATED = 1, 2  # kinds of extra samples that are alpha
 _SENSOR = (32803, 34892)  # kinds of colour of raw data: mosaic, and linear
 # Compressions that Pillow and OpenCV know: none, fax, LZW, JPEG, packed bits, deflate, LZMA, zstd.
 _LIBTIFFS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946, 34925, 50000)
+_GREY = (0, 1, 4)  # kinds of colour that are none, whether 0 is white or black, and masks
 _PLAIN = (0, 1, 2)  # kinds of colour whose samples are grey or RGB
 _PILLOWS = (*_PLAIN, 3, 4, 5, 6, 8)  # palettes, masks, inks, YCbCr, Lab
 _LEAST_DECODED = 0.5  # part of a picture that must be there
@@ -74,23 +75,27 @@ def _picture(data: bytes, place: int | None) -> Decoded:
     return found._replace(notes=notes, missing=missing)
 
 
-def full_size(data: bytes) -> tuple[int, int] | None:
-    """Rows and columns of a DNG's photo, where its first page is a thumbnail; else None."""
+def shape(data: bytes) -> tuple[int, int, int] | None:
+    """Rows, columns and channels of a TIFF picture, by its header; None where it is raw data.
+
+    Raises:
+      Damaged: where the header does not tell.
+      PhotoError: for what is no photo but an attack on the memory.
+    """
     import tifffile
 
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        if _DNG not in tiff.pages.first.tags or _is_raw(tiff):
+    whole = tiff_repair.repaired(data)
+    with tifffile.TiffFile(io.BytesIO(whole.data)) as tiff:
+        if _is_raw(tiff):
             return None
-        page = _largest(tiff)
-        return page.imagelength, page.imagewidth
-
-
-def is_raw(data: bytes) -> bool:
-    """Whether a TIFF file holds what a sensor saw."""
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        return _is_raw(tiff)
+        if not whole.sound:
+            raise Damaged("its header is wrong")
+        page = _largest(tiff) if _DNG in tiff.pages.first.tags else tiff.pages.first
+        sides = page.imagelength, page.imagewidth
+        decoding.check_size(*sides, len(data))
+        turned = metadata.checked_orientation(page.tags.valueof(_ORIENTATION, 1)) >= 5
+        grey = page.photometric in _GREY and page.samplesperpixel < 3
+        return *(sides[::-1] if turned else sides), 1 if grey else 3
 
 
 def _is_raw(tiff: Any) -> bool:

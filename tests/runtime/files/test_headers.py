@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from odd_files import PIXELS, saved, tiff
+from odd_files import PIXELS, saved, tiff, with_tag
 from PIL import Image, PngImagePlugin
 
 from dem_jax.runtime.files import decoding, headers, images, png
@@ -41,6 +41,14 @@ FILES = {
     "TIFF": lambda: turned_tiff(np.uint8, 6),
     "TIFF, 16 bits": lambda: turned_tiff(np.uint16, 6),
     "TIFF, orientation 9": lambda: turned_tiff(np.uint16, 9),
+    "TIFF, floats": lambda: tiff((PIXELS / 255).astype(np.float32), photometric="rgb"),
+    "TIFF, grey floats": lambda: tiff((PIXELS[..., 0] / 255).astype(np.float32)),
+    "TIFF, palette": lambda: saved("TIFF", Image.fromarray(PIXELS).quantize(16)),
+    "TIFF, one bit": lambda: saved("TIFF", PIXELS[..., 0] > 127),
+    "TIFF, no channels": lambda: with_tag(turned_tiff(np.uint8, 6), 277, at=0, value=60277),
+    "TIFF, no colour": lambda: with_tag(turned_tiff(np.uint16, 6), 262, at=2, value=77),
+    "TIFF, odd count": lambda: with_tag(turned_tiff(np.uint8, 8), 256, at=4, value=9),
+    "TIFF, no end": lambda: turned_tiff(np.uint8, 6)[:-500],
 }
 
 
