@@ -94,7 +94,8 @@ def _decoded(data: bytes, kind: formats.Format) -> Decoded:
         for line in heard[:_MOST_LINES]:
             error.add_note(line)
         raise Damaged("its pixels cannot be decoded") from error
-    doubtful = any(map(decoding.is_decoders, heard))
+    # What decoders complain of where a part is missing is that part, of which a note tells.
+    doubtful = decoded.missing is None and any(map(decoding.is_decoders, heard))
     notes = dict.fromkeys([*decoded.notes, *([DOUBT] if doubtful else [])])
     return decoded._replace(notes=list(notes))
 

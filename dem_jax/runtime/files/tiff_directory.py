@@ -45,6 +45,11 @@ class Form(NamedTuple):
         return 8 if self.wide else 4
 
     @property
+    def pointer(self) -> int:
+        """Where the first directory's place lies."""
+        return 8 if self.wide else 4
+
+    @property
     def entry_count(self) -> str:
         """The number of a directory's entries."""
         return self.order + ("Q" if self.wide else "H")
@@ -92,6 +97,11 @@ class Directory:
         """Sets a tag."""
         values_ = struct.pack(f"{self.form.place[0]}{len(values)}{self.form.place[1:]}", *values)
         self.entries[tag] = _Entry(16 if self.form.wide else 4, len(values), values_)
+
+    def drop(self, *tags: int) -> None:
+        """Leaves tags out."""
+        for tag in tags:
+            self.entries.pop(tag, None)
 
     def written(self, start: int, *, alone: bool) -> bytes:
         """The directory as it begins at `start`, and behind it the values that need more room."""

@@ -1,8 +1,9 @@
 """TIFF and what is built on it: 16 bits and floats, microscopes' stacks, and cameras' DNG."""
 
+import functools
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from dem_jax.runtime.files import (
     metadata,
     pillow_reader,
     tiff_repair,
+    tiff_unpacking,
 )
 from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
@@ -57,22 +59,48 @@ def read(data: bytes) -> Decoded:
 def _picture(data: bytes, place: int | None) -> Decoded:
     """The picture whose directory is at `place`, or the first.
 
-    Where its end is missing, what the filling changes is not there.
+    Decoders see an uncompressed one where its compressed pieces are odd, or where they fail.
     """
-    whole = tiff_repair.repaired(data, place)
+    repaired = functools.partial(tiff_repair.repaired, data, place)
+    whole = repaired()
     if not whole.sound:
         raise Damaged("its header is wrong")
-    if whole.lacking > 1 - _LEAST_DECODED:
-        raise Damaged(f"{whole.lacking:.0%} of it is missing")
+    unpacked = tiff_unpacking.unpacked(data, place) if whole.odd else None
+    if unpacked is None:
+        try:
+            return _filled(data, lambda filling: repaired(filling=filling))
+        except (PhotoError, MemoryError):
+            raise
+        except Exception:
+            unpacked = None if whole.odd else tiff_unpacking.unpacked(data, place)
+            if unpacked is None:
+                raise
+    _require_half(unpacked.lacking)
+    return _filled(data, unpacked.filled)
+
+
+def _filled(data: bytes, made: Callable[[bytes], tiff_repair.Repaired]) -> Decoded:
+    """A picture of which a part is missing: what the filling changes is not there.
+
+    Args:
+      data: of the file as it was.
+      made: gives the file with the byte that is given for those that are missing.
+    """
+    whole = made(b"\0")
+    _require_half(whole.lacking)
     found = _read_page(data, whole)
     if not whole.lacking:
         return found
-    other = _read_page(data, tiff_repair.repaired(data, place, filling=b"\xff"))
-    missing = (found.samples != other.samples).any(axis=-1)
+    missing = (found.samples != _read_page(data, made(b"\xff")).samples).any(axis=-1)
     if not missing.any():
         return found
-    notes = [*found.notes, "the end of the file is missing" + pillow_reader.left_out(missing)]
+    notes = [*found.notes, whole.lack + pillow_reader.left_out(missing)]
     return found._replace(notes=notes, missing=missing)
+
+
+def _require_half(lacking: float) -> None:
+    if lacking > 1 - _LEAST_DECODED:
+        raise Damaged(f"{lacking:.0%} of it is missing")
 
 
 def shape(data: bytes) -> tuple[int, int, int] | None:

@@ -30,15 +30,38 @@ class Repaired(NamedTuple):
     data: bytes
     notes: list[str]  # what had to be assumed, or was left out
     sound: bool  # whether the directory says what a decoder has to know
-    lacking: float  # part of the pixels' bytes that lies behind the end of the file, and was filled
+    lacking: float  # part of the pixels' bytes that is not there, and was filled
+    lack: str = "the end of the file is missing"  # why it is not
+    odd: bool = False  # whether compressed pieces lie behind the end of the file, or are too many
 
 
-class _Pieces(NamedTuple):
+class Pieces(NamedTuple):
     """Strips or tiles."""
 
-    amount: int
-    size: int  # bytes of one where it is uncompressed
-    all_: int  # bytes of all then, but for the rows of the last strips that are none
+    amount: int  # in each plane
+    planes: int  # of which each has pieces of its own
+    rows: int  # of one
+    row: int  # bytes of a row of one where it is uncompressed
+    all_: int  # bytes of all then, without such rows of the last strips as are none
+
+    @property
+    def size(self) -> int:
+        """Bytes of one where it is uncompressed."""
+        return self.rows * self.row
+
+    @property
+    def full(self) -> int:
+        """Bytes of all where they are uncompressed, with rows of the last strips that are none."""
+        return self.planes * self.amount * self.size
+
+
+class Ordered(NamedTuple):
+    """A directory in order, but for what lies beyond the end of the file."""
+
+    directory: Directory
+    notes: list[str]
+    told: bool  # whether it says how pixels are packed, or need not
+    sound: bool  # whether it says the picture's size
 
 
 def repaired(data: bytes, place: int | None = None, *, filling: bytes = b"\0") -> Repaired:
@@ -52,10 +75,34 @@ def repaired(data: bytes, place: int | None = None, *, filling: bytes = b"\0") -
     Raises:
       Damaged: where that is not in the file.
     """
+    directory, notes, told, sound = ordered(data, place)
+    lacking, all_, odd = 0, 1, False
+    if sound:
+        found = pieces(directory)
+        plain, all_ = _is_plain(directory), found.full
+        lacking = _with_end(directory, len(data), found.size if plain else None)
+        sound = told or _is_plainly_stored(directory, found)
+        if lacking and not plain:
+            notes.append(DOUBT)
+        stored = max(len(directory.numbers(tag)) for tag in _PLACES)
+        odd = not plain and (lacking > 0 or stored > found.planes * found.amount)
+        if not plain or lacking > all_ or directory.number(_COLOUR) not in _KNOWN:
+            lacking = 0  # what cannot be filled, or is nowhere, or raw data
+    part = lacking / min(all_, lacking + len(data))
+    data += filling * min(lacking, len(data))  # of which more is not used
+    whole = written(data, directory, alone=place is not None)
+    return Repaired(whole, notes, sound, part, odd=odd)
+
+
+def ordered(data: bytes, place: int | None) -> Ordered:
+    """The first directory of a file, or the one at `place`.
+
+    Raises:
+      Damaged: where that is not in the file.
+    """
     form = Form("<" if data[:2] == b"II" else ">", data[2:4] in (b"+\0", b"\0+"))
-    pointer = 8 if form.wide else 4
     try:
-        start = struct.unpack_from(form.place, data, pointer)[0] if place is None else place
+        start = struct.unpack_from(form.place, data, form.pointer)[0] if place is None else place
         directory = Directory(data, form, start)
     except (struct.error, OverflowError) as error:
         raise Damaged("its header is wrong") from error
@@ -65,23 +112,19 @@ def repaired(data: bytes, place: int | None = None, *, filling: bytes = b"\0") -
         notes.append("its header does not say how its channels lie; pixel by pixel is taken")
     if directory.lost(_PROFILE):
         notes.append("its colour profile is odd or damaged, and was left out")
-    sound, lacking, all_ = _has_size(directory), 0, 1
+    sound = _has_size(directory)
     if sound:
-        pieces = _pieces(directory)
-        _with_lengths(directory, len(data), pieces.amount)
-        plain, all_ = _is_plain(directory), pieces.amount * pieces.size
-        lacking = _with_end(directory, len(data), pieces.size if plain else None)
-        sound = told or _is_plainly_stored(directory, pieces)
-        if lacking and not plain:
-            notes.append(DOUBT)
-        if not plain or lacking > all_ or directory.number(_COLOUR) not in _KNOWN:
-            lacking = 0  # what cannot be filled, or is nowhere, or raw data
-    part = lacking / min(all_, lacking + len(data))
-    data += filling * min(lacking, len(data))  # of which more is not used
+        found = pieces(directory)
+        _with_lengths(directory, len(data), found.planes * found.amount)
+    return Ordered(directory, notes, told, sound)
+
+
+def written(data: bytes, directory: Directory, *, alone: bool) -> bytes:
+    """The file with this as its first directory, or as its only one, behind all else."""
+    form = directory.form
     data += bytes(len(data) % 2)
-    head = data[:pointer] + struct.pack(form.place, len(data))
-    added = directory.written(len(data), alone=place is not None)
-    return Repaired(head + data[len(head) :] + added, notes, sound, part)
+    head = data[: form.pointer] + struct.pack(form.place, len(data))
+    return head + data[len(head) :] + directory.written(len(data), alone=alone)
 
 
 def _with_channels(directory: Directory) -> list[str]:
@@ -132,7 +175,7 @@ def _has_size(directory: Directory) -> bool:
     )
 
 
-def _pieces(directory: Directory) -> _Pieces:
+def pieces(directory: Directory) -> Pieces:
     """Strips or tiles as the rest of the directory has them."""
     width, height = directory.number(_WIDTH), directory.number(_HEIGHT)
     rows = min(directory.number(_ROWS) or height, height)
@@ -142,8 +185,9 @@ def _pieces(directory: Directory) -> _Pieces:
     if directory.number(_PLANES) == _APART:
         channels, planes = 1, channels
     row = math.ceil(across * channels * directory.number(_BITS, 1) / 8)
-    in_row = planes * math.ceil(width / across)
-    return _Pieces(in_row * math.ceil(height / down), down * row, in_row * height * row)
+    in_row = math.ceil(width / across)
+    amount = in_row * math.ceil(height / down)
+    return Pieces(amount, planes, down, row, planes * in_row * height * row)
 
 
 def _with_lengths(directory: Directory, end: int, count: int) -> None:
@@ -175,7 +219,7 @@ def _with_end(directory: Directory, end: int, size: int | None) -> int:
             if 0 < place < end < place + length:
                 most = max(most, place + min(length, size or length) - end)
                 length = min(length, size or end - place)
-            elif size and end <= place and length:
+            elif end <= place and length:
                 most = max(most, place + length - end)
             set_.append(length)
         if set_:
@@ -183,10 +227,10 @@ def _with_end(directory: Directory, end: int, size: int | None) -> int:
     return most
 
 
-def _is_plainly_stored(directory: Directory, pieces: _Pieces) -> bool:
+def _is_plainly_stored(directory: Directory, found: Pieces) -> bool:
     """Whether there are as many bytes as an uncompressed picture has."""
     stored = sum(itertools.chain(*map(directory.numbers, _PLACES.values())))
-    return _is_plain(directory) and stored in (pieces.all_, pieces.amount * pieces.size)
+    return _is_plain(directory) and stored in (found.all_, found.full)
 
 
 def _is_plain(directory: Directory) -> bool:

@@ -22,12 +22,25 @@ def mutate(data, rng):
     return bytes(data[: rng.integers(len(data) // 2, len(data) + 1)])
 
 
+def compressed_tiffs(samples):
+    """In strips and tiles, as far as the codecs are installed."""
+    codecs = ("zlib", "packbits")
+    if importlib.util.find_spec("imagecodecs"):
+        codecs += ("lzw", "jpeg", "zstd", "lzma")
+    options = {"photometric": "rgb", "metadata": None}
+    for codec in codecs:
+        yield odd_files.tiff(samples, compression=codec, rowsperstrip=8, **options)
+        yield odd_files.tiff(samples, compression=codec, tile=(16, 16), **options)
+
+
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".tiff", ".webp"])
 def test_mutated_files_read_or_explain(tmp_path, ending):
     rng = np.random.default_rng(1)
     sources = [cv2.imencode(ending, random_samples((16, 16, 3), np.uint8))[1].tobytes()]
     if ending in (".png", ".tiff"):
         sources.append(cv2.imencode(ending, random_samples((16, 16, 3), np.uint16))[1].tobytes())
+    if ending == ".tiff":
+        sources += compressed_tiffs(random_samples((16, 16, 3), np.uint8))
     path = tmp_path / f"x{ending}"
     for i in range(60):
         path.write_bytes(mutate(sources[i % len(sources)], rng))
@@ -86,6 +99,7 @@ def test_2000_mutated_files_read_or_explain_in_time_and_memory(tmp_path):
     for compression in ("zlib", "lzma", None):
         floats = rng.random((24, 32, 3)).astype(np.float32)
         seeds.append((".tiff", odd_files.tiff(floats, photometric="rgb", compression=compression)))
+    seeds += [(".tiff", data) for data in compressed_tiffs(random_samples((24, 32, 3), np.uint8))]
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "a camera", 6
     buffer = io.BytesIO()
