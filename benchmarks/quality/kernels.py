@@ -46,7 +46,7 @@ from dem_jax.runtime import sizes
 from dem_jax.runtime.files import atomic, given_kernels, images
 from dem_jax.runtime.programs import compile_quickly
 from dem_jax.solve import deconvolution
-from dem_jax.start import choice, edges, find, overview
+from dem_jax.start import edges, find, overview
 from dem_jax.start.choice import choose
 from dem_jax.types import Given
 
@@ -65,7 +65,7 @@ PARTS = {  # what to put in whose place to leave a part out
     "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
     "few_edges": (find, "_MUST_GAIN", (0.0, float("inf"))),
     "window_that_fits": (find, "_NARROWED_ALTERNATIONS", 0),
-    "misfit": (choice, "_MISFIT_WEIGHT", 0.0),
+    "smoother_images": (find, "_SMOOTHER", 1.0),
     "polish": (find, "polish", lambda view, kernel: kernel),
     "ridge": (find, "_LAST_SMOOTHNESS", 0.0),
 }

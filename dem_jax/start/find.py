@@ -20,7 +20,7 @@ from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
-from dem_jax.start.choice import choose, judging_weight, score_and_misfit
+from dem_jax.start.choice import choose, judging_weight
 from dem_jax.start.cleaning import cleaned
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
@@ -30,6 +30,7 @@ _NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing e
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
+_SMOOTHER = 8.0  # the images by which kernels are compared at full size, see `choose`
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
@@ -55,11 +56,12 @@ def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
 def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     """The kernel [k, k] in a photo's own pixels, from those `seen` [N, w, w] in overview pixels.
 
-    Views of large photos show the part that has the most useful edges. Settings that trust many
-    edges or few go on from each; of their kernels the one that leaves the photo sparsest is taken,
-    and one of few edges only where it is so by much. The overview of a small photo has all of its
-    pixels; there each kernel is found anew where its window [k, k] is narrower than [w, w], and the
-    least `score_and_misfit` chooses. Arguments as of `find`.
+    Views of large photos show the part that has the most useful edges. From each kernel settings
+    that trust many edges or few go on; the one that leaves the photo sparser is taken, few edges
+    only where it is so by much. The overview of a small photo has all of its pixels; there each
+    kernel is found anew where its window [k, k] is narrower than [w, w]. Then the kernels are
+    compared by smoother images: what they come from may be wrong by more than a few edges, and
+    nearly right kernels leave waves. Arguments as of `find`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
@@ -85,12 +87,6 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
         scales.append(views.finer_scale(scales[-1]))
     between, last = [at(scale) for scale in scales[1:]], at(1.0)
 
-    def found(finer: jax.Array, setting: Setting) -> jax.Array:
-        for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
-            finer = zoom_kernel(finer, views.window(kernel_size, scale), scale / before)
-            finer, _ = alternate(view, finer, setting)
-        return at_last(zoom_kernel(finer, kernel_size, 1 / scales[-1]), setting)
-
     def at_last(kernel: jax.Array, setting: Setting) -> jax.Array:
         setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
         kernel, _ = alternate(last, kernel, setting, times=_LAST_ALTERNATIONS)
@@ -102,13 +98,19 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
             kernel, _ = alternate(last, kernel, NARROWED, times=_NARROWED_ALTERNATIONS)
         return at_last(kernel, MANY_EDGES)
 
-    if first == 1:
-        return choose(last, lax.map(narrowed, seen), score_and_misfit).kernel
-    settings = jax.tree.map(lambda *each: jnp.tile(jnp.asarray(each), len(seen)), *FINER)
-    starts = jnp.repeat(seen, len(FINER), axis=0)
-    choice = choose(last, lax.map(lambda each: found(*each), (starts, settings)))
-    must_gain = jnp.tile(jnp.asarray(_MUST_GAIN), len(seen))
-    return choice.candidates[jnp.argmin(choice.scores + must_gain)]
+    def finer(kernel: jax.Array, setting: Setting) -> jax.Array:
+        for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
+            kernel = zoom_kernel(kernel, views.window(kernel_size, scale), scale / before)
+            kernel, _ = alternate(view, kernel, setting)
+        return at_last(zoom_kernel(kernel, kernel_size, 1 / scales[-1]), setting)
+
+    def by_many_edges_or_few(kernel: jax.Array) -> jax.Array:
+        settings = jax.tree.map(lambda *each: jnp.asarray(each), *FINER)
+        both = choose(last, lax.map(lambda setting: finer(kernel, setting), settings))
+        return both.candidates[jnp.argmin(both.scores + jnp.asarray(_MUST_GAIN))]
+
+    kernels = lax.map(narrowed if first == 1 else by_many_edges_or_few, seen)
+    return choose(last, kernels, smoother=_SMOOTHER).kernel
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:
