@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 from odd_files import saved
 
@@ -43,6 +44,18 @@ def test_a_device_that_is_not_there_is_one_sentence(photo, tmp_path, platform):
     assert last.startswith(f"dem_jax: JAX_PLATFORMS={platform} finds no device")
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_how_strictly_types_are_promoted_elsewhere_is_no_obstacle(photo):
+    kernel = np.zeros((9, 9))
+    kernel[4, 3:6] = 1 / 3
+    given = f"{photo[1].removeprefix('--output_dir=')}.npy"
+    np.save(given, kernel)
+    flags = [f"--init_kernels={given}", "--kernels=fixed", "--blur=uniform", "--kernel_size=9"]
+    status, _, err = run(
+        *photo, *flags, "--effort=quick", JAX_NUMPY_DTYPE_PROMOTION="strict", JAX_DEBUG_NANS="1"
+    )
+    assert status == 0, err
 
 
 def test_help_goes_into_head_quietly():

@@ -39,6 +39,7 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
       ValueError: where there is no device to compute on.
     """
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
+    jax.config.update("jax_numpy_dtype_promotion", "standard")  # whatever the environment says
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
