@@ -176,8 +176,9 @@ def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
                 f"has {page.samplesperpixel} channels; grey and RGB, with alpha or without, can be "
                 "read, so choose the channels first."
             )
-        packed = 8 < page.bitspersample < 16
-        if page.photometric not in _PLAIN or page.bitspersample < 8:
+        few = page.bitspersample < 8
+        packed = few or 8 < page.bitspersample < 16
+        if page.photometric not in _PLAIN or (few and page.samplesperpixel == 1):
             return _by_pillow(page, data, whole)
         if not packed and page.dtype not in _TYPES:
             kind = f"type {page.dtype}" if page.dtype else f"{page.bitspersample} bits"
@@ -195,7 +196,9 @@ def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
             samples[..., 0] = white - samples[..., 0]
         samples, notes = _without_unspecified(samples, [int(kind) for kind in page.extrasamples])
         if packed:
-            notes.append(f"its {page.bitspersample} bits a channel are written as 16")
+            notes.append(
+                f"its {page.bitspersample} bits a channel are written as {8 * samples.itemsize}"
+            )
         return _beside(page, samples, [*whole.notes, *notes], data)
 
 
@@ -254,7 +257,8 @@ def _by_tifffile(page: Any, packed: bool) -> np.ndarray | None:
         samples = np.moveaxis(samples, 0, -1) if planes_first else samples
     samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     if packed:
-        samples = np.rint(samples * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
+        kind = np.uint8 if page.bitspersample < 8 else np.uint16
+        samples = np.rint(samples * (np.iinfo(kind).max / (2**page.bitspersample - 1))).astype(kind)
     return samples
 
 

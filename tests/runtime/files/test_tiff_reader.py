@@ -125,6 +125,25 @@ def test_12_bit_packed_pixels_are_read(tmp_path):
     assert "12 bits" in photo.notes[0]
 
 
+def packed_colours(samples, bits):
+    """RGB TIFF of samples of fewer bits than a byte has; rows begin with a byte."""
+    each = np.unpackbits(samples[..., None], axis=-1)[..., -bits:]
+    body = np.packbits(each.reshape(len(samples), -1), axis=1)
+    data = tiff(body, photometric="minisblack", metadata=None)
+    three = with_tag(with_tag(data, 256, at=8, value=samples.shape[1]), 262, at=8, value=2)
+    return with_tag(with_tag(three, 277, at=8, value=3), 258, at=8, value=bits)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_colours_of_fewer_bits_than_a_byte_has_are_read(tmp_path, bits):
+    pytest.importorskip("imagecodecs")
+    samples = PIXELS >> (8 - bits)
+    photo = read(tmp_path, packed_colours(samples, bits))
+    assert photo.notes == (f"its {bits} bits a channel are written as 8",)
+    assert photo.bit_depth == 8
+    np.testing.assert_allclose(photo.pixels, samples / (2**bits - 1), atol=1e-6)
+
+
 def test_12_bit_packed_pixels_without_the_extra_are_called_so(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "imagecodecs", None)
     with pytest.raises(images.PhotoError, match=r"12-bit packed pixels.*dem_jax\[codecs\]"):
