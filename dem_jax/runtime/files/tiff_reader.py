@@ -30,6 +30,7 @@ _GREY = (0, 1, 4)  # kinds of colour that are none, whether 0 is white or black,
 _PLAIN = (0, 1, 2)  # kinds of colour whose samples are grey or RGB
 _PILLOWS = (*_PLAIN, 3, 4, 5, 6, 8)  # palettes, masks, inks, YCbCr, Lab
 _LEAST_DECODED = 0.5  # part of a picture that must be there
+_REDUCED = 1  # bit of a page that is another one in fewer pixels
 _MOST_PAGES = 64  # that are looked at
 _TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -50,6 +51,11 @@ def read(data: bytes) -> Decoded:
             place = None if page is tiff.pages.first else page.offset
         elif (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
             return stack
+        elif at := _first_whole(tiff):
+            place = tiff.pages[at].offset
+            notes = [
+                f"only page {at + 1} of {len(tiff.pages)} is used, before which are thumbnails"
+            ]
         elif len(tiff.pages) > 1:
             notes = [f"only the first of {len(tiff.pages)} pages is used"]
     found = _picture(data, place)
@@ -118,7 +124,9 @@ def shape(data: bytes) -> tuple[int, int, int] | None:
             return None
         if not whole.sound:
             raise Damaged("its header is wrong")
-        page = _largest(tiff) if _DNG in tiff.pages.first.tags else tiff.pages.first
+        page = tiff.pages[_first_whole(tiff)]
+        if _DNG in tiff.pages.first.tags:
+            page = _largest(tiff)
         sides = page.imagelength, page.imagewidth
         decoding.check_size(*sides, len(data))
         turned = metadata.checked_orientation(page.tags.valueof(_ORIENTATION, 1)) >= 5
@@ -136,6 +144,12 @@ def _pages(tiff: Any) -> Iterator[Any]:
         yield page
         if getattr(page, "subifds", None):
             yield from page.pages[:_MOST_PAGES]
+
+
+def _first_whole(tiff: Any) -> int:
+    """The number of the first page that is no thumbnail, or 0."""
+    pages = enumerate(tiff.pages[:_MOST_PAGES])
+    return next((at for at, page in pages if not page.subfiletype & _REDUCED), 0)
 
 
 def _largest(tiff: Any) -> Any:

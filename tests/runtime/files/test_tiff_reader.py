@@ -1,6 +1,7 @@
 """TIFF as microscopes, scanners and retouchers write it."""
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -155,6 +156,29 @@ def test_the_thumbnail_of_a_dng_is_not_its_photo(tmp_path):
     photo = read(tmp_path, data)
     assert photo.bit_depth == 16
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert headers.shape_of(tmp_path / "x.tif") == PIXELS.shape
+
+
+@pytest.mark.parametrize("tag", [(254, 4, 1), (255, 3, 2)], ids=["new", "old"])
+@pytest.mark.parametrize("thumbnails", [1, 2])
+def test_the_first_page_that_is_no_thumbnail_is_the_photo(tmp_path, thumbnails, tag):
+    number, kind, value = tag
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(thumbnails):
+            small = PIXELS[::4, ::4]
+            writer.write(small, photometric="rgb", metadata=None, subfiletype=1)
+        writer.write(PIXELS, photometric="rgb", metadata=None)
+    data = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        places = [page.tags[254].offset for page in file.pages[:thumbnails]]
+    for place in places:
+        entry = struct.pack("<HHII", number, kind, 1, value)
+        data = data[:place] + entry + data[place + len(entry) :]
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    count = thumbnails + 1
+    assert photo.notes == (f"only page {count} of {count} is used, before which are thumbnails",)
     assert headers.shape_of(tmp_path / "x.tif") == PIXELS.shape
 
 
