@@ -124,7 +124,7 @@ def shape(data: bytes) -> tuple[int, int, int] | None:
             return None
         if not whole.sound:
             raise Damaged("its header is wrong")
-        page = tiff.pages[_first_whole(tiff)]
+        page: Any = tiff.pages[_first_whole(tiff)]
         if _DNG in tiff.pages.first.tags:
             page = _largest(tiff)
         sides = page.imagelength, page.imagewidth
