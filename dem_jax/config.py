@@ -7,6 +7,7 @@ use.
 """
 
 import dataclasses
+import numbers
 from typing import Any
 
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
@@ -14,12 +15,31 @@ CHAIN_AXES = ("map", "vmap")
 M_DOMAINS = ("derivatives", "photo")
 KERNELS = ("auto", "network", "free", "fixed")
 DETAILS = ("auto", "sharp", "soft", "none")
+_NUMBERS: dict[Any, tuple[type, str]] = {
+    int: (numbers.Integral, "a whole number"),
+    float: (numbers.Real, "a number"),
+}
 
 
 def require(condition: bool, message: str) -> None:
     """Raises ValueError(message) unless `condition` holds."""
     if not condition:
         raise ValueError(message)
+
+
+def require_odd(kernel_size: int, what: str = "kernel_size") -> None:
+    """Raises ValueError for a side that kernels with a middle cannot have."""
+    usual = max(3, kernel_size | 1)
+    require(kernel_size == usual, f"{what}={kernel_size} must be odd and at least 3; try {usual}.")
+
+
+def require_numbers(config: Any) -> None:
+    """Raises ValueError for a field of a dataclass that is no number where it has to be one."""
+    for field in dataclasses.fields(config):
+        if field.type in _NUMBERS:
+            kind, called = _NUMBERS[field.type]
+            value = getattr(config, field.name)
+            require(isinstance(value, kind), f"{field.name}={value!r} must be {called}.")
 
 
 def setting(default: Any, help: str, *, flag: bool = True) -> Any:
@@ -48,6 +68,7 @@ class ImageNetworkConfig:
     )
 
     def __post_init__(self) -> None:
+        require_numbers(self)
         require(self.channels >= 1, f"channels={self.channels} must be at least 1.")
         require(1 <= self.levels <= 8, f"levels={self.levels} must be between 1 and 8.")
 
@@ -149,8 +170,8 @@ class DeblurConfig:
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
 
     def __post_init__(self) -> None:
-        k = self.kernel_size
-        require(k >= 3 and k % 2 == 1, f"kernel_size={k} must be odd and at least 3; try {k | 1}.")
+        require_numbers(self)
+        require_odd(self.kernel_size)
         rows, cols = self.patch_grid
         require(rows >= 1 and cols >= 1, f"patch_grid={rows}x{cols} needs at least 1x1 patches.")
         for name in ("num_chains", "samples_per_chain", "thinning"):

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dem_jax.config import DeblurConfig, KernelNetworkConfig
+from dem_jax.config import DeblurConfig, KernelNetworkConfig, require_odd
 from dem_jax.model import layers
 from dem_jax.model.layers import Conv, UNet
 from dem_jax.types import Evidence, KernelPrior, Problem, PyTree
@@ -115,10 +115,7 @@ def input_size(kernel_size: int) -> int:
     Raises:
       ValueError: if k is even or less than 3.
     """
-    if kernel_size < 3 or kernel_size % 2 == 0:
-        raise ValueError(
-            f"kernel_size={kernel_size} must be odd and at least 3; try {kernel_size | 1}."
-        )
+    require_odd(kernel_size)
     return max(SMALLEST_INPUT, -(-kernel_size // 16) * 16)
 
 

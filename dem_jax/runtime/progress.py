@@ -12,7 +12,6 @@ from typing import TextIO
 
 from dem_jax.runtime import streams
 from dem_jax.runtime.estimate import STAGES
-from dem_jax.runtime.files import names
 from dem_jax.runtime.outlook import Outlook
 
 EM = STAGES["step"]  # the stage whose iterations are counted
@@ -103,7 +102,7 @@ class Progress:
     def deliver(self, picture: pathlib.Path) -> None:
         """Where a finished picture is, on standard output, which holds nothing else."""
         self._clear()
-        streams.put(sys.stdout, f"{names.printable(str(picture))}\n")
+        streams.put_path(sys.stdout, str(picture))
 
     def companion(self) -> "Progress":
         """For a photo that is deblurred beside this one: its lines, without a bar of its own."""

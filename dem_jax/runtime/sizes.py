@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from dem_jax.config import DeblurConfig
+from dem_jax.config import DeblurConfig, require_odd
 from dem_jax.runtime.scale import buckets
 
 UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
@@ -159,6 +159,5 @@ def _resolved(
 
 
 def _checked(size: int, what: str) -> int:
-    if size < 3 or size % 2 == 0:
-        raise ValueError(f"{what}={size} must be odd and at least 3; try {max(3, size | 1)}.")
+    require_odd(size, what)
     return size

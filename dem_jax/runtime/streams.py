@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from dem_jax.runtime.files import names
+
 _ERROR = 2  # the number of standard error, which is all that libraries written in C know of it
 _MOST_HEARD = 10_000  # bytes
 
@@ -61,6 +63,20 @@ def put(stream: Any, text: str) -> bool:
     except (OSError, ValueError, AttributeError):  # a broken pipe, a closed stream, none at all
         return False
     return True
+
+
+def put_path(stream: Any, path: str) -> bool:
+    """Writes a line with a path in its own bytes, which programs open; to a terminal, printable."""
+    try:
+        if not stream.isatty():
+            stream.flush()  # what was written as text comes first
+            stream.buffer.write(os.fsencode(path) + b"\n")
+            return put(stream, "")
+    except (OSError, ValueError):
+        return False
+    except AttributeError:  # a stream of text alone, or none
+        pass
+    return put(stream, f"{names.printable(path)}\n")
 
 
 def leave(status: int, *, at_once: bool) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from dem_jax.runtime.files import formats, names, samples
 
+_INSIDE, _HIDDEN = "folder inside, not searched", "hidden folder"
 _RESERVED = ("summary.json",)  # files that lie beside the folders of results
 
 
@@ -148,7 +149,7 @@ def _folders(top: str, not_entered: dict[str, LeftOut]) -> Iterator[str]:
             found = os.path.join(path, name)
             real = os.path.realpath(found)
             if name.startswith("."):
-                note(found, "hidden folder")
+                note(found, _HIDDEN)
             elif real not in known and not (os.path.islink(found) and _lies_in(real, whole)):
                 known.add(real)
                 entered.append(name)
@@ -173,6 +174,8 @@ def _sorted_out(
     sources, left_out, folders = [], [], []
     for text in paths:
         path = pathlib.Path(text)
+        if _holds_results(path):
+            continue
         if path.is_dir():
             folders.append(text)
         elif (other := _other_than_picture(path)) is None:
@@ -181,8 +184,8 @@ def _sorted_out(
             left_out.append(LeftOut(names.printable(os.path.abspath(text)), other))
     unsearched = not_entered
     if unsearched is None:
-        unsearched = [_folder(path, "folder inside, not searched") for path in folders]
-    remarks = _on_folders(unsearched, deeper=not_entered is None)
+        unsearched = [_folder(path, _HIDDEN if _is_hidden(path) else _INSIDE) for path in folders]
+    remarks = _on_folders(unsearched)
     if not sources:
         held = f" ({_kinds(left_out)})" if left_out else ""
         raise ValueError(
@@ -192,16 +195,31 @@ def _sorted_out(
     return Selection(sources, left_out, remarks, unsearched)
 
 
-def _on_folders(unsearched: Sequence[LeftOut], *, deeper: bool) -> list[str]:
-    """A sentence on folders that were not searched; `deeper`, where a glob would do so."""
-    if not unsearched:
-        return []
-    count, (label, why) = len(unsearched), unsearched[0]
+def _on_folders(unsearched: Sequence[LeftOut]) -> list[str]:
+    """What is said of folders that were not searched: of those that a glob enters, how."""
+    inside = [folder for folder in unsearched if folder.why == _INSIDE]
+    others = [folder for folder in unsearched if folder.why != _INSIDE]
+    remarks = []
+    if inside:
+        advice = f"--input='{os.path.dirname(inside[0].label)}/**' does so"
+        remarks.append(f"{_not_searched(inside)}; {advice}.")
+    if others:
+        remarks.append(f"{_not_searched(others)}, a {others[0].why}.")
+    return remarks
+
+
+def _not_searched(folders: Sequence[LeftOut]) -> str:
+    count = len(folders)
     said = "1 folder inside was" if count == 1 else f"{count} folders inside were"
-    said += f" not searched, such as {label}"
-    if deeper:
-        return [f"{said}; --input='{os.path.dirname(label)}/**' does so."]
-    return [f"{said}, a {why}."]
+    return f"{said} not searched, such as {folders[0].label}"
+
+
+def _holds_results(folder: pathlib.Path) -> bool:
+    return folder.name.endswith(names.RESULTS_ENDING) and (folder / "run.json").is_file()
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")
 
 
 def _other_than_picture(path: pathlib.Path) -> str | None:
@@ -213,7 +231,7 @@ def _other_than_picture(path: pathlib.Path) -> str | None:
         return "hidden"
     if path.exists() and not path.is_file():
         return "device or pipe"
-    if path.parent.name.endswith(names.RESULTS_ENDING) and (path.parent / "run.json").is_file():
+    if _holds_results(path.parent):
         return "result"
     if path.suffix.lower() in formats.ENDINGS:
         return None

@@ -14,7 +14,7 @@ _KNOWN_MODES = {"1": "L", "La": "LA", "RGBa": "RGBA", "RGBX": "RGB", "CMYK": "RG
 _END_OF_JPEG = b"\xff\xd9"
 _LOSSLESS_FRAMES = (0xC3, 0xC7, 0xCB, 0xCF, 0xF7)  # the last is JPEG-LS
 _FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-_FILLING = bytes(range(1, 255))  # no marker, which 255 would begin
+_NO_MARKERS = bytes(range(1, 255))  # which 255 would begin
 _NOT_THERE = 128  # what libjpeg makes of blocks that are not in the file
 _BLOCK = 8  # rows and columns of a block of one channel of a JPEG
 _SPACE = rb"(?:\s|#[^\r\n]*[\r\n])+"  # between the words of a PNM's header, with comments
@@ -39,11 +39,12 @@ def read_jpeg(data: bytes) -> Decoded:
     except OSError as error:
         if "truncated" not in str(error):
             raise
-        found = read(data + _END_OF_JPEG)
+        data += _END_OF_JPEG
+        found = read(data)
     else:
         if not _ends_early(data, found.samples):
             return found
-    missing = _missing_blocks(found.samples, _unit(data))
+    missing = _missing_blocks(np.any(found.samples != _filling(data), axis=-1), _unit(data))
     if missing.mean() > 1 - _LEAST_DECODED:
         raise Damaged(f"{missing.mean():.0%} of it is missing")
     notes = [*found.notes, "the end of the file is missing" + left_out(missing)]
@@ -201,29 +202,39 @@ def _ends_early(data: bytes, samples: np.ndarray) -> bool:
 
     Bytes before the marker change nothing in a picture that is whole, and fill what is missing.
     """
-    if not np.all(samples[-1:, -1:] == _NOT_THERE):
+    if not np.all(samples[-1:, -1:] == _filling(data)):
         return False
     end = data.rfind(_END_OF_JPEG)
-    filled = read(data[:end] + _FILLING + data[end:]).samples
+    filled = read(data[:end] + _NO_MARKERS + data[end:]).samples
     return not np.array_equal(filled, samples)
 
 
-def _missing_blocks(samples: np.ndarray, unit: tuple[int, int]) -> np.ndarray:
+def _filling(data: bytes) -> np.ndarray:
+    """The pixel [S] that is read of a JPEG's blocks that are not in the file."""
+    image = _open(data)
+    if image.mode != "CMYK":
+        return np.full(len(image.getbands()), _NOT_THERE, np.uint8)
+    inks = Image.new("CMYK", (1, 1), (255 - _NOT_THERE,) * 4)  # which JPEGs hold inverted
+    rgb = _without_inks(inks, image.info.get("icc_profile")).convert("RGB")
+    return np.asarray(rgb)[0, 0]
+
+
+def _missing_blocks(other: np.ndarray, unit: tuple[int, int]) -> np.ndarray:
     """[H, W] which blocks at the end of a JPEG libjpeg has filled with grey.
 
     The data ends in the block before, which is not whole either. Where colours are stored for
     fewer pixels, those at the border of a block are mixed with its neighbour's.
 
     Args:
-      samples: [H, W, S] with the grey.
+      other: [H, W] whether a pixel is other than that grey.
       unit: rows and columns of a block.
     """
     from scipy import ndimage
 
-    height, width = samples.shape[:2]
+    height, width = other.shape
     down, across = (-(-side // step) for side, step in zip((height, width), unit, strict=True))
     coloured = np.zeros((down * unit[0], across * unit[1]), bool)
-    coloured[:height, :width] = np.any(samples != _NOT_THERE, axis=-1)
+    coloured[:height, :width] = other
     inner = coloured.reshape(down, unit[0], across, unit[1])[:, 1:-1, :, 1:-1]
     there = np.flatnonzero(inner.any(axis=(1, 3)))
     first = there[-1] if len(there) else 0

@@ -23,6 +23,7 @@ _YCBCR = 6
 # Tells libjpeg that channels are no brightness and colour, for which it takes three.
 _AS_THEY_ARE = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0"
 _START_OF_JPEG, _END_OF_JPEG = b"\xff\xd8", b"\xff\xd9"
+_AT_ONCE = 2**20  # bytes that are inflated
 _WORD = 4  # a TIFF tag's type: an integer of four bytes
 
 
@@ -38,6 +39,11 @@ def rows(packed: bytes, directory: Directory, row: int, most: int) -> np.ndarray
     return _CODECS[directory.number(_COMPRESSION)](packed, directory, row, most)
 
 
+def is_longer(packed: bytes, directory: Directory, size: int) -> bool:
+    """Whether a piece holds more than `size` bytes, decompressed."""
+    return len(rows(packed, directory, size + 1, 1)) > 0
+
+
 def known(directory: Directory) -> bool:
     """Whether pieces are packed in a way that `rows` can undo."""
     return directory.number(_COMPRESSION) in _CODECS
@@ -48,7 +54,8 @@ def _by_zlib(packed: bytes, directory: Directory, row: int, most: int) -> np.nda
     inflater = zlib.decompressobj()
     try:
         found = inflater.decompress(packed, row * most)
-        inflater.decompress(inflater.unconsumed_tail, 1)  # compares the checksum behind the last
+        while inflater.unconsumed_tail:  # the checksum behind the last is compared
+            inflater.decompress(inflater.unconsumed_tail, max(row * most, _AT_ONCE))
     except zlib.error:
         found = b""
     return np.frombuffer(found, np.uint8, len(found) // row * row).reshape(-1, row)

@@ -17,6 +17,7 @@ _LISTS |= {270, 282, 283, 305, 330, 700, 34675, 50706, 50838, 50839}
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}  # of each type, in bytes
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+_CUT_KINDS = {3, 4, 13, 16}  # of lists that are of use where the end of the file cuts them
 _FORMAT, _FORMATS = 339, (1, 2, 3, 5, 6)  # of numbers; one that is not defined is unsigned
 
 
@@ -26,6 +27,7 @@ class _Entry(NamedTuple):
     kind: int
     amount: int
     values: bytes
+    cut: bool = False  # whether the end of the file cuts the values, of which these are left
 
 
 class Form(NamedTuple):
@@ -80,6 +82,7 @@ class Directory:
             if entry:
                 self.entries[tag] = entry
             self.tags.add(tag)
+        self.cut = any(entry.cut for entry in self.entries.values())
 
     def lost(self, tag: int) -> bool:
         """Whether a tag is there that is not sound."""
@@ -122,7 +125,7 @@ def _entry(data: bytes, form: Form, tag: int, found: _Entry) -> _Entry | None:
 
     A number without which there is no picture is one number, whatever its count says.
     """
-    kind, count, field = found
+    kind, count, field, _ = found
     size = _SIZES.get(kind, 0)
     if tag in _NUMBERS:
         if kind not in _INTEGERS or size > form.room:
@@ -136,9 +139,22 @@ def _entry(data: bytes, form: Form, tag: int, found: _Entry) -> _Entry | None:
     at = struct.unpack(form.place, field)[0]
     values = field[:length] if length <= form.room else data[at : at + length]
     entry = _Entry(kind, count, values)
-    if len(values) < length or (tag == _FORMAT and not set(_numbers(entry, form)) <= {*_FORMATS}):
+    if len(values) < length:
+        entry = _cut(entry, form, size)
+    if not entry.amount or (tag == _FORMAT and not set(_numbers(entry, form)) <= {*_FORMATS}):
         return None
     return entry
+
+
+def _cut(entry: _Entry, form: Form, size: int) -> _Entry:
+    """A tag with the values that are left of it; of texts and bytes none.
+
+    Of the last number the bytes beyond the end are taken as 0 where they are its highest ones.
+    """
+    left = len(entry.values) if entry.kind in _CUT_KINDS else 0
+    amount = left // size if form.order == ">" else -(-left // size)
+    values = entry.values.ljust(amount * size, b"\0")[: amount * size]
+    return _Entry(entry.kind, amount, values, cut=True)
 
 
 def _numbers(entry: _Entry, form: Form) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ _GREY = (0, 1, 4)  # kinds of colour that are none, whether 0 is white or black,
 _PLAIN = (0, 1, 2)  # kinds of colour whose samples are grey or RGB
 _PILLOWS = (*_PLAIN, 3, 4, 5, 6, 8)  # palettes, masks, inks, YCbCr, Lab
 _LEAST_DECODED = 0.5  # part of a picture that must be there
+_REDUCED = 1  # bit of a page that is another one in fewer pixels
 _MOST_PAGES = 64  # that are looked at
 _TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
@@ -50,6 +51,11 @@ def read(data: bytes) -> Decoded:
             place = None if page is tiff.pages.first else page.offset
         elif (tiff.is_ome or tiff.is_imagej) and (stack := _colour_stack(tiff, len(data))):
             return stack
+        elif at := _first_whole(tiff):
+            place = tiff.pages[at].offset
+            notes = [
+                f"only page {at + 1} of {len(tiff.pages)} is used, before which are thumbnails"
+            ]
         elif len(tiff.pages) > 1:
             notes = [f"only the first of {len(tiff.pages)} pages is used"]
     found = _picture(data, place)
@@ -118,7 +124,9 @@ def shape(data: bytes) -> tuple[int, int, int] | None:
             return None
         if not whole.sound:
             raise Damaged("its header is wrong")
-        page = _largest(tiff) if _DNG in tiff.pages.first.tags else tiff.pages.first
+        page: Any = tiff.pages[_first_whole(tiff)]
+        if _DNG in tiff.pages.first.tags:
+            page = _largest(tiff)
         sides = page.imagelength, page.imagewidth
         decoding.check_size(*sides, len(data))
         turned = metadata.checked_orientation(page.tags.valueof(_ORIENTATION, 1)) >= 5
@@ -136,6 +144,12 @@ def _pages(tiff: Any) -> Iterator[Any]:
         yield page
         if getattr(page, "subifds", None):
             yield from page.pages[:_MOST_PAGES]
+
+
+def _first_whole(tiff: Any) -> int:
+    """The number of the first page that is no thumbnail, or 0."""
+    pages = enumerate(tiff.pages[:_MOST_PAGES])
+    return next((at for at, page in pages if not page.subfiletype & _REDUCED), 0)
 
 
 def _largest(tiff: Any) -> Any:
@@ -176,8 +190,9 @@ def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
                 f"has {page.samplesperpixel} channels; grey and RGB, with alpha or without, can be "
                 "read, so choose the channels first."
             )
-        packed = 8 < page.bitspersample < 16
-        if page.photometric not in _PLAIN or page.bitspersample < 8:
+        few = page.bitspersample < 8
+        packed = few or 8 < page.bitspersample < 16
+        if page.photometric not in _PLAIN or (few and page.samplesperpixel == 1):
             return _by_pillow(page, data, whole)
         if not packed and page.dtype not in _TYPES:
             kind = f"type {page.dtype}" if page.dtype else f"{page.bitspersample} bits"
@@ -195,7 +210,9 @@ def _read_page(data: bytes, whole: tiff_repair.Repaired) -> Decoded:
             samples[..., 0] = white - samples[..., 0]
         samples, notes = _without_unspecified(samples, [int(kind) for kind in page.extrasamples])
         if packed:
-            notes.append(f"its {page.bitspersample} bits a channel are written as 16")
+            notes.append(
+                f"its {page.bitspersample} bits a channel are written as {8 * samples.itemsize}"
+            )
         return _beside(page, samples, [*whole.notes, *notes], data)
 
 
@@ -254,7 +271,8 @@ def _by_tifffile(page: Any, packed: bool) -> np.ndarray | None:
         samples = np.moveaxis(samples, 0, -1) if planes_first else samples
     samples = samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
     if packed:
-        samples = np.rint(samples * (65535 / (2**page.bitspersample - 1))).astype(np.uint16)
+        kind = np.uint8 if page.bitspersample < 8 else np.uint16
+        samples = np.rint(samples * (np.iinfo(kind).max / (2**page.bitspersample - 1))).astype(kind)
     return samples
 
 

@@ -21,7 +21,7 @@ _BLACK_IS_0, _RGB, _NEED_THREE, _KNOWN = 1, 2, (2, 6, 8), range(9)  # kinds of c
 _APART = 2  # planes
 _UNCOMPRESSED, _OLD_JPEG = 1, 6
 _OF_ONE_BIT = (2, 3, 4, 32773)  # compressions of pictures that need not say that they have one bit
-_MOST_BITS = 64
+_MOST_BITS, _MOST_CHANNELS = 64, 65535
 
 
 class Repaired(NamedTuple):
@@ -107,7 +107,12 @@ def ordered(data: bytes, place: int | None) -> Ordered:
     except (struct.error, OverflowError) as error:
         raise Damaged("its header is wrong") from error
     told = _is_told(directory)
-    notes = [*_with_channels(directory), *_with_colour(directory)]
+    notes = ["the end of its header is missing; the rest of it tells what was there"]
+    notes = [
+        *(notes if directory.cut else []),
+        *_with_channels(directory),
+        *_with_colour(directory),
+    ]
     if directory.lost(_PLANES):
         notes.append("its header does not say how its channels lie; pixel by pixel is taken")
     if directory.lost(_PROFILE):
@@ -130,7 +135,8 @@ def written(data: bytes, directory: Directory, *, alone: bool) -> bytes:
 def _with_channels(directory: Directory) -> list[str]:
     """Sets how many samples a pixel has, where that is not said: as many as have numbers of bits.
 
-    By default it is one, which colour cannot be. Bits of more samples than there are are left out.
+    By default it is one, which colour cannot be. Bits of more samples than there are are left out,
+    and those that the end of the file cuts off are as many as the first's.
     """
     said, bits = directory.number(_CHANNELS), directory.numbers(_BITS)
     channels = said or max(1, len(bits))
@@ -139,6 +145,8 @@ def _with_channels(directory: Directory) -> list[str]:
     directory.put(_CHANNELS, channels)
     if len(bits) > channels:
         directory.put(_BITS, *bits[:channels])
+    elif directory.cut and 0 < len(bits) < channels <= _MOST_CHANNELS:
+        directory.put(_BITS, *bits, *bits[:1] * (channels - len(bits)))
     if channels == (said or 1):
         return []
     return [f"its header does not say how many channels it has; {channels} are taken"]

@@ -86,6 +86,10 @@ def unpacked(data: bytes, place: int | None) -> Unpacked | None:
     if len(counts) != len(stored):
         return None
     found = [_found(*pair, directory, whole.row) for pair in zip(stored, counts, strict=True)]
+    if not wrong and all(piece.as_said for piece in found):
+        found = [
+            _unless_longer(*pair, directory, whole) for pair in zip(found, stored, strict=True)
+        ]
     rows = [_without_differences(piece.rows, directory, whole) for piece in found]
     sizes = [count * whole.row for count in counts]
     there = sum(map(len, rows))
@@ -167,6 +171,14 @@ def _found(piece: _Stored, count: int, directory: Directory, row: int) -> _Found
         return _Found(found, False)
     longer = tiff_codecs.rows(piece.packed, directory, row, count)
     return _Found(longer if len(longer) == count else longer[:0], False)
+
+
+def _unless_longer(
+    found: _Found, piece: _Stored, directory: Directory, whole: tiff_repair.Pieces
+) -> _Found:
+    """Nothing of a piece that holds more than its rows: somewhere in it something is damaged."""
+    longer = tiff_codecs.is_longer(piece.packed[: piece.length], directory, whole.size)
+    return _Found(found.rows[:0], False) if longer else found
 
 
 def _without_differences(

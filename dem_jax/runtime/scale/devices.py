@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 import tempfile
+import textwrap
 from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
@@ -15,6 +17,8 @@ from dem_jax import __version__
 from dem_jax.em import sharded
 
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
+_EXTRAS = {"tpu": "tpu", "cuda": "cuda12", "gpu": "cuda12"}  # that bring a platform's JAX
+_LONGEST_REASON = 200  # characters
 
 
 def default_cache_dir() -> str:
@@ -43,13 +47,7 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
-        wanted = os.environ.get("JAX_PLATFORMS")
-        said = f"JAX_PLATFORMS={wanted} finds" if wanted else "JAX finds"
-        reason = " ".join(str(error).split())[:200].rstrip(". ")
-        raise ValueError(
-            f"{said} no device to compute on{': ' * bool(reason)}{reason}; unset JAX_PLATFORMS, or "
-            "install JAX for that device, as by 'pip install \"dem_jax[cuda12]\"'."
-        ) from error
+        raise ValueError(_without_device(os.environ.get("JAX_PLATFORMS", ""), error)) from error
     jax.config.update("jax_compilation_cache_dir", None)  # whatever the environment says
     if not cache_dir:
         return []
@@ -59,6 +57,17 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return []
+
+
+def _without_device(wanted: str, error: Exception) -> str:
+    """A sentence for the user where JAX finds no device of the platform that is wanted."""
+    said = f"JAX_PLATFORMS={wanted} finds" if wanted else "JAX finds"
+    reason = " ".join(re.sub(r"\([^()]*\)", "", str(error)).split())  # without JAX's own advice
+    reason = textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...").rstrip(".: ")
+    extra = _EXTRAS.get(wanted.split(",")[0].lower(), "")
+    install = f", or install JAX for it: pip install 'dem_jax[{extra}]'" if extra else ""
+    advice = f"unset JAX_PLATFORMS{install}" if wanted else "install JAX anew"
+    return f"{said} no device to compute on{': ' * bool(reason)}{reason}; {advice}."
 
 
 def _is_writable(folder: str) -> bool:

@@ -101,8 +101,13 @@ def test_folders_that_were_not_searched_are_named(tmp_path, monkeypatch):
         touch(tmp_path / name, "b.png")
     found = inputs.select([str(tmp_path)])
     expected = {str(tmp_path / name): "folder inside, not searched" for name in ("inner", "closed")}
-    expected[str(tmp_path / ".hidden")] = "folder inside, not searched"
+    expected[str(tmp_path / ".hidden")] = "hidden folder"
     assert dict(found.unsearched) == expected
+    assert found.remarks == [
+        f"2 folders inside were not searched, such as {tmp_path}/closed; "
+        f"--input='{tmp_path}/**' does so.",
+        f"1 folder inside was not searched, such as {tmp_path}/.hidden, a hidden folder.",
+    ]
 
     scandir = os.scandir
 
@@ -123,6 +128,14 @@ def test_folders_that_were_not_searched_are_named(tmp_path, monkeypatch):
         assert remark == (
             f"2 folders inside were not searched, such as {tmp_path}/.hidden, a hidden folder."
         )
+
+
+def test_results_are_no_folders_to_search(tmp_path):
+    touch(tmp_path, "a.png")
+    touch(tmp_path / "a_deblurred", "run.json", "deblurred.png")
+    found = inputs.select([str(tmp_path)])
+    assert names_of(found.sources) == ["a"]
+    assert list(found.unsearched) == found.remarks == []
 
 
 def test_links_that_lead_round_are_entered_once(tmp_path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from odd_files import random_samples, saved
+from odd_files import SRGB, random_samples, saved
 from PIL import Image
 
 from dem_jax.runtime.files import images
@@ -43,3 +43,17 @@ def test_what_is_filled_in_a_jpeg_whose_end_is_missing_does_not_count(tmp_path, 
     known = photo.weight == 1
     np.testing.assert_array_equal(photo.pixels[known], whole.pixels[known])
     assert part - 0.25 < known.mean() < part + 0.1
+
+
+@pytest.mark.parametrize("profile", [None, SRGB])
+def test_what_is_filled_in_a_jpeg_of_inks_does_not_count(tmp_path, profile):
+    """A profile that cannot be used, as one of RGB, leaves the inks to the usual rule."""
+    inks = Image.fromarray(random_samples((83, 101, 3), np.uint8)).convert("CMYK")
+    data = saved("JPEG", inks, quality=90, icc_profile=profile)
+    (tmp_path / "whole.jpg").write_bytes(data)
+    (tmp_path / "cut.jpg").write_bytes(data[: int(0.75 * len(data))])
+    whole, photo = (images.read_photo(tmp_path / f"{name}.jpg") for name in ("whole", "cut"))
+    known = photo.weight == 1
+    np.testing.assert_array_equal(photo.pixels[known], whole.pixels[known])
+    assert 0.5 < known.mean() < 0.85
+    assert any("of the picture" in note for note in photo.notes)

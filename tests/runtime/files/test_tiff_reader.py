@@ -1,6 +1,7 @@
 """TIFF as microscopes, scanners and retouchers write it."""
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -125,6 +126,25 @@ def test_12_bit_packed_pixels_are_read(tmp_path):
     assert "12 bits" in photo.notes[0]
 
 
+def packed_colours(samples, bits):
+    """RGB TIFF of samples of fewer bits than a byte has; rows begin with a byte."""
+    each = np.unpackbits(samples[..., None], axis=-1)[..., -bits:]
+    body = np.packbits(each.reshape(len(samples), -1), axis=1)
+    data = tiff(body, photometric="minisblack", metadata=None)
+    three = with_tag(with_tag(data, 256, at=8, value=samples.shape[1]), 262, at=8, value=2)
+    return with_tag(with_tag(three, 277, at=8, value=3), 258, at=8, value=bits)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_colours_of_fewer_bits_than_a_byte_has_are_read(tmp_path, bits):
+    pytest.importorskip("imagecodecs")
+    samples = PIXELS >> (8 - bits)
+    photo = read(tmp_path, packed_colours(samples, bits))
+    assert photo.notes == (f"its {bits} bits a channel are written as 8",)
+    assert photo.bit_depth == 8
+    np.testing.assert_allclose(photo.pixels, samples / (2**bits - 1), atol=1e-6)
+
+
 def test_12_bit_packed_pixels_without_the_extra_are_called_so(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "imagecodecs", None)
     with pytest.raises(images.PhotoError, match=r"12-bit packed pixels.*dem_jax\[codecs\]"):
@@ -136,6 +156,29 @@ def test_the_thumbnail_of_a_dng_is_not_its_photo(tmp_path):
     photo = read(tmp_path, data)
     assert photo.bit_depth == 16
     np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    assert headers.shape_of(tmp_path / "x.tif") == PIXELS.shape
+
+
+@pytest.mark.parametrize("tag", [(254, 4, 1), (255, 3, 2)], ids=["new", "old"])
+@pytest.mark.parametrize("thumbnails", [1, 2])
+def test_the_first_page_that_is_no_thumbnail_is_the_photo(tmp_path, thumbnails, tag):
+    number, kind, value = tag
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(thumbnails):
+            small = PIXELS[::4, ::4]
+            writer.write(small, photometric="rgb", metadata=None, subfiletype=1)
+        writer.write(PIXELS, photometric="rgb", metadata=None)
+    data = buffer.getvalue()
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        places = [page.tags[254].offset for page in file.pages[:thumbnails]]
+    for place in places:
+        entry = struct.pack("<HHII", number, kind, 1, value)
+        data = data[:place] + entry + data[place + len(entry) :]
+    photo = read(tmp_path, data)
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+    count = thumbnails + 1
+    assert photo.notes == (f"only page {count} of {count} is used, before which are thumbnails",)
     assert headers.shape_of(tmp_path / "x.tif") == PIXELS.shape
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 from odd_files import PIXELS, SRGB, saved, tiff, with_tag
+from PIL import Image
 
 from dem_jax.runtime.files import images, tiff_repair
 from dem_jax.runtime.files.photo import DOUBT, Damaged
@@ -255,3 +256,40 @@ def test_what_no_memory_holds_is_not_filled():
     whole = tiff_repair.repaired(data)
     assert whole.lacking > 0.5
     assert len(whole.data) < 3 * len(data)
+
+
+def with_bits_last(byteorder, compression):
+    """A file whose directory, and then the bits of each channel, lie behind the pixels."""
+    data = tiff(PIXELS, photometric="rgb", byteorder=byteorder, compression=compression)
+    whole = tiff_repair.ordered(data, None).directory
+    far = [tag for tag, entry in whole.entries.items() if len(entry.values) > 4]
+    whole.drop(*set(far) - {258})
+    return tiff_repair.written(data, whole, alone=True)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("lacking", [1, 2, 3, 4])
+def test_bits_that_the_end_of_the_file_cuts_are_those_of_the_first(
+    tmp_path, compression, byteorder, lacking
+):
+    data = with_bits_last(byteorder, compression)
+    assert read(tmp_path, data).notes == ()
+    (note,) = (photo := read(tmp_path, data[:-lacking])).notes
+    assert note.startswith("the end of its header is missing")
+    np.testing.assert_allclose(photo.pixels, PIXELS / 255, atol=1e-6)
+
+
+def test_a_palette_whose_last_number_is_cut_is_used(tmp_path):
+    palette = Image.fromarray(PIXELS).convert("P")
+    data = saved("TIFF", palette, compression="tiff_lzw")
+    photo = read(tmp_path, data[:-1])
+    assert photo.notes[0].startswith("the end of its header is missing")
+    np.testing.assert_array_equal(
+        photo.pixels, np.asarray(palette.convert("RGB")) / np.float32(255)
+    )
+
+
+def test_a_directory_that_is_cut_is_a_wrong_header(tmp_path):
+    with pytest.raises(images.PhotoError, match="its header is wrong"):
+        read(tmp_path, saved("TIFF", compression="tiff_lzw")[:-20])

@@ -15,3 +15,30 @@ def test_photos_come_first_and_chains_where_they_can_be_divided(
 ):
     monkeypatch.setattr(jax, "local_device_count", lambda: count)
     assert devices.choose_shard(photos, chains) == shard
+
+
+REASON = "Unable to initialize backend 'x': no libx.so (set JAX_PLATFORMS='' to choose one)"
+WITHOUT = {
+    "tpu": "; unset JAX_PLATFORMS, or install JAX for it: pip install 'dem_jax[tpu]'.",
+    "cuda,cpu": "; unset JAX_PLATFORMS, or install JAX for it: pip install 'dem_jax[cuda12]'.",
+    "nonsense": "; unset JAX_PLATFORMS.",
+    "": "; install JAX anew.",
+}
+
+
+@pytest.mark.parametrize("reason", [REASON, f"{REASON}. {'More words. ' * 30}", ""])
+@pytest.mark.parametrize("wanted", WITHOUT)
+def test_a_device_that_is_not_there_is_told_with_advice_for_its_kind(monkeypatch, wanted, reason):
+    def refuse():
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(jax, "local_devices", refuse)
+    monkeypatch.setenv("JAX_PLATFORMS", wanted)
+    with pytest.raises(ValueError, match="no device to compute on") as caught:
+        devices.configure(precision="float32", cache_dir="")
+    said = str(caught.value)
+    assert said.endswith(WITHOUT[wanted])
+    assert said.count("(") == said.count(")") == 0
+    assert ("no libx.so" in said) == bool(reason)
+    assert len(said) < 400
