@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from dem_jax.em import sharded
 from dem_jax.runtime.desk import Options, Session
-from dem_jax.runtime.files import checkpoints, given_kernels, run_folder
+from dem_jax.runtime.files import checkpoints, given_kernels, names, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Outcome
@@ -171,7 +171,8 @@ def _one(source: Source, session: Session) -> Outcome:
             with contextlib.suppress(OSError):  # a full disk is what may have failed
                 folder.fail(outcome.why, input=source.label, **extra)
     if outcome.status == run_folder.DONE:
-        progress.say(f"{source.label}: done, {folder.path / 'report.html'} tells how well")
+        report = names.printable(str(folder.path / "report.html"))
+        progress.say(f"{source.label}: done, {report} tells how well")
         progress.deliver(folder.picture)
     else:
         progress.say(_told(source, outcome))
