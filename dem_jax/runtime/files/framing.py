@@ -15,7 +15,6 @@ from dem_jax.runtime.files import fineness
 from dem_jax.runtime.files.photo import Behind, Photo
 
 _SAME = 1.5 / 255  # values that differ by no more are one colour
-_SPECKS = 0.02  # of a border's row: hot pixels, or dust on what was scanned
 _AT_ONCE = 32  # rows that are compared; most photos have no border, so that these are all
 _EDGE = 16  # rows that a JPEG may have smeared between a border and what it surrounds
 _SHARP = 0.5  # part of the difference that one row makes; a scene that fades takes several
@@ -155,7 +154,7 @@ def _border(pixels: np.ndarray) -> int:
     if first < _LEAST_BORDER:
         return 0
     near = pixels[first : first + _EDGE + _DEEPER]
-    distance = np.abs(near - _colour(pixels)).max(axis=-1).mean(axis=1)
+    distance = np.abs(near - pixels[0, 0]).max(axis=-1).mean(axis=1)
     for row, step in enumerate(np.diff(distance[:_EDGE], prepend=0.0)):
         behind = distance[row : row + _DEEPER].mean()
         if behind >= _LEAST_JUMP and step >= _SHARP * behind:
@@ -164,22 +163,15 @@ def _border(pixels: np.ndarray) -> int:
 
 
 def _first_unlike(pixels: np.ndarray) -> int:
-    """The first row that is not all of the first one's colour, but for specks; 0 if there is none.
+    """The first row that is not all of the corner's colour; 0 where there is none.
 
     It reads no further than there: a photo has many rows, and its border few.
     """
-    colour = _colour(pixels)
     for start in range(0, len(pixels), _AT_ONCE):
-        unlike = (np.abs(pixels[start : start + _AT_ONCE] - colour) > _SAME).any(axis=-1)
-        other = unlike.mean(axis=1) > _SPECKS
-        if other.any():
-            return start + int(other.argmax())
+        unlike = np.abs(pixels[start : start + _AT_ONCE] - pixels[0, 0]) > _SAME
+        if unlike.any():
+            return start + int(unlike.any(axis=(1, 2)).argmax())
     return 0
-
-
-def _colour(pixels: np.ndarray) -> np.ndarray:
-    """[C] the colour of most of the first row, if there is one."""
-    return np.median(pixels[0], axis=0)
 
 
 def _gain(photo: Photo) -> tuple[float, int]:

@@ -39,14 +39,6 @@ def test_bars_are_cut_off_and_put_back(bars):
     assert framed.shape == photo.pixels.shape
 
 
-def test_bars_with_hot_pixels_or_dust_are_found_and_keep_them():
-    pixels = barred(top=12, bottom=9).pixels
-    pixels[0, 0], pixels[4, 30], pixels[-2, 71] = 1.0, (1, 0, 1), (0, 0.5, 0)
-    framed = framing.frame(images.Photo(pixels))
-    np.testing.assert_array_equal(framed.pixels, SCENE)
-    np.testing.assert_allclose(completion.complete(SCENE, framed), pixels, atol=1e-6)
-
-
 def test_bars_that_a_jpeg_has_smeared_are_found(tmp_path):
     photo = barred(top=16, bottom=16)
     samples = np.rint(photo.pixels * 255).astype(np.uint8)
