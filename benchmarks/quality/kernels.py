@@ -65,7 +65,7 @@ PARTS = {  # what to put in whose place to leave a part out
     "clipped_left_out": (edges, "_FEW_CLIPPED", 0.0),
     "few_edges": (find, "_MUST_GAIN", (0.0, float("inf"))),
     "window_that_fits": (find, "_NARROWED_ALTERNATIONS", 0),
-    "smoother_images": (find, "_SMOOTHER", 1.0),
+    "evidence": (find, "_IMPROVEMENTS", 0),
     "polish": (find, "polish", lambda view, kernel: kernel),
     "ridge": (find, "_LAST_SMOOTHNESS", 0.0),
 }

@@ -48,16 +48,14 @@ def score(
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
 
 
-def choose(view: View, kernels: jax.Array, *, smoother: float = 1.0) -> Choice:
+def choose(view: View, kernels: jax.Array) -> Choice:
     """The kernel of the least `score` among candidates for a view of contrast one.
 
     Args:
       view: of the photo.
       kernels: [N, k, k] the candidates.
-      smoother: times `judging_weight` is the weight of the images that are judged. Nearly right
-        kernels leave waves in plain parts, which smoother images have less of.
     """
-    weight = smoother * judging_weight(view)
+    weight = judging_weight(view)
     scores = jax.vmap(lambda kernel: score(view, kernel, weight))(kernels)
     best = jnp.argmin(scores)
     return Choice(kernels, best, scores, agreement(kernels)[best])

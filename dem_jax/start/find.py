@@ -1,8 +1,9 @@
 """One kernel for a photo, from the photo alone: an overview, then finer and finer views.
 
 `overview` looks for the kernel in few pixels. `refined` goes on from there in views twice as fine
-each, until the photo's own pixels, where at last `polish` has the hyper-Laplacian prior
-|grad f|^0.8 in place of the L0 one of `one_kernel`. `find` is all of it, with a static bound.
+each, until the photo's own pixels. There `polish` has the hyper-Laplacian prior |grad f|^0.8 in
+place of the L0 one of `one_kernel`, and `evidence` at last asks every pixel. `find` is all of it,
+with a static bound.
 """
 
 import math
@@ -22,6 +23,7 @@ from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, views
 from dem_jax.start.choice import choose, judging_weight
 from dem_jax.start.cleaning import cleaned
+from dem_jax.start.evidence import free_energy, improved
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
 from dem_jax.start.views import View
@@ -30,7 +32,8 @@ _NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing e
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
-_SMOOTHER = 8.0  # the images by which kernels are compared at full size, see `choose`
+_IMPROVEMENTS = 8  # iterations of EM at last, see `evidence`,
+_TELLING = (384, 512)  # pixels, short and long side, in the part that tells most
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
@@ -59,9 +62,9 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     Views of large photos show the part that has the most useful edges. From each kernel settings
     that trust many edges or few go on; the one that leaves the photo sparser is taken, few edges
     only where it is so by much. The overview of a small photo has all of its pixels; there each
-    kernel is found anew where its window [k, k] is narrower than [w, w]. Then the kernels are
-    compared by smoother images: what they come from may be wrong by more than a few edges, and
-    nearly right kernels leave waves. Arguments as of `find`.
+    kernel is found anew where its window [k, k] is narrower than [w, w]. The kernel of the most
+    evidence is taken at last, and improved by all pixels of the part that tells most. Arguments as
+    of `find`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
@@ -73,8 +76,8 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     worth = _worth(photo, seen.shape[-1])
     first = views.overview_scale(shape)
 
-    def at(scale: float) -> View:
-        part = views.finer_shape(shape, scale)
+    def at(scale: float, most: views.Shape = views.LARGEST) -> View:
+        part = views.finer_shape(shape, scale, most)
         if part == tuple(round(n * scale) for n in shape):
             return views.view(photo, part, scale)
         near = tuple(
@@ -110,7 +113,9 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
         return both.candidates[jnp.argmin(both.scores + jnp.asarray(_MUST_GAIN))]
 
     kernels = lax.map(narrowed if first == 1 else by_many_edges_or_few, seen)
-    return choose(last, kernels, smoother=_SMOOTHER).kernel
+    energies = lax.map(lambda kernel: free_energy(last, kernel), kernels)
+    best = kernels[jnp.argmin(energies)]
+    return improved(at(1.0, _TELLING), best, times=_IMPROVEMENTS)
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:

@@ -70,13 +70,13 @@ def overview_shape(photo: Shape, closer: int = 1) -> Shape:
     return _within(photo, (closer * rows, closer * cols))
 
 
-def finer_shape(photo: Shape, scale: float) -> Shape:
-    """Rows and columns of a view at `scale`: all of the photo, or as much as `LARGEST` holds.
+def finer_shape(photo: Shape, scale: float, most: Shape = LARGEST) -> Shape:
+    """Rows and columns of a view at `scale`: all of the photo, or as much as `most` holds.
 
     >>> finer_shape((680, 1024), 1.0), finer_shape((3000, 4000), 0.5)
     ((680, 1024), (768, 1024))
     """
-    return _within(tuple(round(n * scale) for n in photo), LARGEST)
+    return _within(tuple(round(n * scale) for n in photo), most)
 
 
 def overview_scale(photo: Shape, closer: int = 1) -> float:

@@ -31,22 +31,3 @@ def test_the_kernel_of_the_photo_is_chosen(angle):
     assert found.number == 1
     np.testing.assert_array_equal(found.kernel, kernels_of(true)[0])
     assert found.scores[1] < found.scores[0]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_by_smoother_images_a_nearly_right_kernel_wins_that_leaves_waves(seed):
-    rng = np.random.default_rng(seed)
-    sharp = np.ones((160, 200))
-    for row, col in zip(rng.integers(30, 125, 90), rng.integers(10, 180, 90), strict=True):
-        sharp[row : row + rng.integers(2, 9), col : col + rng.integers(2, 5)] = 0
-    true, doubled = np.zeros((2, 15, 15))
-    true[4, 3:6], true[10, 9:12] = 1, 1.2
-    true /= true.sum()
-    doubled[7, 6:9] = 1
-    mistakes = (rng.uniform(size=true.shape) < 0.08) * rng.uniform(size=true.shape)
-    photo = signal.fftconvolve(sharp, true, mode="valid")
-    view = View(jnp.asarray(photo + 0.002 * rng.normal(size=photo.shape), jnp.float32))
-    kernels = kernels_of(doubled + 0.1 * true, true + 0.03 * mistakes)
-    choose = jax.jit(choice.choose, static_argnames="smoother")
-    assert choose(view, kernels).number == 0
-    assert choose(view, kernels, smoother=8.0).number == 1
