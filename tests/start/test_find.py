@@ -81,6 +81,7 @@ def test_kernels_of_a_large_photo_are_refined_where_its_edges_are(monkeypatch):
         find, "alternate", lambda view, kernel, *_, **__: seen.append(view) or (kernel, 0)
     )
     monkeypatch.setattr(find, "polish", lambda view, kernel, **_: kernel)
+    monkeypatch.setattr(find, "improved", lambda view, kernel, **_: kernel)
     photo = np.zeros((192, 256), np.float32)
     photo[140:180, 200:240] = np.kron(
         np.random.default_rng(0).uniform(size=(5, 5)), np.ones((8, 8))
@@ -108,6 +109,7 @@ def test_of_many_and_few_edges_the_sparser_kernel_is_taken(shaken, monkeypatch, 
     monkeypatch.setattr(views, "SQUARE", (56, 56))
     monkeypatch.setattr(find, "alternate", alternate)
     monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
+    monkeypatch.setattr(find, "improved", lambda view, kernel, **_: kernel)
 
     def refined():
         return find.refined(View(jnp.asarray(photo)), wrong[None], DeblurConfig(kernel_size=SIZE))
@@ -128,6 +130,7 @@ def test_of_two_looks_the_sparser_kernel_is_taken(shaken, monkeypatch, right):
     monkeypatch.setattr(find, "zoom_kernel", lambda kernel, *_: kernel)
     monkeypatch.setattr(find, "alternate", lambda view, start, *_, **__: (start, 0))
     monkeypatch.setattr(find, "polish", lambda view, kernel: kernel)
+    monkeypatch.setattr(find, "improved", lambda view, kernel, **_: kernel)
     config = DeblurConfig(kernel_size=SIZE)
     np.testing.assert_array_equal(find.refined(View(jnp.asarray(photo)), seen, config), kernel)
 
