@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import common, simulated
 from dem_jax.em import mcem
-from dem_jax.em.result import started
+from dem_jax.em.result import finish, started
 from dem_jax.evaluation import camera_shake, metrics, tables
 from dem_jax.runtime import sizes
 from dem_jax.start.problem import prepare
@@ -68,13 +68,13 @@ def posterior(key, photo, config):
     last_key = jax.random.fold_in(key, config.em_iterations)
     _, drawn = mcem.e_step(last_key, state, problem, config)
 
-    def finish(image, config):
+    def finished(image, config):
         last = state._replace(mean=image, variance=drawn.variance)
         return finish(last, problem, config)
 
-    result, plain = finish(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
+    result, plain = finished(drawn.mean, config), dataclasses.replace(config, refinement=0.0)
     images = jnp.concatenate([drawn.mean[None], drawn.latents])
-    images = jax.vmap(lambda f: finish(f, plain).latent)(images)
+    images = jax.vmap(lambda f: finished(f, plain).latent)(images)
     return *started(problem)[:2], result.latent, result.std, images[0], images[1:]
 
 
