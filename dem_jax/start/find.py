@@ -32,8 +32,7 @@ _NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing e
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
-_IMPROVEMENTS = 8  # iterations of EM at last, see `evidence`,
-_TELLING = (384, 512)  # pixels, short and long side, in the part that tells most
+_IMPROVEMENTS = 8  # iterations of EM at last, see `evidence`
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
@@ -115,7 +114,7 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     kernels = lax.map(narrowed if first == 1 else by_many_edges_or_few, seen)
     energies = lax.map(lambda kernel: free_energy(last, kernel), kernels)
     best = kernels[jnp.argmin(energies)]
-    return improved(at(1.0, _TELLING), best, times=_IMPROVEMENTS)
+    return improved(at(1.0, views.TELLING), best, times=_IMPROVEMENTS)
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:

@@ -22,6 +22,7 @@ Shape = tuple[int, ...]  # rows and columns
 OVERVIEW, SQUARE = (192, 256), (224, 224)
 _NEARLY_SQUARE = 1.15  # long side over short side, at most
 LARGEST = (768, 1024)  # pixels, short and long side of a view in which they are refined
+TELLING = (384, 512)  # the same of the part by which one is improved at last, see `evidence`
 _NEARLY_ALL = 0.8  # a view of that scale is not worth a step of its own
 _LEAST_WINDOW = 5  # pixels, of every view
 _WHOLLY = 0.99  # of a pixel of a view: what must be trusted for the pixel to be so
