@@ -36,6 +36,7 @@ from dem_jax.start.views import View
 _ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
 _CURVATURE = 0.1  # c
 _IMAGE_STEPS, _KERNEL_STEPS = 20, 15  # alternations of EM's steps
+_REACH = 3  # pixels around a kernel, where it may grow
 _SPLITTING = 300.0  # of the kernel that is not negative, in curvatures per pixel
 
 
@@ -65,8 +66,13 @@ def free_energy(view: View, kernel: jax.Array) -> jax.Array:
 
 
 def improved(view: View, kernel: jax.Array, *, times: int) -> jax.Array:
-    """The kernel [k, k] after some iterations of EM."""
+    """The kernel [k, k] after some iterations of EM, no farther than 3 pixels from what it was.
+
+    In a window far wider than the kernel the rest would explain noise.
+    """
     size = kernel.shape[0]
+    around = (2 * _REACH + 1,) * 2
+    support = lax.reduce_window(1.0 * (kernel > 0), 0.0, lax.max, around, (1, 1), "SAME")
     seen = _on_canvas(view, size)
     shape = seen.photo.shape
     scale = seen.variance * jnp.sum(seen.known)
@@ -85,7 +91,7 @@ def improved(view: View, kernel: jax.Array, *, times: int) -> jax.Array:
             right = jnp.conj(latent) * jnp.fft.rfft2(photo) / scale
             right += _SPLITTING * jnp.fft.rfft2(_wide(kernel, shape) - off)
             free = jnp.fft.irfft2(right / curvature, s=shape) + off
-            kernel = jnp.maximum(free[:size, :size], 0)
+            kernel = support * jnp.maximum(free[:size, :size], 0)
             return (kernel, free - _wide(kernel, shape)), None
 
         (kernel, _), _ = lax.scan(alternate, (kernel, jnp.zeros(shape)), length=_KERNEL_STEPS)
