@@ -26,6 +26,7 @@ import json
 import multiprocessing
 import os
 import pathlib
+import sys
 import time
 import zlib
 from typing import NamedTuple
@@ -317,10 +318,14 @@ def main():
         }
         for task in concurrent.futures.as_completed(tasks):
             name = tasks[task]
+            if task.exception():  # the others go on; a later run tries it again
+                print(name, repr(task.exception()), flush=True)
+                continue
             rows[name] = task.result()
             print(name, {c: round(rows[name][c], 2) for c in COLUMNS}, flush=True)
             atomic.write_json(path, rows)
-    report({name: rows[name] for name in names})
+    report({name: rows[name] for name in names if name in rows})
+    sys.exit(any(name not in rows for name in names))
 
 
 if __name__ == "__main__":

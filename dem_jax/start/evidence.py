@@ -12,7 +12,7 @@ a kernel that is a point; the second is the volume of the images that explain th
 speaks against that. Its tangent turns the search for the best kernel into EM (`improved`):
 
     E: f and the posterior's variance z = s^2 / (|K|^2 + c |D|^2) at every frequency
-    M: k = argmin_{k >= 0} |k * f - g|^2 + sum z |K|^2
+    M: k = argmin |k * f - g|^2 + sum z |K|^2    over k >= 0 of sum one
 
 Unlike the fits of `one_kernel`, which ask strong edges only, this uses every pixel, and its optimum
 lies near the true kernel (benchmarks/NOTEBOOK.md), but it only leads there from nearby.
@@ -26,76 +26,84 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from optax.projections import projection_simplex
 
 from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian
-from dem_jax.solve.kernels import normalised
 from dem_jax.start.views import View
 
 _ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
 _CURVATURE = 0.1  # c
 _IMAGE_STEPS, _KERNEL_STEPS = 20, 15  # alternations of EM's steps
-_REACH = 3  # pixels around a kernel, where it may grow
-_SPLITTING = 300.0  # of the kernel that is not negative, in curvatures per pixel
+_SPLITTING = 300.0  # penalty of the kernel's copy that is not negative and of sum one
 
 
 class _Seen(NamedTuple):
     """A view on the canvas of its transforms, the photo's first pixel at (k - 1, k - 1)."""
 
     photo: jax.Array  # [h, w]
-    known: jax.Array  # [h, w], 1 where the photo's pixels are
+    known: jax.Array  # [h, w], 1 where a pixel of the photo is trusted
     variance: jax.Array  # [] s^2
 
 
 def free_energy(view: View, kernel: jax.Array) -> jax.Array:
-    """[] minus the log evidence of a kernel [k, k] per pixel of a view of contrast one."""
+    """[] minus the log evidence of a kernel per pixel of a view.
+
+    Args:
+      view: of contrast one, see `views.stretched`.
+      kernel: [k, k] of sum one.
+    """
     seen = _on_canvas(view, kernel.shape[0])
     latent = hyper_laplacian(view.plane, kernel, seen.variance, size=view.size)
     shape, half = seen.photo.shape, kernel.shape[0] // 2
-    residual = seen.known * (_blurred(_wide(latent, shape), kernel) - seen.photo)
-    (rows, cols), known = view.plane.shape, seen.known
-    inner = jnp.pad(latent[half : half + rows, half : half + cols], _gaps((rows, cols), shape))
-    inside = fourier.inside((rows - 1, cols - 1) if view.size is None else view.size - 1, shape)
-    edges = jnp.sum(jnp.abs(fourier.differences(inner)) ** EXPONENT, 0)
+    blurred = jnp.fft.rfft2(latent, s=shape) * jnp.fft.rfft2(kernel, s=shape)
+    residual = seen.known * (jnp.fft.irfft2(blurred, s=shape) - seen.photo)
+    rows, cols = view.plane.shape
+    own = latent[half : half + rows, half : half + cols]
+    last = jnp.asarray(own.shape if view.size is None else view.size) - 1
+    inside = fourier.inside(last, own.shape)
+    edges = jnp.sum(jnp.abs(fourier.differences(own)) ** EXPONENT, 0)
+    side = (shape[0], shape[0])
     return (
-        jnp.sum(residual**2) / jnp.sum(known) / (2 * seen.variance)
+        jnp.sum(residual**2) / jnp.sum(seen.known) / (2 * seen.variance)
         + jnp.sum(inside * edges) / jnp.sum(inside)
-        - jnp.mean(jnp.log(_uncertainty(kernel, (shape[0],) * 2))) / 2
+        - jnp.mean(jnp.log(_uncertainty(kernel, _prior(side), side))) / 2
     )
 
 
 def improved(view: View, kernel: jax.Array, *, times: int) -> jax.Array:
-    """The kernel [k, k] after some iterations of EM, no farther than 3 pixels from what it was.
+    """The kernel [k, k] of sum one after some iterations of EM.
 
-    In a window far wider than the kernel the rest would explain noise.
+    Args:
+      view: of contrast one, see `views.stretched`.
+      kernel: [k, k] of sum one, near the right one.
+      times: iterations.
     """
     size = kernel.shape[0]
-    around = (2 * _REACH + 1,) * 2
-    support = lax.reduce_window(1.0 * (kernel > 0), 0.0, lax.max, around, (1, 1), "SAME")
     seen = _on_canvas(view, size)
     shape = seen.photo.shape
-    scale = seen.variance * jnp.sum(seen.known)
+    scale, prior = seen.variance * jnp.sum(seen.known), _prior(shape)
 
     def fit(kernel: jax.Array) -> jax.Array:
         latent = hyper_laplacian(
             view.plane, kernel, seen.variance, iterations=_IMAGE_STEPS, size=view.size
         )
-        latent = jnp.fft.rfft2(_wide(latent, shape))
-        curvature = jnp.abs(latent) ** 2 / scale + _uncertainty(kernel, shape) + _SPLITTING
+        latent = jnp.fft.rfft2(latent, s=shape)
+        curvature = jnp.abs(latent) ** 2 / scale + _uncertainty(kernel, prior, shape) + _SPLITTING
 
         def alternate(carry, _):
             kernel, off = carry
             predicted = jnp.fft.irfft2(latent * jnp.fft.rfft2(kernel, s=shape), s=shape)
             photo = jnp.where(seen.known > 0, seen.photo, predicted)
             right = jnp.conj(latent) * jnp.fft.rfft2(photo) / scale
-            right += _SPLITTING * jnp.fft.rfft2(_wide(kernel, shape) - off)
-            free = jnp.fft.irfft2(right / curvature, s=shape) + off
-            kernel = support * jnp.maximum(free[:size, :size], 0)
-            return (kernel, free - _wide(kernel, shape)), None
+            wanted = (-off).at[:size, :size].add(kernel)
+            right += _SPLITTING * jnp.fft.rfft2(wanted)
+            off += jnp.fft.irfft2(right / curvature, s=shape)
+            kernel = projection_simplex(off[:size, :size])
+            return (kernel, off.at[:size, :size].add(-kernel)), None
 
-        (kernel, _), _ = lax.scan(alternate, (kernel, jnp.zeros(shape)), length=_KERNEL_STEPS)
-        return normalised(kernel)
+        return lax.scan(alternate, (kernel, jnp.zeros(shape)), length=_KERNEL_STEPS)[0][0]
 
     return lax.fori_loop(0, times, lambda _, kernel: fit(kernel), kernel)
 
@@ -114,20 +122,11 @@ def _on_canvas(view: View, kernel_size: int) -> _Seen:
     return _Seen(jnp.pad(plane, first), jnp.pad(known, first), variance)
 
 
-def _uncertainty(kernel: jax.Array, shape: fourier.Shape) -> jax.Array:
-    """The posterior's variance over s^2 at every frequency."""
-    power = jnp.sum(jnp.abs(fourier.difference_transfer(shape)) ** 2, 0)
-    return 1 / (jnp.abs(jnp.fft.rfft2(kernel, s=shape)) ** 2 + _CURVATURE * power)
+def _uncertainty(kernel: jax.Array, prior: jax.Array, shape: fourier.Shape) -> jax.Array:
+    """The posterior's variance over s^2 at every frequency, 1 / (|K|^2 + c |D|^2)."""
+    return 1 / (jnp.abs(jnp.fft.rfft2(kernel, s=shape)) ** 2 + prior)
 
 
-def _blurred(latent: jax.Array, kernel: jax.Array) -> jax.Array:
-    shape = latent.shape
-    return jnp.fft.irfft2(jnp.fft.rfft2(latent) * jnp.fft.rfft2(kernel, s=shape), s=shape)
-
-
-def _wide(plane: jax.Array, shape: fourier.Shape) -> jax.Array:
-    return jnp.pad(plane, _gaps(plane.shape, shape))
-
-
-def _gaps(small: fourier.Shape, large: fourier.Shape) -> list[tuple[int, int]]:
-    return [(0, n - m) for n, m in zip(large, small, strict=True)]
+def _prior(shape: fourier.Shape) -> jax.Array:
+    """C |D|^2 at every frequency."""
+    return _CURVATURE * jnp.sum(jnp.abs(fourier.difference_transfer(shape)) ** 2, 0)
