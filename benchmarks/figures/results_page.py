@@ -244,8 +244,8 @@ def sections():
         plain(
             "sharp_photos",
             "Sharp to the pixel, 11 simulated photos",
-            "Lai's pictures at 256 pixels, blurred by Levin's kernels, noise 0.003. EM hardly "
-            "improves the start's kernels here.",
+            "Lai's pictures at 256 pixels, blurred by Levin's kernels, noise 0.003. EM adds "
+            "nothing to the start here.",
         ),
         turning(),
         calibration(),
