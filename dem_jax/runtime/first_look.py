@@ -1,6 +1,7 @@
 """Before the start: the photo's kernels are looked for, and their size fixes all other shapes."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it ro
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
 _CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
+_GAP = 0.04  # of the window's side: what is nearer to each other is one part, as a dotted line is
 
 
 class Turned(NamedTuple):
@@ -144,17 +146,19 @@ def _extent(kernel: np.ndarray) -> int:
     """Pixels, odd, of the square around the middle that holds a kernel [k, k].
 
     Neither entries below 5 % of the largest count, nor separate parts with less than 10 % of the
-    mass: what is left of the first mistakes lies far out.
+    mass: what is left of the first mistakes lies far out. The trace of a long shake may be dotted;
+    dots near each other are one part.
 
     >>> _extent(np.eye(9)[3:4] * np.eye(9)[:, 4:5])
     3
     """
     from scipy import ndimage
 
-    parts, count = ndimage.label(kernel > 0, np.ones((3, 3)))
+    solid, touching = kernel > _FAINT * kernel.max(), np.ones((3, 3))
+    reach = math.ceil(_GAP / 2 * len(kernel))
+    parts, count = ndimage.label(ndimage.binary_dilation(solid, touching, reach), touching)
     mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
-    main = (mass >= _MAIN_PART * kernel.sum())[parts] & (kernel > _FAINT * kernel.max())
-    places = np.argwhere(main) - kernel.shape[0] // 2
+    places = np.argwhere(solid & (mass >= _MAIN_PART * kernel.sum())[parts]) - len(kernel) // 2
     return 2 * int(np.abs(places).max()) + 1
 
 

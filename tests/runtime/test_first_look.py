@@ -155,3 +155,16 @@ def test_a_kernel_size_that_fits_is_taken_from_the_overview():
     assert fits(line, 0.125).kernel_size == 75  # the bound
     line[2, 2] = 0.5  # a separate part of little mass
     assert fits(line, 1.0).kernel_size == 19
+
+
+def test_the_dotted_trace_of_a_long_shake_is_one_kernel():
+    """Dots with gaps of up to 4 pixels keep the window; the same mass far off does not."""
+    long = np.zeros((151, 151), np.float32)
+    for place in range(10, 90, 4):
+        long[place, place] = 0.02
+    long[90:96, 90:96] = 0.6 / 36
+    fits = functools.partial(fitted, DeblurConfig(kernel_size=151))
+    assert fits(long, 1.0).kernel_size == 151
+    far = np.zeros_like(long)
+    far[90:96, 90:96], far[10, 10] = 0.98 / 36, 0.02
+    assert fits(far, 1.0).kernel_size == 53
