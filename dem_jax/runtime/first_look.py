@@ -156,7 +156,7 @@ def _extent(kernel: np.ndarray) -> int:
 
     solid, touching = kernel > _FAINT * kernel.max(), np.ones((3, 3))
     reach = math.ceil(_GAP / 2 * len(kernel))
-    parts, count = ndimage.label(ndimage.binary_dilation(solid, touching, reach), touching)
+    parts, count = ndimage.label(ndimage.binary_dilation(kernel > 0, touching, reach), touching)
     mass = ndimage.sum_labels(kernel, parts, np.arange(count + 1))
     places = np.argwhere(solid & (mass >= _MAIN_PART * kernel.sum())[parts]) - len(kernel) // 2
     return 2 * int(np.abs(places).max()) + 1
