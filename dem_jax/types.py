@@ -37,6 +37,7 @@ class Given(NamedTuple):
     size: Any = None  # [2] rows and columns of the photo, the rest being padding; None: all
     weight: Any = None  # [H, W] in [0, 1], how far each pixel is known; None: wholly
     kernel: Any = None  # [k, k] or [P, k, k] found before, of sum one; None: the start finds it
+    coding_std: Any = None  # [] error of the file's coding, such as JPEG, beside noise; None: none
 
 
 class Problem(NamedTuple):
@@ -51,8 +52,8 @@ class Problem(NamedTuple):
     kernel_input: jax.Array  # [m, m, M] z~, input of T_K
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the start's kernels
-    noise_std: jax.Array  # [] the photo's noise standard deviation
-    start_misfit: jax.Array  # [] of one kernel's start: its residual in noise_std; else 0
+    noise_std: jax.Array  # [] the photo's noise standard deviation, its file's coding included
+    start_misfit: jax.Array  # [] one kernel's residual, in the noise of finest differences; else 0
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
     softness: jax.Array  # [] pixels by which the result is blurred again, see `model.softness`
     gain: jax.Array  # [] by which the photo's own values were multiplied

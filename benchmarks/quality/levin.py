@@ -42,7 +42,8 @@ COLUMNS = {
 
 def restore(programs, photo, config, seed):
     """(start's image, its kernel, result) of one photo, as the driver does it."""
-    key, photo = jax.random.key(seed), Given(jnp.asarray(photo))
+    photo = photo if isinstance(photo, Given) else Given(jnp.asarray(photo))
+    key = jax.random.key(seed)
     if config.patch_grid == (1, 1) and programs.has("overview"):
         config, photo, *_ = first_look(programs, photo, config)
     functions = Solver(*[functools.partial(programs, name) for name in Solver._fields])

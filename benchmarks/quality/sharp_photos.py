@@ -28,10 +28,12 @@ from benchmarks.quality import levin
 from dem_jax.em.result import restore
 from dem_jax.evaluation import metrics, tables
 from dem_jax.runtime import sizes
-from dem_jax.runtime.files import given_kernels
+from dem_jax.runtime.files import given_kernels, pillow_reader
+from dem_jax.runtime.files.photo import make
 from dem_jax.runtime.programs import Programs
 from dem_jax.solve import deconvolution
 from dem_jax.solver import make_solver
+from dem_jax.types import Given
 
 SIDE, NOISE, MAX_SHIFT, CROP = 256, 0.003, 10, 15  # pixels, image units, pixels, pixels
 COLUMNS = {
@@ -53,23 +55,23 @@ def simulate(picture, kernel_file, seed):
 
 
 def as_jpeg(photo, quality):
-    """A grey photo [H, W, 1] of 8 bits after its way through a JPEG file."""
+    """What is given of a grey photo [H, W, 1] of 8 bits after its way through a JPEG file."""
     file = io.BytesIO()
     Image.fromarray((photo[..., 0] * 255).round().astype(np.uint8)).save(
         file, "JPEG", quality=quality
     )
-    with Image.open(file) as opened:
-        return np.asarray(opened, np.float32)[..., None] / 255
+    stored = make(pillow_reader.read_jpeg(file.getvalue()))
+    return Given(jnp.asarray(stored.pixels), coding_std=np.float32(stored.coding_std))
 
 
 def measure(options, programs, picture, kernel_file, seed, quality):
     sharp, photo, kernel = simulate(picture, kernel_file, seed)
-    photo = as_jpeg(photo, int(quality)) if quality else photo
+    given = as_jpeg(photo, int(quality)) if quality else Given(jnp.asarray(photo))
     config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, picture.stem)
-    start, start_kernel, result = levin.restore(programs, photo, config, options.seed)
+    start, start_kernel, result = levin.restore(programs, given, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
     weight = deconvolution.prior_weight(NOISE, 1)
-    known = RESTORE(jnp.asarray(photo), true, weight, config)
+    known = RESTORE(given.pixels, true, weight, config)
 
     def psnr(image):
         image = np.clip(np.asarray(image), 0, 1)
@@ -79,7 +81,7 @@ def measure(options, programs, picture, kernel_file, seed, quality):
     def match(found):
         return float(metrics.kernel_correlation(np.asarray(found), kernel))
 
-    row = {"blurred": psnr(photo), "start": psnr(start), "result": psnr(result.latent)}
+    row = {"blurred": psnr(given.pixels), "start": psnr(start), "result": psnr(result.latent)}
     row |= {"true": psnr(known)}
     return row | {"kernel_start": match(start_kernel), "kernel": match(result.kernels[0])}
 

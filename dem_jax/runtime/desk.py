@@ -125,9 +125,12 @@ class Desk:
             self.truth = truth.Truth(path, photo)
         self.measure("blurred", photo.pixels)
         light = colour.to_light(photo.pixels) if self.linear else photo.pixels
-        if self.options.batching.buckets:
-            return buckets.pad(light, photo.weight)
-        return Given(light, weight=photo.weight)
+        error = photo.coding_std
+        if self.linear:  # as much as a pixel of mean brightness is off
+            mean = np.mean(photo.pixels)
+            error = float(colour.to_light(mean + error) - colour.to_light(mean))
+        given = Given(light, weight=photo.weight, coding_std=np.float32(error))
+        return buckets.pad(given) if self.options.batching.buckets else given
 
     def looks(self, config: DeblurConfig) -> bool:
         """Whether the photo's kernels are looked for before the start."""
@@ -201,8 +204,3 @@ class Desk:
     def timings(self) -> dict[str, float]:
         """Seconds by stage so far."""
         return {name: round(value, 3) for name, value in self._timings.items()}
-
-
-def simplest(given: Given) -> Any:
-    """The photo as the solver gets it: [H, W, C] where there is nothing else to say."""
-    return given if any(x is not None for x in given[1:]) else given.pixels

@@ -11,7 +11,7 @@ from dem_jax import run_keys
 from dem_jax.config import DeblurConfig
 from dem_jax.em.result import started
 from dem_jax.runtime import estimate
-from dem_jax.runtime.desk import Desk, simplest
+from dem_jax.runtime.desk import Desk
 from dem_jax.runtime.files import checkpoints, colour, images, run_folder
 from dem_jax.runtime.job import Expected, Found, Outcome
 from dem_jax.runtime.report import preview
@@ -141,7 +141,7 @@ class InOnePiece:
 
     def _start(self, key: jax.Array, given: Given, config: DeblurConfig) -> None:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
-        desk, saved, photo = self._desk, self._saved, simplest(given)
+        desk, saved, photo = self._desk, self._saved, given
         shapes = desk.begin_to_compile(key, photo, config, resumed=saved is not None)
         if saved:
             desk.progress.go_on(saved.iteration)

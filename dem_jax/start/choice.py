@@ -9,11 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernels import entropy, similarity
 from dem_jax.solve.sparsity import normalized_sparsity
-from dem_jax.start.views import View
+from dem_jax.start.views import View, noise_variance
 
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth ones
 _ENTROPY_WEIGHT = 0.005  # per nat
@@ -63,8 +62,7 @@ def choose(view: View, kernels: jax.Array) -> Choice:
 
 def judging_weight(view: View) -> jax.Array:
     """[] the prior weight of images to be judged, of a view of contrast one: of edges only."""
-    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
-    return _JUDGED_SMOOTHNESS * (noise + _JUDGED_ERROR**2)
+    return _JUDGED_SMOOTHNESS * (noise_variance(view) + _JUDGED_ERROR**2)
 
 
 def agreement(kernels: jax.Array) -> jax.Array:

@@ -28,10 +28,9 @@ import jax.numpy as jnp
 from jax import lax
 from optax.projections import projection_simplex
 
-from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian
-from dem_jax.start.views import View
+from dem_jax.start.views import View, noise_variance
 
 _ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
 _CURVATURE = 0.1  # c
@@ -114,11 +113,10 @@ def _on_canvas(view: View, kernel_size: int) -> _Seen:
     known = fourier.inside(plane.shape if view.size is None else view.size, plane.shape)
     if view.trusted is not None:
         known *= view.trusted
-    noise = estimate_noise_std(plane[..., None], size=view.size) ** 2
     first = [
         (kernel_size - 1, n - m - kernel_size + 1) for n, m in zip(shape, plane.shape, strict=True)
     ]
-    variance = _TIMES**2 * (noise + _ERROR**2)
+    variance = _TIMES**2 * (noise_variance(view) + _ERROR**2)
     return _Seen(jnp.pad(plane, first), jnp.pad(known, first), variance)
 
 

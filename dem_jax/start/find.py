@@ -15,7 +15,6 @@ from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model import promotion
-from dem_jax.model.likelihood import estimate_noise_std
 from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
@@ -121,11 +120,10 @@ def polish(view: View, kernel: jax.Array) -> jax.Array:
     """The kernel at full size, by the edges of images with the hyper-Laplacian prior."""
     (rows, cols), half = view.plane.shape, kernel.shape[0] // 2
     weight = judging_weight(view)
-    noise = estimate_noise_std(view.plane[..., None], size=view.size) ** 2
     seen = edges.voters(view, kernel.shape[0])
     gaps = [(0, n - m) for n, m in zip(seen.canvas.shape, view.plane.shape, strict=True)]
     fraction = _LAST_FRACTION * seen.share
-    smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * noise
+    smoothness = _LAST_SMOOTHNESS + _NOISE_SMOOTHNESS * views.noise_variance(view)
 
     def once(kernel, _):
         latent = hyper_laplacian(view.plane, kernel, weight, iterations=15, size=view.size)

@@ -73,7 +73,8 @@ def prepare(
     model = model or paper_model(config)
     seen, weight = of_photo(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
-    photo, seen = gain * photo, seen._replace(plane=gain * seen.plane)
+    photo = gain * photo
+    seen = seen._replace(plane=gain * seen.plane, coding_std=gain * seen.coding_std)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
@@ -84,7 +85,10 @@ def prepare(
         weight = weight * given.weight
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
-    noise_std = _noise_std(photo, gain * config.noise_std, size)
+    finest_std = _noise_std(photo, gain * config.noise_std, size)
+    noise_std = finest_std
+    if given.coding_std is not None and not config.noise_std:
+        noise_std = jnp.hypot(finest_std, gain * given.coding_std)
     if config.warm_start:
         if kernels is None and given.kernel is not None:
             kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
@@ -96,6 +100,7 @@ def prepare(
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
         start = _start(photo, kernels, weight, noise_std=noise_std, gain=gain, blur=model.blur)
+        start = start._replace(misfit=start.misfit * noise_std / finest_std)
         image_input = jnp.concatenate([image_input, start.latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)

@@ -34,6 +34,7 @@ class View(NamedTuple):
     plane: jax.Array  # [H, W]
     size: jax.Array | None = None  # [2] rows and columns that are no padding; None: all
     trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
+    coding_std: jax.Array | float = 0.0  # [] error of the file's coding, beside the noise
 
 
 def of_photo(photo: Any) -> View:
@@ -51,7 +52,14 @@ def of_photo(photo: Any) -> View:
     trusted = likelihood.unclipped(given.pixels)
     if given.weight is not None:
         trusted = trusted & (given.weight > 0)
-    return View(luma(given.pixels), given.size, trusted)
+    coding_std = 0.0 if given.coding_std is None else given.coding_std
+    return View(luma(given.pixels), given.size, trusted, coding_std)
+
+
+def noise_variance(view: View) -> jax.Array:
+    """[] of the noise that a view's finest differences show, and of its file's coding."""
+    seen = likelihood.estimate_noise_std(view.plane[..., None], size=view.size)
+    return seen**2 + view.coding_std**2
 
 
 def overview_shape(photo: Shape, closer: int = 1) -> Shape:
@@ -135,7 +143,7 @@ def view(whole: View, shape: Shape, scale: float, corner: jax.Array | None = Non
         size = jnp.clip(jnp.floor(size * scale - corner), 1, jnp.asarray(shape)).astype(int)
     if trusted is not None:
         trusted = cut(trusted) > _WHOLLY
-    return View(cut(whole.plane), size, trusted)
+    return View(cut(whole.plane), size, trusted, whole.coding_std)
 
 
 def smaller(whole: View, shape: Shape) -> View:
@@ -145,7 +153,8 @@ def smaller(whole: View, shape: Shape) -> View:
         size = size * jnp.asarray(shape) // jnp.asarray(whole.plane.shape)
     if trusted is not None:
         trusted = jax.image.resize(trusted.astype(float), shape, "linear") > _WHOLLY
-    return View(jax.image.resize(whole.plane, shape, "linear"), size, trusted)
+    plane = jax.image.resize(whole.plane, shape, "linear")
+    return View(plane, size, trusted, whole.coding_std)
 
 
 def stretched(photo: View) -> View:
@@ -154,7 +163,8 @@ def stretched(photo: View) -> View:
     known = fourier.inside(plane.shape if size is None else size, plane.shape) > 0
     values = jnp.where(known, plane, jnp.nan)[::2, ::2]
     low, high = jnp.nanquantile(values, jnp.asarray([0.005, 0.995]))
-    return photo._replace(plane=(plane - low) / jnp.maximum(high - low, 1e-6))
+    contrast = jnp.maximum(high - low, 1e-6)
+    return photo._replace(plane=(plane - low) / contrast, coding_std=photo.coding_std / contrast)
 
 
 def richest_corner(worth: jax.Array, shape: Shape) -> jax.Array:

@@ -151,9 +151,9 @@ def test_crop_and_linear_light(tmp_path):
     make_photo(tmp_path / "a.png", (64, 72, 3))
     seen = []
 
-    def watching_prepare(key, photo, config):
-        seen.append(photo.shape)
-        return prepare(key, photo, config)
+    def watching_prepare(key, given, config):
+        seen.append(given.pixels.shape)
+        return prepare(key, given, config)
 
     def keep(key, state, problem, config):
         _, info = step(key, state, problem, config)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import shaken
+from odd_files import saved
 from scipy import ndimage
 from shaken import SIZE, change
 from tiny import jit
@@ -14,6 +15,8 @@ from tiny import jit
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
+from dem_jax.runtime.files import pillow_reader
+from dem_jax.runtime.files.photo import make
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.start.problem import prepare
 from dem_jax.types import Given
@@ -105,3 +108,22 @@ def test_a_stamp_makes_no_rings_without_em(scene):
         np.where(stamp, around, image[4:-4, 4:-4]) for image in (problem.start_latent, plain)
     )
     assert worst(found, around) < 0.5 * worst(plain, around)
+
+
+def test_what_a_file_has_rounded_is_not_undone(case):
+    """A JPEG's error counts beside the noise, and the start's image is nearer to the truth."""
+    sharp, kernel, photo = case
+    plane = np.rint(255 * np.asarray(photo[..., 1])).astype(np.uint8)
+    stored = make(pillow_reader.read_jpeg(saved("JPEG", plane, quality=60)))
+    truth, found = np.asarray(sharp[..., 1])[6:-6, 6:-6], []
+    config = change(kernels="fixed")
+    for error in (0.0, stored.coding_std):
+        given = Given(jnp.asarray(stored.pixels), coding_std=jnp.float32(error))
+        problem = compiled(jax.random.key(0), given, config, kernels=kernel[None])
+        inner = np.asarray(problem.start_latent[2:-2, 2:-2, 0] / problem.gain)
+        found.append((problem, metrics.psnr(inner[6:-6, 6:-6], truth)))
+    (without, before), (with_it, after) = found
+    both = np.hypot(without.noise_std, stored.coding_std * without.gain)
+    np.testing.assert_allclose(with_it.noise_std, both, rtol=1e-5)
+    assert with_it.start_misfit > without.start_misfit  # in the noise of finest differences
+    assert after > before + 0.3

@@ -45,6 +45,7 @@ class Photo:
     colour: tuple[tuple[bytes, bytes], ...] = ()  # PNG chunks that say what the values mean
     linear: bool = False  # deblurred in linear light, and written as TIFF too: it is raw data
     weight: np.ndarray | None = None  # [H, W] in [0, 1], 0 where a pixel tells nothing; None: 1
+    coding_std: float = 0.0  # error of the file's coding in image units, see `jpeg_error`
     behind: Behind | None = None
 
     @property
@@ -67,6 +68,7 @@ class Decoded(NamedTuple):
     colour: tuple[tuple[bytes, bytes], ...] = ()
     linear: bool = False
     missing: np.ndarray | None = None  # [H, W] bool, pixels that are not in the file
+    coding_std: float = 0.0  # error of the file's coding in image units
 
 
 def make(decoded: Decoded, crop: colour.Crop | None = None) -> Photo:
@@ -110,6 +112,7 @@ def make(decoded: Decoded, crop: colour.Crop | None = None) -> Photo:
         decoded.colour,
         decoded.linear,
         weight,
+        decoded.coding_std,
     )
 
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from dem_jax.runtime.files import decoding, exif, metadata, png
+from dem_jax.runtime.files import decoding, exif, jpeg_error, metadata, png
 from dem_jax.runtime.files.photo import Damaged, Decoded, PhotoError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM", "QOI", "JPEG2000", "AVIF")
@@ -140,14 +140,16 @@ def _decoded(image: Image.Image) -> Decoded:
         notes.append("CMYK was converted to RGB, so colours may shift a little")
         image, profile = _without_inks(image, profile), None
     samples = np.asarray(image.convert(_plain_mode(image)))
+    samples = samples[..., None] if samples.ndim == 2 else samples
     return Decoded(
-        samples[..., None] if samples.ndim == 2 else samples,
+        samples,
         notes,
         orientation,
         profile,
         block,
         image.info.get("xmp"),
         metadata.resolution(image.info),
+        coding_std=jpeg_error.coding_std(image, samples),
     )
 
 

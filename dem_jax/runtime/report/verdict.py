@@ -38,12 +38,10 @@ class Evidence(NamedTuple):
     clipped_share: float  # of the photo's pixels
     clipped_reach: float  # of the photo's pixels, as far as blur carries what is saturated
     residual_std: float | None  # after the last EM iteration; relative to the brightest value
-    photo_noise_std: float  # seen in the photo's finest differences; relative as well
+    photo_noise_std: float  # with the error of the file's coding; relative as well
     excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
-    start_misfit: (
-        float  # of one kernel's start, in photo_noise_std: less for photos sharp to the pixel
-    )
+    start_misfit: float  # of one kernel's start, see `Problem`: less for photos sharp to the pixel
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 

@@ -18,12 +18,12 @@ def bucket_side(length: int) -> int:
     return -(-length // step) * step
 
 
-def pad(pixels: np.ndarray, weight: np.ndarray | None = None) -> Given:
+def pad(given: Given) -> Given:
     """The photo [h, w, C], and its weight [h, w] if any, at the origin of its bucket [H, W, C]."""
-    height, width, _ = pixels.shape
+    height, width, _ = given.pixels.shape
     gap = (0, bucket_side(height) - height), (0, bucket_side(width) - width)
-    return Given(
-        np.pad(pixels, (*gap, (0, 0))),
-        np.array([height, width], np.int32),
-        None if weight is None else np.pad(weight, gap),
+    return given._replace(
+        pixels=np.pad(given.pixels, (*gap, (0, 0))),
+        size=np.array([height, width], np.int32),
+        weight=None if given.weight is None else np.pad(given.weight, gap),
     )

@@ -23,7 +23,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.em import uncertainty
 from dem_jax.model import blur, softness
 from dem_jax.runtime import estimate, sizes
-from dem_jax.runtime.desk import Desk, Options, Session, simplest
+from dem_jax.runtime.desk import Desk, Options, Session
 from dem_jax.runtime.files import colour, images, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.files.run_folder import RunFolder
@@ -164,7 +164,7 @@ class InTiles:
 
     def deblur(self, given: Given, config: DeblurConfig) -> tuple[Outcome, Found]:
         desk = self._desk
-        self._light = desk.cut(given.pixels)
+        self._light, self._coding_std = desk.cut(given.pixels), given.coding_std
         with desk.timed("em"):
             outcome = self._find_kernels(given.kernel, config)
         with desk.timed("restoration"):
@@ -224,10 +224,11 @@ class InTiles:
         for number, crop in enumerate(chosen):
             rows, cols = (slice(at, at + side) for at in (crop.top, crop.left))
             pixels = np.ascontiguousarray(self._light[rows, cols])
-            given = buckets.pad(pixels) if desk.options.batching.buckets else Given(pixels)
+            given = Given(pixels, coding_std=self._coding_std)
+            given = buckets.pad(given) if desk.options.batching.buckets else given
             if grid is not None:  # the whole photo tells more of it than a crop
                 given = given._replace(kernel=grid[number])
-            kernel, problem = self._kernel_of(simplest(given), number, _for_crop(config))
+            kernel, problem = self._kernel_of(given, number, _for_crop(config))
             found.append(kernel)
             problems.append(problem)
             if desk.interrupt.requested:

@@ -34,7 +34,8 @@ ITERATIONS = 4
 SMOKE = pathlib.Path(__file__).parents[3] / "configs" / "smoke.flags"
 
 
-def prepare(key, photo, config):
+def prepare(key, given, config):
+    photo = given.pixels
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     noise = jax.random.normal(key, latent.shape)

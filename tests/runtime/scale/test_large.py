@@ -145,7 +145,8 @@ TRUE = np.zeros((9, 9), np.float32)
 TRUE[4, 1:8] = 1 / 7
 
 
-def prepare(key, photo, config):
+def prepare(key, given, config):
+    photo = given.pixels
     margin = config.kernel_size // 2
     latent = jnp.pad(photo, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     weight = jnp.ones(photo.shape[:2])
@@ -223,7 +224,7 @@ def test_a_crop_starts_from_the_whole_photos_kernel(tmp_path):
 
     def start(key, given, config):
         seen.append(given.pixels.shape)
-        problem = prepare(key, given.pixels, config)
+        problem = prepare(key, given, config)
         return problem._replace(start_kernels=given.kernel[None])
 
     number, sure = jnp.int32(0), jnp.ones(())
