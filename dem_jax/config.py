@@ -159,7 +159,7 @@ class DeblurConfig:
     )
     detail_iterations: int = setting(30, "Conjugate gradient steps for the detail.", flag=False)
     refinement: float = setting(
-        0.75,
+        0.9,
         "Part of EM's result that is a deconvolution with its kernels, 0 to 1; less is smoother, "
         "with fewer rings.",
     )

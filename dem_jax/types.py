@@ -53,7 +53,7 @@ class Problem(NamedTuple):
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the start's kernels
     noise_std: jax.Array  # [] the photo's noise standard deviation, its file's coding included
-    start_misfit: jax.Array  # [] one kernel's residual, in the noise of finest differences; else 0
+    start_misfit: jax.Array  # [] of one kernel's start: its residual in noise_std; else 0
     detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
     softness: jax.Array  # [] pixels by which the result is blurred again, see `model.softness`
     gain: jax.Array  # [] by which the photo's own values were multiplied

@@ -26,7 +26,7 @@ from dem_jax.runtime.files import images
 from dem_jax.runtime.first_look import first_look
 from dem_jax.runtime.programs import Programs
 from dem_jax.solver import Solver, make_solver
-from dem_jax.types import Given
+from dem_jax.types import Given, Result
 
 STARTED = jax.jit(started)
 COLUMNS = {
@@ -50,6 +50,9 @@ def restore(programs, photo, config, seed):
     programs.begin(key, photo, config)
     prepare_key, init_key = run_keys.of_start(key)
     problem = functions.prepare(prepare_key, photo, config)
+    if not config.em_iterations:
+        image, std, kernels = STARTED(problem)
+        return np.asarray(image), kernels[0], Result(image, kernels, std, None)
     state = functions.init(init_key, problem, config)
     start = np.asarray(STARTED(problem)[0])
     for t in range(1, config.em_iterations + 1):

@@ -67,10 +67,13 @@ def as_jpeg(photo, quality):
 def measure(options, programs, picture, kernel_file, seed, quality):
     sharp, photo, kernel = simulate(picture, kernel_file, seed)
     given = as_jpeg(photo, int(quality)) if quality else Given(jnp.asarray(photo))
-    config = sizes.resolve(options.config, options.sizes, SIDE, SIDE, picture.stem)
+    error = given.coding_std or 0.0
+    config = sizes.resolve(
+        options.config, options.sizes, SIDE, SIDE, picture.stem, coding_std=error
+    )
     start, start_kernel, result = levin.restore(programs, given, config, options.seed)
     true = jnp.asarray(given_kernels.fit(kernel[None], config.kernel_size, (1, 1)))
-    weight = deconvolution.prior_weight(NOISE, 1)
+    weight = deconvolution.prior_weight(np.hypot(NOISE, error), 1)
     known = RESTORE(given.pixels, true, weight, config)
 
     def psnr(image):

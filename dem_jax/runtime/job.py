@@ -117,7 +117,15 @@ class Job:
             desk.progress.say(f"{label}: {note}")
         (height, width, _), name = photo.pixels.shape, desk.source.path.stem
         padded = options.batching.buckets
-        config = sizes.resolve(options.config, options.sizes, height, width, name, padded=padded)
+        config = sizes.resolve(
+            options.config,
+            options.sizes,
+            height,
+            width,
+            name,
+            padded=padded,
+            coding_std=photo.coding_std,
+        )
         if np.ptp(photo.pixels, axis=(0, 1)).max() == 0:
             raise ValueError(f"{label} {_emptiness(photo)}")
         desk.progress.begin(label, config.em_iterations)

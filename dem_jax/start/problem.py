@@ -85,10 +85,9 @@ def prepare(
         weight = weight * given.weight
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
-    finest_std = _noise_std(photo, gain * config.noise_std, size)
-    noise_std = finest_std
+    noise_std = _noise_std(photo, gain * config.noise_std, size)
     if given.coding_std is not None and not config.noise_std:
-        noise_std = jnp.hypot(finest_std, gain * given.coding_std)
+        noise_std = jnp.hypot(noise_std, gain * given.coding_std)
     if config.warm_start:
         if kernels is None and given.kernel is not None:
             kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]
@@ -100,7 +99,6 @@ def prepare(
             kernels = blur.unit_sums(kernels)
         kernels = jnp.broadcast_to(kernels, (patches, k, k))
         start = _start(photo, kernels, weight, noise_std=noise_std, gain=gain, blur=model.blur)
-        start = start._replace(misfit=start.misfit * noise_std / finest_std)
         image_input = jnp.concatenate([image_input, start.latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)

@@ -125,5 +125,4 @@ def test_what_a_file_has_rounded_is_not_undone(case):
     (without, before), (with_it, after) = found
     both = np.hypot(without.noise_std, stored.coding_std * without.gain)
     np.testing.assert_allclose(with_it.noise_std, both, rtol=1e-5)
-    assert with_it.start_misfit > without.start_misfit  # in the noise of finest differences
     assert after > before + 0.3

@@ -88,3 +88,5 @@ def test_normal_effort_runs_em_on_small_photos_unless_it_is_asked_for(flags, pix
     )
     assert small > 0
     assert (large == 0) == (pixels is not None)
+    rounded = sizes.resolve(options.config, options.sizes, 256, 256, "photo", coding_std=0.005)
+    assert (rounded.em_iterations == 0) == (pixels is not None)
