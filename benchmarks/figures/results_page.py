@@ -247,6 +247,11 @@ def sections():
             "Lai's pictures at 256 pixels, blurred by Levin's kernels, noise 0.003. EM adds "
             "nothing to the start here.",
         ),
+        plain(
+            "sharp_jpeg",
+            "The same 11 as JPEG of quality 85",
+            "EM is not run on JPEGs at normal effort, so that the start is the result.",
+        ),
         turning(),
         calibration(),
     ]

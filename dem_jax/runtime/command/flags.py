@@ -44,8 +44,8 @@ def _define_main_flags(values: flags.FlagValues) -> None:
         "normal",
         list(EFFORTS),
         "How long it may take: quick removes the blur that it finds, normal improves small photos "
-        "by small neural networks, best every photo by large ones, for ten times as long or more. "
-        "The time that a photo will take is said before it begins.",
+        "that are no JPEGs by small neural networks, best every photo by large ones, for ten times "
+        "as long or more. The time that a photo will take is said before it begins.",
         **own,
     )
     flags.DEFINE_string(
