@@ -129,7 +129,8 @@ class Desk:
         if self.linear:  # as much as a pixel of mean brightness is off
             mean = np.mean(photo.pixels)
             error = float(colour.to_light(mean + error) - colour.to_light(mean))
-        given = Given(light, weight=photo.weight, coding_std=np.float32(error))
+        rounding = np.float32(error) if error else None
+        given = Given(light, weight=photo.weight, coding_std=rounding)
         return buckets.pad(given) if self.options.batching.buckets else given
 
     def looks(self, config: DeblurConfig) -> bool:

@@ -73,8 +73,9 @@ def prepare(
     model = model or paper_model(config)
     seen, weight = of_photo(given), likelihood.trusted(photo)
     gain = 1 / jnp.maximum(jnp.max(photo), _LEAST_WHITE)
-    photo = gain * photo
-    seen = seen._replace(plane=gain * seen.plane, coding_std=gain * seen.coding_std)
+    photo, coding_std = gain * photo, given.coding_std
+    coding_std = None if coding_std is None else gain * coding_std
+    seen = seen._replace(plane=gain * seen.plane, coding_std=coding_std)
     k, patches = config.kernel_size, config.patch_grid[0] * config.patch_grid[1]
     image_key, kernel_key = jax.random.split(key)
     padded = jnp.pad(photo, ((k // 2, k // 2), (k // 2, k // 2), (0, 0)), mode="edge")
@@ -86,8 +87,8 @@ def prepare(
     if size is not None:
         weight = weight * fourier.inside(size, weight.shape)
     noise_std = _noise_std(photo, gain * config.noise_std, size)
-    if given.coding_std is not None and not config.noise_std:
-        noise_std = jnp.hypot(noise_std, gain * given.coding_std)
+    if coding_std is not None and not config.noise_std:
+        noise_std = jnp.hypot(noise_std, coding_std)
     if config.warm_start:
         if kernels is None and given.kernel is not None:
             kernels = given.kernel if given.kernel.ndim == 3 else given.kernel[None]

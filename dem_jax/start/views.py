@@ -34,7 +34,7 @@ class View(NamedTuple):
     plane: jax.Array  # [H, W]
     size: jax.Array | None = None  # [2] rows and columns that are no padding; None: all
     trusted: jax.Array | None = None  # [H, W], 1 where no channel is clipped; None: all
-    coding_std: jax.Array | float = 0.0  # [] error of the file's coding, beside the noise
+    coding_std: jax.Array | None = None  # [] error of the file's coding, beside noise; None: none
 
 
 def of_photo(photo: Any) -> View:
@@ -52,14 +52,13 @@ def of_photo(photo: Any) -> View:
     trusted = likelihood.unclipped(given.pixels)
     if given.weight is not None:
         trusted = trusted & (given.weight > 0)
-    coding_std = 0.0 if given.coding_std is None else given.coding_std
-    return View(luma(given.pixels), given.size, trusted, coding_std)
+    return View(luma(given.pixels), given.size, trusted, given.coding_std)
 
 
 def noise_variance(view: View) -> jax.Array:
     """[] of the noise that a view's finest differences show, and of its file's coding."""
-    seen = likelihood.estimate_noise_std(view.plane[..., None], size=view.size)
-    return seen**2 + view.coding_std**2
+    seen = likelihood.estimate_noise_std(view.plane[..., None], size=view.size) ** 2
+    return seen if view.coding_std is None else seen + view.coding_std**2
 
 
 def overview_shape(photo: Shape, closer: int = 1) -> Shape:
@@ -164,7 +163,8 @@ def stretched(photo: View) -> View:
     values = jnp.where(known, plane, jnp.nan)[::2, ::2]
     low, high = jnp.nanquantile(values, jnp.asarray([0.005, 0.995]))
     contrast = jnp.maximum(high - low, 1e-6)
-    return photo._replace(plane=(plane - low) / contrast, coding_std=photo.coding_std / contrast)
+    error = None if photo.coding_std is None else photo.coding_std / contrast
+    return photo._replace(plane=(plane - low) / contrast, coding_std=error)
 
 
 def richest_corner(worth: jax.Array, shape: Shape) -> jax.Array:
