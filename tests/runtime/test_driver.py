@@ -115,10 +115,10 @@ def test_error_of_the_solver_fails_that_photo_only(tmp_path):
     make_photo(tmp_path / "a.png")
     make_photo(tmp_path / "b.png", (48, 40, 3))
 
-    def fail_on_tall(key, photo, config):
-        if photo.shape[0] > photo.shape[1]:
+    def fail_on_tall(key, given, config):
+        if given.pixels.shape[0] > given.pixels.shape[1]:
             raise RuntimeError("RESOURCE_EXHAUSTED: out of memory")
-        return prepare(key, photo, config)
+        return prepare(key, given, config)
 
     status, _ = run(tmp_path, ["a.png", "b.png"], solver=FAKE._replace(prepare=fail_on_tall))
     assert status == 1
