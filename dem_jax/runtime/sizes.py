@@ -46,18 +46,16 @@ def resolve(
     """`config` with kernel size, patch grid and EM for the photo called `name`, before it is seen.
 
     A first look makes the kernel size smaller, and decides on the grid where `blur` is auto. A
-    `padded` photo gets those of its bucket. `coding_std` is the photo's, see `Given`.
+    `padded` photo gets those of its bucket. `coding_std` is `Given`'s, image units.
 
     Raises:
       ValueError: when the photo is too small, or `name` is not in the list of kernel sizes.
     """
-    if coding_std > EM_CODING_STD and config.warm_start and sizes.em_pixels is not None:
-        config = dataclasses.replace(config, em_iterations=0)
-    own = _resolved(config, sizes, height, width, name)
+    own = _resolved(config, sizes, height, width, name, coding_std)
     if not padded:
         return own
     rows, cols = buckets.bucket_side(height), buckets.bucket_side(width)
-    return _resolved(config, sizes, rows, cols, name)
+    return _resolved(config, sizes, rows, cols, name, coding_std)
 
 
 def largest_kernel_size(short_side: int) -> int:
@@ -138,7 +136,7 @@ def parse_patch_grid(text: str) -> tuple[int, int] | None:
 
 
 def _resolved(
-    config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str
+    config: DeblurConfig, sizes: Sizes, height: int, width: int, name: str, coding_std: float
 ) -> DeblurConfig:
     short = min(height, width)
     if short < SMALLEST_SIDE:
@@ -165,9 +163,10 @@ def _resolved(
     else:
         grid = (1, 1)
     config = dataclasses.replace(config, kernel_size=kernel_size, patch_grid=grid)
-    if config.warm_start and sizes.em_pixels is not None and height * width > sizes.em_pixels:
-        return dataclasses.replace(config, em_iterations=0)
-    return config
+    if not config.warm_start or sizes.em_pixels is None:
+        return config
+    repaired = height * width <= sizes.em_pixels and coding_std <= EM_CODING_STD
+    return config if repaired else dataclasses.replace(config, em_iterations=0)
 
 
 def _checked(size: int, what: str) -> int:

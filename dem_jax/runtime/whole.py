@@ -141,15 +141,15 @@ class InOnePiece:
 
     def _start(self, key: jax.Array, given: Given, config: DeblurConfig) -> None:
         """State and problem that EM begins with: the start's, or those of a checkpoint."""
-        desk, saved, photo = self._desk, self._saved, given
-        shapes = desk.begin_to_compile(key, photo, config, resumed=saved is not None)
+        desk, saved = self._desk, self._saved
+        shapes = desk.begin_to_compile(key, given, config, resumed=saved is not None)
         if saved:
             desk.progress.go_on(saved.iteration)
             restored = desk.in_thread(lambda: self._checkpoints.restore(saved, *shapes))
             self._problem, self._state = restored
             return
         prepare_key, init_key = run_keys.of_start(key)
-        self._problem = desk.solver.prepare(prepare_key, photo, config)
+        self._problem = desk.solver.prepare(prepare_key, given, config)
         if config.em_iterations:
             self._state = desk.solver.init(init_key, self._problem, config)
             self._checkpoints.reached(0, self._state, self._problem, [])

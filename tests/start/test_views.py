@@ -1,5 +1,6 @@
 """Views of a photo: the right part of it, its padding and clipped pixels with it."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -48,3 +49,17 @@ def test_what_is_clipped_or_not_known_does_not_vote():
     assert of_photo(Given(photo)).trusted.sum() == 11
     assert of_photo(photo).trusted.sum() == 11
     assert of_photo(seen) is seen
+
+
+def test_the_coding_error_counts_beside_the_noise_in_the_units_of_the_view():
+    """It is stretched with the photo, and stays where the photo is shown in fewer pixels."""
+    photo = jax.random.uniform(jax.random.key(0), (40, 60, 1), minval=0.2, maxval=0.4)
+    plain, coded = of_photo(Given(photo)), of_photo(Given(photo, coding_std=jnp.float32(0.01)))
+    seen, both = (float(views.noise_variance(v)) for v in (plain, coded))
+    np.testing.assert_allclose(both - seen, 0.01**2, rtol=1e-3)
+    bright, dark = (
+        views.stretched(v) for v in (coded, of_photo(Given(photo / 8, coding_std=0.01 / 8)))
+    )
+    np.testing.assert_allclose(views.noise_variance(dark), views.noise_variance(bright), rtol=1e-3)
+    part = views.view(coded, (20, 20), 0.5)
+    assert part.coding_std == coded.coding_std == views.smaller(coded, (20, 30)).coding_std

@@ -15,10 +15,11 @@ Source of the error's variance: Bennett: Spectra of quantized signals, 1948.
 import numpy as np
 from PIL import Image
 
+from dem_jax.model.luma import LUMA
+
 _BLOCK = 8  # pixels
 _MOST_ROWS = 128  # of blocks that are looked at, evenly over the picture
-_WHITE = 255.0
-_BRIGHTNESS = np.array([0.299, 0.587, 0.114], np.float32)  # of red, green, blue in a JPEG
+_WHITE = 255.0  # of 8 bits
 
 
 def coding_std(image: Image.Image, samples: np.ndarray) -> float:
@@ -50,7 +51,11 @@ def rounding_std(samples: np.ndarray, step: np.ndarray) -> float:
         return 0.0
     taken = np.linspace(0, rows - 1, min(rows, _MOST_ROWS)).round().astype(int)
     blocks = samples[: rows * _BLOCK, : cols * _BLOCK].reshape(rows, _BLOCK, cols, _BLOCK, -1)
-    plane = blocks[taken] @ _BRIGHTNESS if samples.shape[-1] == 3 else blocks[taken][..., 0]
+    plane = (
+        blocks[taken] @ np.asarray(LUMA, np.float32)
+        if samples.shape[-1] == 3
+        else blocks[taken][..., 0]
+    )
     found = fft.dctn(plane.astype(np.float32), axes=(1, 3), norm="ortho")
     step = step[:, None, :]
     kept = np.abs(found) > step / 2

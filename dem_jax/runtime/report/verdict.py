@@ -41,7 +41,7 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # with the error of the file's coding; relative as well
     excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
-    start_misfit: float  # of one kernel's start: less for photos sharp to the pixel
+    start_misfit: float  # of one kernel's start, in photo_noise_std: less for sharp photos
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 
