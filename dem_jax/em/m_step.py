@@ -21,7 +21,7 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from dem_jax.config import DeblurConfig
-from dem_jax.model import blur, likelihood
+from dem_jax.model import blur, likelihood, ranks
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import least_squares
 from dem_jax.types import Model, Problem, PyTree
@@ -146,7 +146,7 @@ def _compared(
         return problem.photo[None], images[:, None], weight
     edges = jax.vmap(likelihood.derivatives)(images)
     strength = jnp.sqrt(jnp.sum(edges**2, (1, -1), keepdims=True))
-    least = jnp.minimum(WEAK_EDGE, jnp.quantile(strength, _STRONG))
+    least = jnp.minimum(WEAK_EDGE, ranks.quantile(strength, _STRONG))
     edges = jnp.where(strength >= least, edges, 0)
     weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
     return likelihood.derivatives(problem.photo), edges, weight

@@ -72,7 +72,7 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
     side = good_size(max(_LEAST_CANVAS, 2 * kernels.shape[-1]))
     shape = side, side
     power = jnp.abs(jax.vmap(lambda k: fourier.transfer_function(k, shape))(kernels)) ** 2
-    rough = jnp.sum(jnp.abs(fourier.difference_transfer(shape)) ** 2, 0, keepdims=True)
+    rough = fourier.difference_power(shape)[None]
     twice = jnp.full(rough.shape[-1], 2.0).at[0].set(1.0)  # of a real plane half is at hand
     count = twice if side % 2 else twice.at[-1].set(1.0)
     levels = jnp.geomspace(*_ROUGHNESS, _LEVELS)

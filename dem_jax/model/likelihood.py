@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dem_jax.model import ranks
 from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
@@ -72,14 +73,13 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
         n = photo.shape[axis]
         a, b, c = (jax.lax.slice_in_dim(photo, i, n - 2 + i, axis=axis) for i in range(3))
         photo = a - 2 * b + c
-    if size is None:
-        median = jnp.median(jnp.abs(photo))
-    else:  # of the smallest values, those of the padding being larger than any
+    differences, count = jnp.abs(photo), None
+    if size is not None:  # of the smallest values, those of the padding being larger than any
         rows, cols = (jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(photo.shape[:2]))
         known = (rows[:, None] & cols[None])[..., None]
-        values = jnp.sort(jnp.where(known, jnp.abs(photo), jnp.inf), axis=None)
+        differences = jnp.where(known, differences, jnp.inf)
         count = jnp.sum(known) * photo.shape[-1]
-        median = (values[(count - 1) // 2] + values[count // 2]) / 2
+    median = ranks.quantile(differences, 0.5, count=count)
     return jnp.maximum(median / (6 * 0.6745), QUANTISATION_STD)
 
 

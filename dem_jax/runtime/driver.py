@@ -19,10 +19,11 @@ from dem_jax.runtime.files import checkpoints, given_kernels, names, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
 from dem_jax.runtime.job import Outcome
-from dem_jax.runtime.programs import Programs
+from dem_jax.runtime.programs import LOOKS, Programs
 from dem_jax.runtime.progress import Progress
 from dem_jax.runtime.scale import batches, devices, large, memory, plan
 from dem_jax.solver import Solver
+from dem_jax.start import spread
 
 __all__ = ["PREEMPTED", "Options", "run"]
 
@@ -92,12 +93,17 @@ def _is_finished(options: Options, source: Source) -> bool:
 
 
 def _programs(solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
-    """The programs for single photos, and those for batches."""
+    """The programs for single photos, whose looks use all devices, and those for batches."""
+    looking = devices.local_mesh(spread.CANDIDATES)
+    looks = {name: look for name in LOOKS if (look := getattr(solver, name)) is not None}
+    if looking.size > 1:
+        looks = {name: spread.over_candidates(look, looking) for name, look in looks.items()}
+    single = solver._replace(**looks)
     if mesh and sharded.CHAINS in mesh.shape:
         step = functools.partial(sharded.step_over_chains, mesh=mesh, step=solver.step)
-        single = Programs(solver._replace(step=step), devices.chain_shardings(mesh))
-        return single, Programs(batches.batched_solver(solver))
-    return Programs(solver), Programs(batches.batched_solver(solver, mesh))
+        programs = Programs(single._replace(step=step), devices.chain_shardings(mesh))
+        return programs, Programs(batches.batched_solver(solver))
+    return Programs(single), Programs(batches.batched_solver(solver, mesh))
 
 
 def _together(group: plan.Group, session: Session, batched: Programs) -> list[Outcome]:

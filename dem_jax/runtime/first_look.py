@@ -68,7 +68,7 @@ def first_look(
     choice = call("overview", given, wide)
     chosen, scale = [np.asarray(choice.kernel)], views.overview_scale((height, width))
     if _is_doubtful(choice, (height, width)):
-        choice = call("closer_look", given, choice.candidates, wide)
+        choice = call("closer_look", given, np.asarray(choice.candidates), wide)
         chosen = [*chosen, np.asarray(choice.kernel)]
     # A small photo's candidates are compared again in the window that fits.
     seen = np.asarray(choice.candidates) if scale == 1 else np.stack(chosen)

@@ -20,7 +20,7 @@ _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_opti
 
 
 # The solver's optional functions, and which argument of theirs is the configuration.
-_LOOKS = {"overview": 1, "closer_look": 2, "refine": 2, "compare": 2, "survey": 1, "turn": 2}
+LOOKS = {"overview": 1, "closer_look": 2, "refine": 2, "compare": 2, "survey": 1, "turn": 2}
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
@@ -42,7 +42,7 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
-        for name, config_at in _LOOKS.items():
+        for name, config_at in LOOKS.items():
             if (function := getattr(solver, name)) is not None:
                 self._jitted[name] = jax.jit(function, static_argnums=config_at)
         self._lock = threading.Lock()  # photos of a batch ask at the same time

@@ -34,8 +34,7 @@ def l0_latent(
     """
     shape = photo.shape
     transfer = fourier.transfer_function(kernel, shape)
-    gradient = fourier.difference_transfer(shape)
-    power = jnp.abs(transfer) ** 2, jnp.sum(jnp.abs(gradient) ** 2, 0)
+    power = jnp.abs(transfer) ** 2, fourier.difference_power(shape)
     data = jnp.conj(transfer) * jnp.fft.rfft2(photo)
     first = 2 * sparsity
     penalties = first * (_FINEST_SPLITTING / first) ** jnp.linspace(0, 1, splittings)
@@ -45,10 +44,10 @@ def l0_latent(
         penalty, value = pair
         edges = fourier.differences(latent)
         kept = jnp.sum(edges**2, 0) >= sparsity / penalty
-        prior = jnp.sum(jnp.conj(gradient) * jnp.fft.rfft2(edges * kept[None]), 0)
         other = value * (latent - background) ** 2 >= sparsity
-        flat = jnp.fft.rfft2(jnp.where(other, latent, background))
-        spectrum = (data + value * flat + penalty * prior) / (power[0] + value + penalty * power[1])
+        prior = penalty * fourier.adjoint_differences(edges * kept[None])
+        prior += value * jnp.where(other, latent, background)
+        spectrum = (data + jnp.fft.rfft2(prior)) / (power[0] + value + penalty * power[1])
         return jnp.fft.irfft2(spectrum, s=shape), None
 
     return lax.scan(split, photo, (penalties, values))[0]

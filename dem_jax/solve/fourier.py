@@ -29,10 +29,17 @@ def differences(image: jax.Array) -> jax.Array:
     return jnp.stack([jnp.roll(image, -1, axis) - image for axis in (0, 1)])
 
 
-def difference_transfer(shape: Shape) -> jax.Array:
-    """[2, ...] the transfer functions of `differences`."""
-    impulse = jnp.zeros(shape).at[0, 0].set(1.0)
-    return jnp.fft.rfft2(differences(impulse))
+def adjoint_differences(edges: jax.Array) -> jax.Array:
+    """[H, W] the adjoint of `differences`, of [2, H, W]."""
+    rows, cols = (jnp.roll(edge, 1, axis) - edge for axis, edge in enumerate(edges))
+    return rows + cols
+
+
+def difference_power(shape: Shape) -> jax.Array:
+    """[H, W/2+1] what `differences`, squared and summed, have at every frequency: 4 sin^2 each."""
+    waves = jnp.fft.fftfreq(shape[0])[:, None], jnp.fft.rfftfreq(shape[1])[None]
+    rows, cols = (4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
+    return rows + cols
 
 
 def extend(photo: jax.Array, shape: Shape, size: Shape | jax.Array | None = None) -> jax.Array:

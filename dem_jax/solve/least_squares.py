@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.model.blur import good_size
+from dem_jax.solve import fourier
 
 
 def non_negative_least_squares(
@@ -91,7 +92,10 @@ def smooth(
     Returns:
       f, [h, w, C].
     """
-    adjoint, roughness = transposed(blur, right), roughness or Roughness(_normal, _power)
+    adjoint, roughness = (
+        transposed(blur, right),
+        roughness or Roughness(_normal, fourier.difference_power),
+    )
 
     def normal(f: jax.Array) -> jax.Array:
         data = adjoint(weight[..., None] * blur(f))
@@ -121,12 +125,6 @@ def adjoint_differences(rows: jax.Array, cols: jax.Array) -> jax.Array:
 
 def _normal(f: jax.Array) -> jax.Array:
     return adjoint_differences(f[1:] - f[:-1], f[:, 1:] - f[:, :-1])
-
-
-def _power(shape: tuple[int, ...]) -> jax.Array:
-    waves = jnp.fft.fftfreq(shape[0])[:, None], jnp.fft.rfftfreq(shape[1])[None]
-    rows, cols = (4 * jnp.sin(jnp.pi * wave) ** 2 for wave in waves)
-    return rows + cols
 
 
 def _periodic_inverse(

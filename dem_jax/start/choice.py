@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernels import entropy, similarity
 from dem_jax.solve.sparsity import normalized_sparsity
+from dem_jax.start import spread
 from dem_jax.start.views import View, noise_variance
 
 _JUDGED_SMOOTHNESS, _JUDGED_ERROR = 8.0, 0.003  # of images to be judged: smooth ones
@@ -47,15 +48,18 @@ def score(
     return normalized_sparsity(latent, size=view.size) + _ENTROPY_WEIGHT * entropy(kernel[None])
 
 
-def choose(view: View, kernels: jax.Array) -> Choice:
+def choose(view: View, kernels: jax.Array, *, axis_name: str | None = None) -> Choice:
     """The kernel of the least `score` among candidates for a view of contrast one.
 
     Args:
       view: of the photo.
       kernels: [N, k, k] the candidates.
+      axis_name: of the devices that share the work, see `spread`.
     """
     weight = judging_weight(view)
-    scores = jax.vmap(lambda kernel: score(view, kernel, weight))(kernels)
+    scores = spread.each(
+        lambda kernel: score(view, kernel, weight), kernels, axis_name, mapped=spread.vmapped
+    )
     best = jnp.argmin(scores)
     return Choice(kernels, best, scores, agreement(kernels)[best])
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dem_jax.model import ranks
 from dem_jax.solve import fourier
 from dem_jax.start.views import View
 
@@ -75,7 +76,7 @@ def strongest(edges: jax.Array, where: jax.Array, fraction: jax.Array | float) -
       [2, H, W].
     """
     strength = where * jnp.sum(edges**2, 0)
-    least = jnp.quantile(strength, 1 - fraction)
+    least = ranks.quantile(strength, 1 - fraction)
     return edges * ((strength >= least) & (strength > 0))[None]
 
 
@@ -87,7 +88,7 @@ def _most_useful(
     worth = usefulness(photo_edges, window)
     known = fourier.inside(view.plane.shape if view.size is None else view.size, worth.shape)
     values = jnp.where(known > 0, worth, -1.0)[:rows, :cols]  # padding is the least useful
-    return worth >= jnp.quantile(values, 1 - _share(view) * (1 - useless))
+    return worth >= ranks.quantile(values, 1 - _share(view) * (1 - useless))
 
 
 def _trusted(

@@ -29,7 +29,7 @@ from jax import lax
 from optax.projections import projection_simplex
 
 from dem_jax.solve import fourier
-from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian
+from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian, power
 from dem_jax.start.views import View, noise_variance
 
 _ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
@@ -62,7 +62,7 @@ def free_energy(view: View, kernel: jax.Array) -> jax.Array:
     own = latent[half : half + rows, half : half + cols]
     last = jnp.asarray(own.shape if view.size is None else view.size) - 1
     inside = fourier.inside(last, own.shape)
-    edges = jnp.sum(jnp.abs(fourier.differences(own)) ** EXPONENT, 0)
+    edges = jnp.sum(power(jnp.abs(fourier.differences(own)), EXPONENT), 0)
     side = (shape[0], shape[0])
     return (
         jnp.sum(residual**2) / jnp.sum(seen.known) / (2 * seen.variance)
@@ -127,4 +127,4 @@ def _uncertainty(kernel: jax.Array, prior: jax.Array, shape: fourier.Shape) -> j
 
 def _prior(shape: fourier.Shape) -> jax.Array:
     """C |D|^2 at every frequency."""
-    return _CURVATURE * jnp.sum(jnp.abs(fourier.difference_transfer(shape)) ** 2, 0)
+    return _CURVATURE * fourier.difference_power(shape)

@@ -19,8 +19,8 @@ from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import edges, views
-from dem_jax.start.choice import choose, judging_weight
+from dem_jax.start import edges, spread, views
+from dem_jax.start.choice import judging_weight, score
 from dem_jax.start.cleaning import cleaned
 from dem_jax.start.evidence import free_energy, improved
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
@@ -54,7 +54,9 @@ def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
 
 
 @promotion.standard
-def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
+def refined(
+    photo: Any, seen: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
+) -> jax.Array:
     """The kernel [k, k] in a photo's own pixels, from those `seen` [N, w, w] in overview pixels.
 
     Views of large photos show the part that has the most useful edges. From each kernel settings
@@ -62,7 +64,7 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
     only where it is so by much. The overview of a small photo has all of its pixels; there each
     kernel is found anew where its window [k, k] is narrower than [w, w]. The kernel of the most
     evidence is taken at last, and improved by all pixels of the part that tells most. Arguments as
-    of `find`.
+    of `overview.overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
@@ -105,13 +107,20 @@ def refined(photo: Any, seen: jax.Array, config: DeblurConfig) -> jax.Array:
             kernel, _ = alternate(view, kernel, setting)
         return at_last(zoom_kernel(kernel, kernel_size, 1 / scales[-1]), setting)
 
-    def by_many_edges_or_few(kernel: jax.Array) -> jax.Array:
-        settings = jax.tree.map(lambda *each: jnp.asarray(each), *FINER)
-        both = choose(last, lax.map(lambda setting: finer(kernel, setting), settings))
-        return both.candidates[jnp.argmin(both.scores + jnp.asarray(_MUST_GAIN))]
+    def by_many_edges_or_few() -> jax.Array:
+        count, ways = len(seen), len(FINER)
+        settings = jax.tree.map(lambda *values: jnp.asarray(values * count), *FINER)
+        pairs = jnp.repeat(seen, ways, axis=0), settings
+        found, weight = (
+            spread.each(lambda pair: finer(*pair), pairs, axis_name),
+            judging_weight(last),
+        )
+        scores = spread.each(lambda kernel: score(last, kernel, weight), found, axis_name)
+        best = jnp.argmin(scores.reshape(count, ways) + jnp.asarray([_MUST_GAIN]), axis=1)
+        return found[ways * jnp.arange(count) + best]
 
-    kernels = lax.map(narrowed if first == 1 else by_many_edges_or_few, seen)
-    energies = lax.map(lambda kernel: free_energy(last, kernel), kernels)
+    kernels = spread.each(narrowed, seen, axis_name) if first == 1 else by_many_edges_or_few()
+    energies = spread.each(lambda kernel: free_energy(last, kernel), kernels, axis_name)
     best = kernels[jnp.argmin(energies)]
     return improved(at(1.0, views.TELLING), best, times=_IMPROVEMENTS)
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from dem_jax.config import DeblurConfig
 from dem_jax.model import promotion
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import views
+from dem_jax.start import spread, views
 from dem_jax.start.choice import Choice, agreement, choose
 from dem_jax.start.one_kernel import (
     CANDIDATES,
@@ -28,7 +28,7 @@ _CLOSER = 2  # pixels of the closer look's view per overview pixel, along a side
 
 
 @promotion.standard
-def overview(photo: Any, config: DeblurConfig) -> Choice:
+def overview(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) -> Choice:
     """The best of several candidates [w, w] in overview pixels, and what speaks for it.
 
     The overview's `views.overview_scale` tells their size; w is that of `config.kernel_size`, the
@@ -37,17 +37,21 @@ def overview(photo: Any, config: DeblurConfig) -> Choice:
     Args:
       photo: as of `views.of_photo`, in any units; exposure does not matter.
       config: kernel_size is used.
+      axis_name: of the devices that share the work, see `spread`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
     >>> first.candidates.shape, first.agreement.shape
     ((8, 17, 17), ())
     """
-    return choose(*_looked_for(views.of_photo(photo), config.kernel_size, CANDIDATES))
+    photo = views.of_photo(photo)
+    return _looked_for(photo, config.kernel_size, CANDIDATES, axis_name=axis_name)
 
 
 @promotion.standard
-def closer_look(photo: Any, seen: jax.Array, config: DeblurConfig) -> Choice:
+def closer_look(
+    photo: Any, seen: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
+) -> Choice:
     """`overview` in four times the pixels, where what its candidates make of the photo tells more.
 
     In an overview a blot can leave a photo as sparse as its kernel does, and small text that is
@@ -64,7 +68,7 @@ def closer_look(photo: Any, seen: jax.Array, config: DeblurConfig) -> Choice:
     ratio = views.overview_scale(photo.plane.shape) / views.overview_scale(
         photo.plane.shape, _CLOSER
     )
-    choice = choose(*_looked_for(photo, config.kernel_size, CLOSER_CANDIDATES, _CLOSER))
+    choice = _looked_for(photo, config.kernel_size, CLOSER_CANDIDATES, _CLOSER, axis_name=axis_name)
     found = jax.vmap(lambda kernel: zoom_kernel(kernel, seen.shape[-1], ratio))(choice.candidates)
     return choice._replace(
         candidates=found,
@@ -73,16 +77,26 @@ def closer_look(photo: Any, seen: jax.Array, config: DeblurConfig) -> Choice:
 
 
 def _looked_for(
-    photo: views.View, kernel_size: int, candidates: Setting, closer: int = 1
-) -> tuple[views.View, jax.Array]:
-    """A view `closer` times as fine as the overview, and what candidates find [N, w, w] there."""
+    photo: views.View,
+    kernel_size: int,
+    candidates: Setting,
+    closer: int = 1,
+    *,
+    axis_name: str | None,
+) -> Choice:
+    """Of what candidates find in a view, `closer` times as fine as the overview."""
     photo = views.stretched(photo)
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     view = views.view(photo, views.overview_shape(shape, closer), scale)
     window = _overview_window(shape, kernel_size, closer)
-    settings = one_by_one(candidates)
-    return view, jax.vmap(lambda setting: coarse_to_fine(view, setting, window=window))(settings)
+    found = spread.each(
+        lambda setting: coarse_to_fine(view, setting, window=window),
+        one_by_one(candidates),
+        axis_name,
+        mapped=spread.vmapped,
+    )
+    return choose(view, found, axis_name=axis_name)
 
 
 def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:

@@ -19,7 +19,7 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import camera_path, choice, views
+from dem_jax.start import camera_path, choice, spread, views
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
@@ -53,6 +53,7 @@ _MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
 class _Paths(NamedTuple):
     """Candidates for a camera's path."""
 
+    tilts: jax.Array  # [N] 1 of a camera that was tilted, 0 of one that was shifted
     densities: jax.Array  # [N, A, w, w]
     kernels: jax.Array  # [N, 9, w, w] at the middles of crops of a view
     scores: jax.Array  # [N] mean `choice.score` of these crops, less is better
@@ -81,7 +82,9 @@ class _Crops(NamedTuple):
 
 
 @promotion.standard
-def gain(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+def gain(
+    photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
+) -> jax.Array:
     """[] how much sparser kernels of their own leave crops than the best one kernel for all.
 
         (min_j mean_c s(c, j) - mean_c min_j s(c, j)) N / 144^2 >= 0
@@ -95,6 +98,7 @@ def gain(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
       photo: as of `views.of_photo`, in any units.
       kernel: [h, h] one for the photo, in its own pixels; h is odd.
       config: no kernel larger than kernel_size is found.
+      axis_name: of the devices that share the work, see `spread`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> kernel = jax.ShapeDtypeStruct((9, 9), "float32")
@@ -110,7 +114,7 @@ def gain(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     def found(view: View) -> jax.Array:
         return coarse_to_fine(view, _ALONE, window=window)
 
-    scores, _ = _tried(crops, found, zoom_kernel(kernel, window, scale))
+    scores = _tried(crops, found, zoom_kernel(kernel, window, scale), axis_name)
     votes = _tell(crops)[:, None]
     counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
@@ -138,12 +142,13 @@ def has_turned(gain: float) -> bool:
 
 
 @promotion.standard
-def survey(photo: Any, config: DeblurConfig) -> jax.Array:
+def survey(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) -> jax.Array:
     """Kernels [9, w, w] all over a photo, roughly: of a first path, in overview pixels.
 
     Args:
       photo: as of `views.of_photo`, in any units.
       config: no kernel larger than kernel_size, in the photo's pixels, is found.
+      axis_name: of the devices that share the work, see `spread`.
 
     >>> photo = jax.ShapeDtypeStruct((96, 128, 3), "float32")
     >>> jax.eval_shape(lambda g: survey(g, DeblurConfig(kernel_size=13)), photo).shape
@@ -152,11 +157,13 @@ def survey(photo: Any, config: DeblurConfig) -> jax.Array:
     photo, kernel_size = views.of_photo(photo), config.kernel_size
     scale = views.overview_scale(photo.plane.shape)
     whole, window = _whole(_stretched(photo), scale), _window(kernel_size, scale)
-    found = _paths(whole, window, jnp.ones((), whole.plane.dtype))
+    found = _paths(whole, window, jnp.ones((1,), whole.plane.dtype), axis_name)
     return found.kernels[jnp.argmin(found.scores)]
 
 
-def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
+def refined(
+    photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
+) -> jax.Array:
     """The kernels [P, k, k] of a grid's patches, each of sum one: of several paths the sparsest.
 
     Paths are looked for from nothing, and from one kernel [h, h] on, where the camera turned little
@@ -167,11 +174,9 @@ def refined(photo: Any, kernel: jax.Array, config: DeblurConfig) -> jax.Array:
     scale = path_scale(shape, kernel_size)
     whole, window = _whole(photo, scale), _window(kernel_size, scale)
     tilts = jnp.asarray(_TILTS, whole.plane.dtype)
-    one = zoom_kernel(kernel, window, scale)
-    found = lax.map(lambda tilt: _paths(whole, window, tilt, one), tilts)
-    scores = found.scores + _SHIFTED * (1 - tilts[:, None])
-    which, best = jnp.unravel_index(jnp.argmin(scores), scores.shape)
-    density, tilt = found.densities[which, best], tilts[which]
+    found = _paths(whole, window, tilts, axis_name, zoom_kernel(kernel, window, scale))
+    best = jnp.argmin(found.scores + _SHIFTED * (1 - found.tilts))
+    density, tilt = found.densities[best], found.tilts[best]
     while scale < 1:
         before, scale = scale, views.finer_scale(scale)
         density = camera_path.zoom(density, _window(kernel_size, scale), scale / before)
@@ -188,32 +193,52 @@ def _stretched(photo: View) -> View:
     return views.stretched(photo)._replace(trusted=None)
 
 
-def _paths(whole: View, window: int, tilt: jax.Array, one: jax.Array | None = None) -> _Paths:
+def _paths(
+    whole: View,
+    window: int,
+    tilts: jax.Array,
+    axis_name: str | None,
+    one: jax.Array | None = None,
+) -> _Paths:
     """Paths of kernels up to `window` pixels, and how sparse they leave crops of a view.
 
-    The last one is found from one kernel [window, window] on, if there is one.
+    Of every tilt [T] each of the beliefs looks for one; the last ones are found from one kernel
+    [window, window] on, if there is one.
     """
     shape = whole.plane.shape
     rows, cols = (min(max(round(_PART * n), _LEAST_CROP), n) for n in shape)
     crops = _cut(whole, (rows, cols))
 
-    def judged(density: jax.Array) -> _Paths:
+    def judged(density: jax.Array, tilt: jax.Array) -> _Paths:
         kernels = blur.unit_sums(camera_path.synthesise(density, crops.centres, shape, tilt))
-        return _Paths(density, kernels, jnp.mean(_scores(crops, kernels)))
+        return _Paths(tilt, density, kernels, jnp.mean(_scores(crops, kernels)))
 
-    def found(setting: Setting) -> _Paths:
-        return judged(camera_path.coarse_to_fine(whole, setting, window=window, tilt=tilt))
+    def from_nothing(way: tuple[jax.Array, Setting]) -> _Paths:
+        tilt, belief = way
+        density = camera_path.coarse_to_fine(whole, belief, window=window, tilt=tilt)
+        return judged(density, tilt)
 
-    paths = lax.map(found, one_by_one(_BELIEFS))
+    beliefs = one_by_one(_BELIEFS)
+    ways = (
+        jnp.repeat(tilts, len(beliefs.sparsity)),
+        jax.tree.map(lambda field: jnp.tile(field, len(tilts)), beliefs),
+    )
+    paths = spread.each(from_nothing, ways, axis_name)
     if one is None:
         return paths
     still = camera_path.without_roll(one)
-    last = judged(camera_path.alternate(whole, still, _LAST, tilt=tilt)[0])
-    return jax.tree.map(lambda many, more: jnp.concatenate([many, more[None]]), paths, last)
+
+    def from_one(tilt: jax.Array) -> _Paths:
+        return judged(camera_path.alternate(whole, still, _LAST, tilt=tilt)[0], tilt)
+
+    more = spread.each(from_one, tilts, axis_name)
+    return jax.tree.map(lambda *both: jnp.concatenate(both), paths, more)
 
 
 @promotion.standard
-def turned(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Turned:
+def turned(
+    photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
+) -> Turned:
     """`refined` kernels, and how much sparser they leave crops of a photo than one kernel does.
 
         mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
@@ -224,6 +249,7 @@ def turned(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Turned:
       photo: as of `views.of_photo`, in any units.
       kernel: [h, h] one for the photo; h is odd.
       config: kernel_size is k, patch_grid the number of patches along rows and columns.
+      axis_name: of the devices that share the work, see `spread`.
 
     >>> photo, one = (jax.ShapeDtypeStruct(shape, "float32") for shape in ((96, 128, 3), (7, 7)))
     >>> config = DeblurConfig(kernel_size=7, patch_grid=(2, 3))
@@ -231,7 +257,7 @@ def turned(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Turned:
     (6, 7, 7)
     """
     photo, kernel_size = views.of_photo(photo), config.kernel_size
-    kernels = refined(photo, kernel, config)
+    kernels = refined(photo, kernel, config, axis_name=axis_name)
     photo = views.stretched(photo)
     shape = photo.plane.shape
     least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)
@@ -240,11 +266,11 @@ def turned(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Turned:
     own = kernels[np.argmin(np.sum(gaps**2, axis=-1), axis=1)]
     one = jnp.broadcast_to(zoom_kernel(kernel, kernel_size, 1.0), own.shape)
     votes = _tell(crops)
-    sparser = votes * (_scores(crops, one) - _scores(crops, own))
+    sparser = votes * (_scores(crops, one, axis_name) - _scores(crops, own, axis_name))
     return Turned(kernels, jnp.sum(sparser) / jnp.maximum(jnp.sum(votes), 1))
 
 
-def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
+def _scores(crops: _Crops, kernels: jax.Array, axis_name: str | None = None) -> jax.Array:
     """[C] `choice.score` of crops by a kernel each, [C, k, k]."""
     weight = choice.judging_weight(crops.whole)
 
@@ -252,7 +278,7 @@ def _scores(crops: _Crops, kernels: jax.Array) -> jax.Array:
         corner, kernel = crop
         return choice.score(crops.crop(corner), kernel, weight, iterations=_ITERATIONS)
 
-    return lax.map(score, (jnp.asarray(crops.corners, kernels.dtype), kernels))
+    return spread.each(score, (jnp.asarray(crops.corners, kernels.dtype), kernels), axis_name)
 
 
 def is_refined(view: views.Shape) -> bool:
@@ -300,17 +326,18 @@ def _cut(whole: View, part: tuple[int, int]) -> _Crops:
 
 
 def _tried(
-    crops: _Crops, found: Callable[[View], jax.Array], one: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Every kernel on every crop: scores [C, C + 1], less is better, and the kernels [C + 1, w, w].
+    crops: _Crops, found: Callable[[View], jax.Array], one: jax.Array, axis_name: str | None
+) -> jax.Array:
+    """Every kernel on every crop: scores [C, C + 1], less is better.
 
     Args:
       crops: C of them.
       found: the kernel [w, w] of a crop.
       one: [w, w] the last of the kernels, for all of the photo.
+      axis_name: of the devices.
     """
     corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
-    own = lax.map(lambda corner: found(crops.crop(corner)), corners)
+    own = spread.each(lambda corner: found(crops.crop(corner)), corners, axis_name)
     kernels, weight = jnp.concatenate([own, one[None]]), choice.judging_weight(crops.whole)
 
     def scores(corner: jax.Array) -> jax.Array:
@@ -319,7 +346,7 @@ def _tried(
             lambda kernel: choice.score(view, kernel, weight, iterations=_ITERATIONS), kernels
         )
 
-    return lax.map(scores, corners), kernels
+    return spread.each(scores, corners, axis_name)
 
 
 def _tell(crops: _Crops) -> jax.Array:

@@ -1,5 +1,6 @@
 """What the process does with JAX as a whole: hosts, devices, precision and compile cache."""
 
+import contextlib
 import os
 import platform
 import re
@@ -19,6 +20,7 @@ from dem_jax.em import sharded
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
 _EXTRAS = {"tpu": "tpu", "cuda": "cuda12", "gpu": "cuda12"}  # that bring a platform's JAX
 _LONGEST_REASON = 200  # characters
+_MOST_CPU_DEVICES = 8  # as many as there are candidates to share
 
 
 def default_cache_dir() -> str:
@@ -44,6 +46,8 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     """
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     jax.config.update("jax_numpy_dtype_promotion", "standard")  # whatever the environment says
+    with contextlib.suppress(RuntimeError):  # devices are in use, or XLA_FLAGS says how many
+        jax.config.update("jax_num_cpu_devices", _cores())
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
@@ -79,21 +83,27 @@ def _is_writable(folder: str) -> bool:
         return False
 
 
+def _cores() -> int:
+    """CPU devices to compute on: the cores of this process, as many as share the work evenly."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(2 ** ((cores or 1).bit_length() - 1), _MOST_CPU_DEVICES)
+
+
 def local_mesh(axis: str) -> Mesh:
     """This process's devices along one axis."""
     return Mesh(np.asarray(jax.local_devices()), (axis,))
 
 
 def choose_shard(photos: int, num_chains: int) -> str:
-    """What lies along this process's devices: "photos", "chains" or "none".
+    """What of EM lies along this process's devices: "photos", "chains" or "none".
 
-    Photos exchange nothing, so several photos come first; chains of one photo where they can be
-    divided evenly.
+    Photos exchange nothing, so several photos come first, where every device has a memory of its
+    own; chains of one photo where they can be divided evenly.
     """
     count = jax.local_device_count()
     if count == 1:
         return "none"
-    if photos > 1:
+    if photos > 1 and jax.local_devices()[0].platform != "cpu":
         return sharded.PHOTOS
     return sharded.CHAINS if num_chains % count == 0 else "none"
 

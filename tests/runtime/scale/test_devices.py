@@ -1,5 +1,7 @@
 """What is divided over the devices follows from the work."""
 
+from types import SimpleNamespace
+
 import jax
 import pytest
 
@@ -7,14 +9,31 @@ from dem_jax.runtime.scale import devices
 
 
 @pytest.mark.parametrize(
-    ("count", "photos", "chains", "shard"),
-    [(1, 5, 4, "none"), (4, 5, 4, "photos"), (4, 1, 8, "chains"), (4, 1, 6, "none")],
+    ("platform", "count", "photos", "chains", "shard"),
+    [
+        ("gpu", 1, 5, 4, "none"),
+        ("gpu", 4, 5, 4, "photos"),
+        ("gpu", 4, 1, 8, "chains"),
+        ("gpu", 4, 1, 6, "none"),
+        ("cpu", 4, 5, 4, "chains"),  # cores share one memory
+        ("cpu", 4, 5, 1, "none"),
+    ],
 )
 def test_photos_come_first_and_chains_where_they_can_be_divided(
-    count, photos, chains, shard, monkeypatch
+    platform, count, photos, chains, shard, monkeypatch
 ):
     monkeypatch.setattr(jax, "local_device_count", lambda: count)
+    monkeypatch.setattr(jax, "local_devices", lambda: [SimpleNamespace(platform=platform)])
     assert devices.choose_shard(photos, chains) == shard
+
+
+@pytest.mark.parametrize(("cores", "count"), [(1, 1), (2, 2), (3, 2), (6, 4), (64, 8)])
+def test_cores_are_devices_as_far_as_they_share_the_candidates_evenly(cores, count, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    monkeypatch.setattr(jax.config, "update", asked.__setitem__)
+    devices.configure(precision="float32", cache_dir="")
+    assert asked["jax_num_cpu_devices"] == count
 
 
 REASON = "Unable to initialize backend 'x': no libx.so (set JAX_PLATFORMS='' to choose one)"
