@@ -73,6 +73,11 @@ class Speed(NamedTuple):
 
     convolution: float  # 3 x 3, of as many channels as T_f has
     transform: float  # a real one
+    devices: int = 1  # that share the candidates
+
+    def share(self, count: int) -> float:
+        """What a device does of the work on `count` candidates."""
+        return -(-count // self.devices) / count
 
 
 def in_one_piece(
@@ -125,17 +130,20 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     while scale < 1:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
         scale = views.finer_scale(scale)
-    each = pixels * _NARROWED * len(CANDIDATES.sparsity)
+    count = len(CANDIDATES.sparsity)
+    each = speed.share(count) * count * pixels * _NARROWED
     if overview != tuple(shape[:2]):
         each = (1 + _DOUBTFUL) * len(FINER) * (pixels * _REFINEMENT + last * _JUDGING)
+        each *= speed.share(len(FINER))
     each += float(np.prod(views.finer_shape(shape[:2], 1.0, views.TELLING))) * _EVIDENCE
-    return float(np.prod(overview)) * _OVERVIEW * speed.transform, each * speed.transform
+    first = speed.share(count) * float(np.prod(overview)) * _OVERVIEW
+    return first * speed.transform, each * speed.transform
 
 
 def comparison(shape: tuple[int, ...], speed: Speed) -> float:
     """Seconds of the crops that tell whether the camera turned."""
     crop = float(np.prod([turning.small_crop(n) for n in shape[:2]]))
-    return crop * _COMPARISON * speed.transform
+    return speed.share(turning.CROPS) * crop * _COMPARISON * speed.transform
 
 
 def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float, float]:
@@ -148,12 +156,13 @@ def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float
         return (pixel * rows * cols + entry * entries) * speed.transform
 
     scale = turning.path_scale(shape[:2], kernel_size)
-    seconds = _PATHS * once(scale)
+    seconds = speed.share(turning.PATHS) * _PATHS * once(scale)
     while scale < 1:
         scale = views.finer_scale(scale)
         if turning.is_refined(tuple(round(n * scale) for n in shape[:2])):
             seconds += _FINER_PATHS * once(scale)
-    return _SURVEYING * once(views.overview_scale(shape[:2])), seconds
+    survey = speed.share(turning.PATHS // 2) * _SURVEYING
+    return survey * once(views.overview_scale(shape[:2])), seconds
 
 
 def writing(shape: tuple[int, ...]) -> float:
@@ -201,6 +210,7 @@ def _measured(channels: int) -> Speed:
     return Speed(
         _seconds(convolve, picture, filters) / _PROBE**2,
         _seconds(transform, jnp.ones((_PROBE, _PROBE))) / _PROBE**2,
+        jax.local_device_count(),
     )
 
 

@@ -23,7 +23,8 @@ from dem_jax.start import camera_path, choice, spread, views
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
-_CROPS = 3  # along rows and columns
+_ALONG = 3  # crops, along rows and columns
+CROPS = _ALONG**2
 _SMALL_CROP = 144  # pixels of the view, along each side, at most
 _SMALL_PART = 3 / 8  # of the view's sides, at most: crops that overlap by half see the same blur
 _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
@@ -39,6 +40,7 @@ _BELIEFS = _LAST._replace(
     sparsity=(1.6e-2, 3.2e-2, 8e-3), fraction=(0.1, 0.05, 0.1), useless=(0.3, 0.5, 0.2)
 )
 _TILTS = (1.0, 0.0)
+PATHS = len(_TILTS) * len(_BELIEFS.sparsity)  # that are looked for from nothing
 _SHIFTED = 0.003  # a hand tilts a camera rather than shifts it: what shifts must gain
 # Crops that judge paths: of the overview's sides; of the photo itself, in kernels; least pixels.
 _PART, _IN_KERNELS, _LEAST_CROP = 1 / 3, 4, 96
@@ -320,7 +322,7 @@ def _closely(shape: views.Shape, kernel_size: int) -> tuple[float, tuple[int, in
 
 def _cut(whole: View, part: tuple[int, int]) -> _Crops:
     """Crops [h, w] of a view [H, W], spread evenly."""
-    firsts = [np.linspace(0, n - m, _CROPS) for n, m in zip(whole.plane.shape, part, strict=True)]
+    firsts = [np.linspace(0, n - m, _ALONG) for n, m in zip(whole.plane.shape, part, strict=True)]
     corners = np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 2).round()
     return _Crops(whole, corners, part)
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import pathlib
 import platform
 import re
 import tempfile
@@ -20,6 +21,7 @@ from dem_jax.em import sharded
 PRECISIONS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
 _EXTRAS = {"tpu": "tpu", "cuda": "cuda12", "gpu": "cuda12"}  # that bring a platform's JAX
 _LONGEST_REASON = 200  # characters
+_DEVICE_COUNT = "xla_force_host_platform_device_count"
 _MOST_CPU_DEVICES = 8  # as many as there are candidates to share
 
 
@@ -46,8 +48,10 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     """
     jax.config.update("jax_default_matmul_precision", PRECISIONS[precision])
     jax.config.update("jax_numpy_dtype_promotion", "standard")  # whatever the environment says
-    with contextlib.suppress(RuntimeError):  # devices are in use, or XLA_FLAGS says how many
-        jax.config.update("jax_num_cpu_devices", _cores())
+    asked = jax.config.values["jax_num_cpu_devices"] >= 0
+    if not asked and _DEVICE_COUNT not in os.environ.get("XLA_FLAGS", ""):
+        with contextlib.suppress(RuntimeError):  # where devices are in use already
+            jax.config.update("jax_num_cpu_devices", _cores())
     try:
         jax.local_devices()
     except (RuntimeError, AssertionError) as error:  # JAX asserts what it did not foresee
@@ -61,6 +65,12 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return []
+
+
+def programs_dir() -> pathlib.Path | None:
+    """Folder for whole programs in the compile cache; None without a cache."""
+    folder = jax.config.values["jax_compilation_cache_dir"]
+    return pathlib.Path(folder) / "programs" if folder else None
 
 
 def _without_device(wanted: str, error: Exception) -> str:
