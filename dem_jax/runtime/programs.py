@@ -115,13 +115,13 @@ class Programs:
         return self._jitted[name].eval_shape(*args)
 
     def _program(self, name: str, *args: Any) -> Any:
-        """The program of the store, or a compiled one, which the store then keeps."""
-        signature = self.signature(name, args)
-        if self._store and (kept := self._store.load(signature)):
+        """The program of the store, or a compiled one, which the store keeps while it runs."""
+        store, signature = self._store, self.signature(name, args)
+        if store and (kept := store.load(signature)):
             return kept
         program = compile_quickly(self._jitted[name].lower(*args))
-        if self._store:
-            self._store.save(signature, program)
+        if store:
+            in_background(lambda: store.save(signature, program))
         return program
 
     def signature(self, name: str, args: tuple[Any, ...]) -> Any:
