@@ -35,6 +35,7 @@ class Solver(NamedTuple):
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = result.restore
     # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
+    # All take `axis_name`, too: of devices that share their candidates, see `start.spread`.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernels [N, w, w], config) -> kernel [k, k]
