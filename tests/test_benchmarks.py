@@ -146,13 +146,13 @@ def test_new_rows_of_kernels_get_lines(tmp_path, monkeypatch, benchmark_module):
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     row = {"blurred": 20.0, "ours": 30.0, "true": 34.0, "seconds": 9.0, "memory": 900.0}
     row |= {"correlation": 0.9, "agreement": 0.8, "kernel_size": 31}
-    failed = row | {"correlation": 0.6, "ours": 22.0, "commit": "a1b2c3d"}
+    failed = row | {"correlation": 0.6, "ours": 22.0, "commit": "fffffff"}
     rows = {"one": row | {"peer, correlation": 0.7, "peer": 28.0}, "two": failed}
     (tmp_path / "results" / "kernels_new.json").write_text(json.dumps(rows))
     text = results.page()
     assert "| new | 2 | 1 | 0.750 | 20.00 | 26.00 | 34.00 | 9 | 900 |" in text
     assert "| peer (ours there: 30.00) | 1 | - | 0.700 | 20.00 | 28.00 | 34.00 | - | - |" in text
-    assert "a1b2c3d, not recorded. The start's kernel alone" in text
+    assert "fffffff, not recorded. The start's kernel alone" in text
     assert (
         "| 20.00 | 26.00 | 28.00 (peer, 1 photos, ours there 30.00) | 34.00 | 9 |"
         in results.headline()
@@ -165,7 +165,7 @@ def test_rows_of_turning_cameras_get_a_table(tmp_path, monkeypatch, benchmark_mo
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
     values = {"blurred": 20.0, "ours": 25.0, "PMP": 24.0}
     row = {f"{name}, rigid": x for name, x in values.items()}
-    row |= {"turned": True, "seconds": 60.0, "memory": 900.0, "commit": "a1b2c3d"}
+    row |= {"turned": True, "seconds": 60.0, "memory": 900.0, "commit": "fffffff"}
     worse = row | {"ours, rigid": 19.0, "turned": False}
     (tmp_path / "results" / "turning_koehler.json").write_text(json.dumps({"a": row, "b": worse}))
     text = results.page()
