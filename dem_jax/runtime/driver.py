@@ -66,6 +66,8 @@ def run(
                     bad.append(_told(source, outcome))
             if interrupt.requested or interrupt.preempted:
                 break
+            single.forget()
+            batched.forget()
     if interrupt.preempted:
         return PREEMPTED
     if bad and len(sources) > 1:

@@ -22,6 +22,9 @@ _CPU_COMPILER_OPTIONS = {"xla_cpu_use_fusion_emitters": False, "xla_backend_opti
 
 # The solver's optional functions, and which argument of theirs is the configuration.
 LOOKS = {"overview": 1, "closer_look": 2, "refine": 2, "compare": 2, "survey": 1, "turn": 2}
+# Programs of a run that are kept: a photo of a new size needs up to ten. On Linux each takes some
+# 700 of the 65530 memory maps that a process may have, and XLA crashes where there are no more.
+_MOST_KEPT = 40
 _threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
 
 
@@ -78,6 +81,14 @@ class Programs:
         self.compile_seconds += time.monotonic() - started
         return problem, state
 
+    def forget(self) -> None:
+        """Drops the programs that were not used for long, where there are many: between photos."""
+        with self._lock:
+            if len(self._compiled) <= _MOST_KEPT:
+                return
+            self._compiled = dict(list(self._compiled.items())[-_MOST_KEPT // 2 :])
+        jax.clear_caches()  # which hold them, too
+
     def has(self, name: str) -> bool:
         """Whether the solver has a function `name`."""
         return name in self._jitted
@@ -101,9 +112,11 @@ class Programs:
     def _begin(self, name: str, *args: Any) -> Future[Any]:
         signature = self.signature(name, args)
         with self._lock:
-            if signature not in self._compiled:
-                self._compiled[signature] = in_background(lambda: self._program(name, *args))
-            return self._compiled[signature]
+            future = self._compiled.pop(signature, None)
+            if future is None:
+                future = in_background(lambda: self._program(name, *args))
+            self._compiled[signature] = future  # the last one used
+            return future
 
     def _shapes(self, name: str, *args: Any) -> Any:
         """Of what a program gives: as a kept one tells, or a trace."""

@@ -1,5 +1,8 @@
 """How the solver's programs are compiled."""
 
+import gc
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,3 +63,33 @@ def test_a_program_that_does_not_compile_says_why(monkeypatch):
     monkeypatch.setattr(Lowered, "compile", fail)
     with pytest.raises(jax.errors.JaxRuntimeError, match="RESOURCE_EXHAUSTED"):
         programs.compile_quickly(Lowered())
+
+
+def test_programs_that_were_not_used_for_long_are_dropped_and_made_again(monkeypatch):
+    monkeypatch.setattr(programs, "_MOST_KEPT", 4)
+    own = programs.Programs(SOLVER)
+    scales = [1.0, 2.0, 3.0, 4.0, 5.0]
+    first = [own("prepare", KEY, X, scale) for scale in scales]
+    own("prepare", KEY, X, 1.0)  # used again
+    own.forget()
+    kept = [own.is_compiled("prepare", KEY, X, scale) for scale in scales]
+    assert kept == [True, False, False, False, True]
+    again = [own("prepare", KEY, X, scale) for scale in scales]
+    np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/maps").exists(), reason="counts Linux's maps")
+def test_dropped_programs_leave_the_process(monkeypatch):
+    def maps():
+        gc.collect()
+        return len(pathlib.Path("/proc/self/maps").read_text().splitlines())
+
+    monkeypatch.setattr(programs, "_MOST_KEPT", 1)
+    own = programs.Programs(SOLVER)
+    own("prepare", KEY, X, 1.0)
+    before = maps()
+    for scale in range(2, 12):
+        own("prepare", KEY, X, float(scale))
+    many = maps()
+    own.forget()
+    assert maps() - before < (many - before) / 2
