@@ -44,13 +44,7 @@ def run(argv: Sequence[str] | None = None, *, solver: programs.Solver | None = N
         skipped = dict([*selection.left_out, *selection.unsearched])
         run_folder.write_summary(options.output_dir, skipped=skipped)
     try:
-        status = driver.run(
-            options,
-            selection.sources,
-            solver=solver,
-            progress=shown,
-            programs_dir=devices.programs_dir(),
-        )
+        status = driver.run(options, selection.sources, solver=solver, progress=shown)
         if status == driver.PREEMPTED:
             sys.stderr.flush()
             os._exit(status)  # as below; Python's own exit would wait

@@ -7,7 +7,6 @@ are taken apart (`large`).
 import contextlib
 import functools
 import os
-import pathlib
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,6 @@ from jax.sharding import Mesh
 
 from dem_jax.em import sharded
 from dem_jax.runtime.desk import Options, Session
-from dem_jax.runtime.executables import Store
 from dem_jax.runtime.files import checkpoints, given_kernels, names, run_folder
 from dem_jax.runtime.files.inputs import Source
 from dem_jax.runtime.interrupt import Interrupt, Preempted
@@ -38,24 +36,19 @@ def run(
     *,
     solver: Solver | None = None,
     progress: Progress | None = None,
-    programs_dir: pathlib.Path | None = None,
 ) -> int:
     """Deblurs `sources` into the folders that `options` names; says on stdout where pictures are.
-
-    Programs of our own solver are kept in `programs_dir`.
 
     Returns:
       0 when all are done, 1 when any failed, diverged or was interrupted; the others are finished.
       75 after SIGTERM, when a computation may still be under way in a thread: leave the process.
     """
     progress = progress or Progress()
-    ours = solver is None and options.kernels is None
-    store = Store(programs_dir) if programs_dir and ours else None
     solver = solver or given_kernels.solver(options.kernels)
     index, count = options.process
     sources = sources[index::count]
     groups, mesh = _arrange(options, sources)
-    single, batched = _programs(solver, mesh, store)
+    single, batched = _programs(solver, mesh)
     bad = []
     with Interrupt(progress.say) as interrupt:
         session = Session(options, single, progress, interrupt)
@@ -101,7 +94,7 @@ def _is_finished(options: Options, source: Source) -> bool:
     return options.folder(source).read().get("status") == run_folder.DONE
 
 
-def _programs(solver: Solver, mesh: Mesh | None, store: Store | None) -> tuple[Programs, Programs]:
+def _programs(solver: Solver, mesh: Mesh | None) -> tuple[Programs, Programs]:
     """The programs for single photos, whose looks use all devices, and those for batches."""
     looking = devices.local_mesh(spread.CANDIDATES)
     looks = {name: look for name in LOOKS if (look := getattr(solver, name)) is not None}
@@ -112,7 +105,7 @@ def _programs(solver: Solver, mesh: Mesh | None, store: Store | None) -> tuple[P
         step = functools.partial(sharded.step_over_chains, mesh=mesh, step=solver.step)
         programs = Programs(single._replace(step=step), devices.chain_shardings(mesh))
         return programs, Programs(batches.batched_solver(solver))
-    return Programs(single, store=store), Programs(batches.batched_solver(solver, mesh))
+    return Programs(single), Programs(batches.batched_solver(solver, mesh))
 
 
 def _together(group: plan.Group, session: Session, batched: Programs) -> list[Outcome]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import jax
 
-from dem_jax.runtime.executables import Store
 from dem_jax.solver import Solver
 
 # XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
@@ -32,15 +31,13 @@ class Programs:
     """The solver's functions, each compiled once per shape and configuration.
 
     `shardings` holds, by a function's name, where its arguments and results lie: `in_shardings` and
-    `out_shardings` of jax.jit. Nothing given is one device. `store` keeps programs for later runs;
-    it must be of this solver alone.
+    `out_shardings` of jax.jit. Nothing given is one device.
     """
 
     def __init__(
         self,
         solver: Solver,
         shardings: Mapping[str, Mapping[str, Any]] | None = None,
-        store: Store | None = None,
     ) -> None:
         place = shardings or {name: {} for name in ("prepare", "init", "step", "finish")}
         self._jitted = {
@@ -53,7 +50,6 @@ class Programs:
         for name, config_at in LOOKS.items():
             if (function := getattr(solver, name)) is not None:
                 self._jitted[name] = jax.jit(function, static_argnums=config_at)
-        self._store = store
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for
@@ -67,13 +63,13 @@ class Programs:
         side; and `prepare`, the first, runs while the others still compile.
         """
         started = time.monotonic()
-        problem = self._shapes("prepare", key, photo, config)
+        problem = self._jitted["prepare"].eval_shape(key, photo, config)
         if not resumed:
             self._begin("prepare", key, photo, config)
         if not config.em_iterations:
             self.compile_seconds += time.monotonic() - started
             return problem, None
-        state = self._shapes("init", key, problem, config)
+        state = self._jitted["init"].eval_shape(key, problem, config)
         self._begin("step", key, state, problem, config)
         if not resumed:
             self._begin("init", key, problem, config)
@@ -114,28 +110,9 @@ class Programs:
         with self._lock:
             future = self._compiled.pop(signature, None)
             if future is None:
-                future = in_background(lambda: self._program(name, *args))
+                future = in_background(lambda: compile_quickly(self._jitted[name].lower(*args)))
             self._compiled[signature] = future  # the last one used
             return future
-
-    def _shapes(self, name: str, *args: Any) -> Any:
-        """Of what a program gives: as a kept one tells, or a trace."""
-        signature = self.signature(name, args)
-        if self._store and signature not in self._compiled:
-            if kept := self._store.load(signature):
-                self._compiled[signature] = in_background(lambda: kept)
-                return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), kept.out_info)
-        return self._jitted[name].eval_shape(*args)
-
-    def _program(self, name: str, *args: Any) -> Any:
-        """The program of the store, or a compiled one, which the store keeps while it runs."""
-        store, signature = self._store, self.signature(name, args)
-        if store and (kept := store.load(signature)):
-            return kept
-        program = compile_quickly(self._jitted[name].lower(*args))
-        if store:
-            in_background(lambda: store.save(signature, program))
-        return program
 
     def signature(self, name: str, args: tuple[Any, ...]) -> Any:
         """Calls of equal signatures run the same compiled program."""

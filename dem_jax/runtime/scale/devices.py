@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pathlib
 import platform
 import re
 import tempfile
@@ -65,12 +64,6 @@ def configure(*, precision: str, cache_dir: str) -> list[str]:
     jax.config.update("jax_compilation_cache_dir", folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return []
-
-
-def programs_dir() -> pathlib.Path | None:
-    """Folder for whole programs in the compile cache; None without a cache."""
-    folder = jax.config.values["jax_compilation_cache_dir"]
-    return pathlib.Path(folder) / "programs" if folder else None
 
 
 def _without_device(wanted: str, error: Exception) -> str:
