@@ -35,9 +35,7 @@ class Programs:
     """
 
     def __init__(
-        self,
-        solver: Solver,
-        shardings: Mapping[str, Mapping[str, Any]] | None = None,
+        self, solver: Solver, shardings: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         place = shardings or {name: {} for name in ("prepare", "init", "step", "finish")}
         self._jitted = {

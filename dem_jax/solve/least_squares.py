@@ -92,10 +92,8 @@ def smooth(
     Returns:
       f, [h, w, C].
     """
-    adjoint, roughness = (
-        transposed(blur, right),
-        roughness or Roughness(_normal, fourier.difference_power),
-    )
+    adjoint = transposed(blur, right)
+    roughness = roughness or Roughness(_normal, fourier.difference_power)
 
     def normal(f: jax.Array) -> jax.Array:
         data = adjoint(weight[..., None] * blur(f))

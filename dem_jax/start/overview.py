@@ -57,7 +57,7 @@ def closer_look(
     In an overview a blot can leave a photo as sparse as its kernel does, and small text that is
     smeared far is not to be seen. Half of the candidates here expect a plain background. Those
     `seen` in the overview [N, w, w] are not chosen from, but agree or not. All are in overview
-    pixels at last.
+    pixels at last. Other arguments as of `overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((8, 17, 17), "float32"), DeblurConfig(kernel_size=31)
