@@ -40,8 +40,8 @@ _PROBE = 256  # pixels along each side of what the machine's speed is measured o
 _PROBING, _LEAST_PROBES = 0.15, 5  # seconds for each probe, calls in any case
 _NETWORK_STEP = 12.0  # convolutions of the finest level, of one step of T_f
 _DECONVOLUTION = 1120.0  # transforms a channel: 40 iterations, more than half of them powers
-# Those of the search were measured before a2c3ff3, and are shared by devices. By cores and the
-# quicker loops since, two photos took 1.3 and 1.4 times the sum, waits included (benchmarks/NOTEBOOK.md, 2026-11-28).
+# Those of the search were measured before a2c3ff3, and are shared by devices. By the quicker loops
+# since, two photos took 1.3 and 1.4 times the sum, waits for programs included (def1c66).
 _OVERVIEW = 42_000.0  # transforms of the view: 255 x 255 pixels took 8.9 s, 224 x 224 took 7.5 s
 _CLOSER = 4  # overviews, of a closer look
 _DOUBTFUL = 0.5  # of larger photos get one, and finer views of two kernels: so much is counted
