@@ -226,7 +226,8 @@ def deblur(
       tree: the checkout that runs.
 
     Returns:
-      run.json, with `metrics` (the lines of metrics.jsonl) and `seconds` of the whole process.
+      run.json, with `metrics` (the lines of metrics.jsonl, of which a run without EM has none) and
+      `seconds` of the whole process.
 
     Raises:
       RuntimeError: with its last words, when the run fails.
@@ -242,7 +243,8 @@ def deblur(
     if done.returncode or len(records) != 1:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
     record = json.loads(records[0].read_text())
-    lines = (records[0].parent / "metrics.jsonl").read_text().splitlines()
+    kept = records[0].parent / "metrics.jsonl"
+    lines = kept.read_text().splitlines() if kept.exists() else []
     return {**record, "metrics": [json.loads(line) for line in lines], "seconds": seconds}
 
 
