@@ -35,7 +35,8 @@ class Solver(NamedTuple):
     # (photo [H, W, C], kernels, weight, config) -> image [H, W, C]: tiles of large photos
     restore: Callable[..., Any] = result.restore
     # Looks before `prepare`, which finds kernels itself where it is given none; None: no such look.
-    # All take `axis_name`, too: of devices that share their candidates, see `start.spread`.
+    # All take `axis_name`, too: of devices that share their candidates, see `start.spread`. Those
+    # that are a `start.look.Look` share their programs with photos of other sizes.
     overview: Callable[..., Any] | None = None  # (photo, config) -> Choice
     closer_look: Callable[..., Any] | None = None  # the same, where that one is doubtful
     refine: Callable[..., Any] | None = None  # (photo, kernels [N, w, w], config) -> kernel [k, k]
@@ -103,8 +104,8 @@ def make_solver(
     def tile(photo: Any, kernels: Any, weight: Any, config: DeblurConfig) -> jax.Array:
         return result.restore(photo, kernels, weight, config, model=model(config))
 
-    one = (overview.overview, overview.closer_look, find.refined)
-    several = (turning.gain, turning.survey, turning.turned)
+    one = (overview.OVERVIEW, overview.CLOSER_LOOK, find.REFINE)
+    several = (turning.COMPARE, turning.survey, turning.turned)
     first = (*one, *several) if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *first)
 

@@ -11,6 +11,7 @@ from typing import Any
 import jax
 
 from dem_jax.solver import Solver
+from dem_jax.start.look import Look
 
 # XLA:CPU takes long over a program of many small convolutions, about half of it in fusion emitters.
 # Without them, and with less effort, the programs of start and EM at 255 x 255 pixels take 41
@@ -45,9 +46,14 @@ class Programs:
             "finish": jax.jit(solver.finish, static_argnums=2, **place["finish"]),
             "restore": jax.jit(solver.restore, static_argnums=3),
         }
+        self._finds: dict[str, Any] = {}  # the second parts of looks
         for name, config_at in LOOKS.items():
-            if (function := getattr(solver, name)) is not None:
-                self._jitted[name] = jax.jit(function, static_argnums=config_at)
+            look: Any = getattr(solver, name)
+            if isinstance(look, Look):
+                self._jitted[name] = jax.jit(look.see, static_argnums=config_at)
+                self._finds[name] = jax.jit(look.find)
+            elif look is not None:
+                self._jitted[name] = jax.jit(look, static_argnums=config_at)
         self._lock = threading.Lock()  # photos of a batch ask at the same time
         self._compiled: dict[Any, Future[Any]] = {}
         self.compile_seconds = 0.0  # that somebody had to wait for
@@ -104,13 +110,28 @@ class Programs:
         return jax.block_until_ready(self.wait(name, *args)(*args[:-1]))
 
     def _begin(self, name: str, *args: Any) -> Future[Any]:
-        signature = self.signature(name, args)
+        return self._once(self.signature(name, args), lambda: self._program(name, *args))
+
+    def _once(self, signature: Any, compiled: Callable[[], Any]) -> Future[Any]:
+        """The program of a signature, which is the last one used; begun if it is not yet."""
         with self._lock:
             future = self._compiled.pop(signature, None)
             if future is None:
-                future = in_background(lambda: compile_quickly(self._jitted[name].lower(*args)))
-            self._compiled[signature] = future  # the last one used
+                future = in_background(compiled)
+            self._compiled[signature] = future
             return future
+
+    def _program(self, name: str, *args: Any) -> Any:
+        """The compiled program; of a look, both of its parts."""
+        if name not in self._finds:
+            return compile_quickly(self._jitted[name].lower(*args))
+        seen = self._jitted[name].eval_shape(*args)
+        finding = self._once(
+            self.signature(f"{name}, find", (seen, None)),  # of photos of several sizes
+            lambda: compile_quickly(self._finds[name].lower(seen)),
+        )
+        see, find = compile_quickly(self._jitted[name].lower(*args)), finding.result()
+        return lambda *arrays: find(jax.device_get(see(*arrays)))  # from the host to all devices
 
     def signature(self, name: str, args: tuple[Any, ...]) -> Any:
         """Calls of equal signatures run the same compiled program."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from dem_jax.config import DeblurConfig, require_odd
-from dem_jax.runtime.scale import buckets
+from dem_jax.start.look import shared_side
 
 UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
@@ -54,7 +54,7 @@ def resolve(
     own = _resolved(config, sizes, height, width, name, coding_std)
     if not padded:
         return own
-    rows, cols = buckets.bucket_side(height), buckets.bucket_side(width)
+    rows, cols = shared_side(height), shared_side(width)
     return _resolved(config, sizes, rows, cols, name, coding_std)
 
 

@@ -17,7 +17,7 @@ def normalised(kernel: jax.Array) -> jax.Array:
     return jnp.where(total > 1e-8, kernel / jnp.maximum(total, 1e-8), point)
 
 
-def zoom_kernel(kernel: jax.Array, size: int, scale: float) -> jax.Array:
+def zoom_kernel(kernel: jax.Array, size: int, scale: float | jax.Array) -> jax.Array:
     """A kernel [k, k] made larger or smaller by `scale`, on `size` x `size` pixels, of sum one."""
     middle = jnp.full(2, (size - scale * kernel.shape[0]) / 2, kernel.dtype)
     factor = jnp.full(2, scale, kernel.dtype)

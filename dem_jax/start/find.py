@@ -7,7 +7,7 @@ with a static bound.
 """
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,11 @@ from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
 from dem_jax.solve.kernel_fit import fit_kernel
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import edges, spread, views
+from dem_jax.start import edges, look, spread, views
 from dem_jax.start.choice import judging_weight, score
 from dem_jax.start.cleaning import cleaned
 from dem_jax.start.evidence import free_energy, improved
+from dem_jax.start.look import Look, Sight
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
 from dem_jax.start.views import View
@@ -53,7 +54,23 @@ def find(photo: Any, config: DeblurConfig) -> tuple[jax.Array, jax.Array]:
     return refined(seen, choice.kernel[None], config), choice.agreement
 
 
-@promotion.standard
+class Finer(NamedTuple):
+    """What is seen of a photo on the way to its own pixels."""
+
+    seen: jax.Array  # [N, w, w] kernels in overview pixels, each to go on from
+    between: tuple[Sight, ...]  # views twice as fine each
+    last: Sight  # in the photo's own pixels
+    telling: View  # the part of it that tells most
+
+
+class Whole(NamedTuple):
+    """What is seen of a small photo, whose overview has all of its pixels."""
+
+    seen: jax.Array  # [N, w, w]
+    last: Sight
+    telling: View
+
+
 def refined(
     photo: Any, seen: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
 ) -> jax.Array:
@@ -71,6 +88,11 @@ def refined(
     >>> jax.eval_shape(lambda g, k: refined(g, k, config), photo, seen).shape
     (31, 31)
     """
+    return REFINE(photo, seen, config, axis_name=axis_name)
+
+
+@promotion.standard
+def _see(photo: Any, seen: jax.Array, config: DeblurConfig) -> Finer | Whole:
     photo = views.stretched(views.of_photo(photo))
     shape, kernel_size = photo.plane.shape, config.kernel_size
     worth = _worth(photo, seen.shape[-1])
@@ -79,50 +101,80 @@ def refined(
     def at(scale: float, most: views.Shape = views.LARGEST) -> View:
         part = views.finer_shape(shape, scale, most)
         if part == tuple(round(n * scale) for n in shape):
-            return views.view(photo, part, scale)
+            return look.padded(views.view(photo, part, scale))
         near = tuple(
             min(math.ceil(n * first / scale), m) for n, m in zip(part, worth.shape, strict=True)
         )
-        return views.view(photo, part, scale, views.richest_corner(worth, near) * scale / first)
+        corner = views.richest_corner(worth, near) * scale / first
+        return look.padded(views.view(photo, part, scale, corner))
+
+    def sight(scale: float, before: float) -> Sight:
+        window = look.shared_window(views.window(kernel_size, scale), kernel_size)
+        return Sight(at(scale), window, jnp.asarray(scale / before))
 
     scales = [first]
-    while views.finer_scale(scales[-1]) < 1:
+    while scales[-1] < 1:
         scales.append(views.finer_scale(scales[-1]))
-    between, last = [at(scale) for scale in scales[1:]], at(1.0)
+    telling = at(1.0, views.TELLING)
+    if first == 1:
+        return Whole(seen, Sight(at(1.0), kernel_size), telling)
+    *between, last = [sight(*pair) for pair in zip(scales[1:], scales[:-1], strict=True)]
+    return Finer(seen, tuple(between), last, telling)
 
-    def at_last(kernel: jax.Array, setting: Setting) -> jax.Array:
-        setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
-        kernel, _ = alternate(last, kernel, setting, times=_LAST_ALTERNATIONS)
-        return polish(last, kernel)
+
+@promotion.standard
+def _find(sights: Finer | Whole, *, axis_name: str | None = None) -> jax.Array:
+    last = sights.last.view
+    if isinstance(sights, Whole):
+        kernels = _narrowed(sights, axis_name)
+    else:
+        kernels = _finer(sights, axis_name)
+    energies = spread.each(lambda kernel: free_energy(last, kernel), kernels, axis_name)
+    best = kernels[jnp.argmin(energies)]
+    return improved(sights.telling, best, times=_IMPROVEMENTS)
+
+
+REFINE = Look(_see, _find)
+
+
+def _narrowed(sights: Whole, axis_name: str | None) -> jax.Array:
+    """[N, k, k] those seen, each found anew where its window has become narrower."""
+    seen, (last, kernel_size) = sights.seen, (sights.last.view, sights.last.window)
 
     def narrowed(kernel: jax.Array) -> jax.Array:
         kernel = zoom_kernel(kernel, kernel_size, 1.0)
         if kernel_size < seen.shape[-1]:
             kernel, _ = alternate(last, kernel, NARROWED, times=_NARROWED_ALTERNATIONS)
-        return at_last(kernel, MANY_EDGES)
+        return _at_last(last, kernel, MANY_EDGES)
 
-    def finer(kernel: jax.Array, setting: Setting) -> jax.Array:
-        for view, before, scale in zip(between, scales[:-1], scales[1:], strict=True):
-            kernel = zoom_kernel(kernel, views.window(kernel_size, scale), scale / before)
-            kernel, _ = alternate(view, kernel, setting)
-        return at_last(zoom_kernel(kernel, kernel_size, 1 / scales[-1]), setting)
+    return spread.each(narrowed, seen, axis_name)
 
-    def by_many_edges_or_few() -> jax.Array:
-        count, ways = len(seen), len(FINER)
-        settings = jax.tree.map(lambda *values: jnp.asarray(values * count), *FINER)
-        pairs = jnp.repeat(seen, ways, axis=0), settings
-        found, weight = (
-            spread.each(lambda pair: finer(*pair), pairs, axis_name),
-            judging_weight(last),
-        )
-        scores = spread.each(lambda kernel: score(last, kernel, weight), found, axis_name)
-        best = jnp.argmin(scores.reshape(count, ways) + jnp.asarray([_MUST_GAIN]), axis=1)
-        return found[ways * jnp.arange(count) + best]
 
-    kernels = spread.each(narrowed, seen, axis_name) if first == 1 else by_many_edges_or_few()
-    energies = spread.each(lambda kernel: free_energy(last, kernel), kernels, axis_name)
-    best = kernels[jnp.argmin(energies)]
-    return improved(at(1.0, views.TELLING), best, times=_IMPROVEMENTS)
+def _finer(sights: Finer, axis_name: str | None) -> jax.Array:
+    """[N, k, k] those seen, each through the finer views by many edges or by few."""
+    seen, last = sights.seen, sights.last
+
+    def finer(pair: tuple[jax.Array, Setting]) -> jax.Array:
+        kernel, setting = pair
+        for sight in sights.between:
+            kernel = zoom_kernel(kernel, sight.window, sight.zoom)
+            kernel, _ = alternate(sight.view, kernel, setting)
+        return _at_last(last.view, zoom_kernel(kernel, last.window, last.zoom), setting)
+
+    count, ways = len(seen), len(FINER)
+    settings = jax.tree.map(lambda *values: jnp.asarray(values * count), *FINER)
+    pairs = jnp.repeat(seen, ways, axis=0), settings
+    found, weight = spread.each(finer, pairs, axis_name), judging_weight(last.view)
+    scores = spread.each(lambda kernel: score(last.view, kernel, weight), found, axis_name)
+    best = jnp.argmin(scores.reshape(count, ways) + jnp.asarray([_MUST_GAIN]), axis=1)
+    return found[ways * jnp.arange(count) + best]
+
+
+def _at_last(view: View, kernel: jax.Array, setting: Setting) -> jax.Array:
+    """The kernel in the photo's own pixels, from a start there."""
+    setting = setting._replace(sparsity=_LAST_SPARSITY * setting.sparsity)
+    kernel, _ = alternate(view, kernel, setting, times=_LAST_ALTERNATIONS)
+    return polish(view, kernel)
 
 
 def polish(view: View, kernel: jax.Array) -> jax.Array:

@@ -2,10 +2,11 @@
 
 Several candidates look for it, of which the photo chooses one. Shapes are static under jit: who
 looks at the kernel found here may give the finer views of `find` a kernel size that fits, and look
-closer where the candidates disagree, as `runtime.first_look` does.
+closer where the candidates disagree, as `runtime.first_look` does. `look` tells why either look has
+two parts.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,9 @@ import jax.numpy as jnp
 from dem_jax.config import DeblurConfig
 from dem_jax.model import promotion
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import spread, views
+from dem_jax.start import look, spread, views
 from dem_jax.start.choice import Choice, agreement, choose
+from dem_jax.start.look import Look, Sight
 from dem_jax.start.one_kernel import (
     CANDIDATES,
     CLOSER_CANDIDATES,
@@ -27,12 +29,19 @@ _LARGEST_WINDOW = 43  # overview pixels
 _CLOSER = 2  # pixels of the closer look's view per overview pixel, along a side
 
 
-@promotion.standard
+class Closer(NamedTuple):
+    """What a closer look sees."""
+
+    sight: Sight
+    seen: jax.Array  # [N, w, w] kernels that were found in the overview
+    zoom: jax.Array  # [] overview pixels per pixel of the closer view
+
+
 def overview(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) -> Choice:
     """The best of several candidates [w, w] in overview pixels, and what speaks for it.
 
     The overview's `views.overview_scale` tells their size; w is that of `config.kernel_size`, the
-    largest kernel that is looked for, there.
+    largest kernel that is looked for, there, or a little more.
 
     Args:
       photo: as of `views.of_photo`, in any units; exposure does not matter.
@@ -42,13 +51,11 @@ def overview(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
     >>> first.candidates.shape, first.agreement.shape
-    ((8, 17, 17), ())
+    ((8, 19, 19), ())
     """
-    photo = views.of_photo(photo)
-    return _looked_for(photo, config.kernel_size, CANDIDATES, axis_name=axis_name)
+    return OVERVIEW(photo, config, axis_name=axis_name)
 
 
-@promotion.standard
 def closer_look(
     photo: Any, seen: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
 ) -> Choice:
@@ -60,43 +67,62 @@ def closer_look(
     pixels at last. Other arguments as of `overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
-    >>> seen, config = jax.ShapeDtypeStruct((8, 17, 17), "float32"), DeblurConfig(kernel_size=31)
+    >>> seen, config = jax.ShapeDtypeStruct((8, 19, 19), "float32"), DeblurConfig(kernel_size=31)
     >>> jax.eval_shape(lambda g, k: closer_look(g, k, config), photo, seen).candidates.shape
-    (8, 17, 17)
+    (8, 19, 19)
     """
+    return CLOSER_LOOK(photo, seen, config, axis_name=axis_name)
+
+
+@promotion.standard
+def _see(photo: Any, config: DeblurConfig) -> Sight:
+    return _sight(photo, config.kernel_size)
+
+
+@promotion.standard
+def _find(sight: Sight, *, axis_name: str | None = None) -> Choice:
+    return _looked_for(sight, CANDIDATES, axis_name)
+
+
+@promotion.standard
+def _see_closer(photo: Any, seen: jax.Array, config: DeblurConfig) -> Closer:
     photo = views.of_photo(photo)
-    ratio = views.overview_scale(photo.plane.shape) / views.overview_scale(
-        photo.plane.shape, _CLOSER
-    )
-    choice = _looked_for(photo, config.kernel_size, CLOSER_CANDIDATES, _CLOSER, axis_name=axis_name)
-    found = jax.vmap(lambda kernel: zoom_kernel(kernel, seen.shape[-1], ratio))(choice.candidates)
+    far, near = (views.overview_scale(photo.plane.shape, closer) for closer in (1, _CLOSER))
+    return Closer(_sight(photo, config.kernel_size, _CLOSER), seen, jnp.asarray(far / near))
+
+
+@promotion.standard
+def _find_closer(closer: Closer, *, axis_name: str | None = None) -> Choice:
+    sight, seen, zoom = closer
+    choice = _looked_for(sight, CLOSER_CANDIDATES, axis_name)
+    found = jax.vmap(lambda kernel: zoom_kernel(kernel, seen.shape[-1], zoom))(choice.candidates)
     return choice._replace(
         candidates=found,
         agreement=agreement(jnp.concatenate([found, seen]))[choice.number],
     )
 
 
-def _looked_for(
-    photo: views.View,
-    kernel_size: int,
-    candidates: Setting,
-    closer: int = 1,
-    *,
-    axis_name: str | None,
-) -> Choice:
-    """Of what candidates find in a view, `closer` times as fine as the overview."""
-    photo = views.stretched(photo)
+OVERVIEW, CLOSER_LOOK = Look(_see, _find), Look(_see_closer, _find_closer)
+
+
+def _sight(photo: Any, kernel_size: int, closer: int = 1) -> Sight:
+    """A view of the photo `closer` times as fine as the overview."""
+    photo = views.stretched(views.of_photo(photo))
     shape = photo.plane.shape
     scale = views.overview_scale(shape, closer)
     view = views.view(photo, views.overview_shape(shape, closer), scale)
-    window = _overview_window(shape, kernel_size, closer)
+    return Sight(look.padded(view), _overview_window(shape, kernel_size, closer))
+
+
+def _looked_for(sight: Sight, candidates: Setting, axis_name: str | None) -> Choice:
+    """Of what candidates find in a view."""
     found = spread.each(
-        lambda setting: coarse_to_fine(view, setting, window=window),
+        lambda setting: coarse_to_fine(sight.view, setting, window=sight.window),
         one_by_one(candidates),
         axis_name,
         mapped=spread.vmapped,
     )
-    return choose(view, found, axis_name=axis_name)
+    return choose(sight.view, found, axis_name=axis_name)
 
 
 def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> int:
@@ -106,4 +132,5 @@ def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> i
     (43, 31)
     """
     largest = closer * (_LARGEST_WINDOW - 1) + 1
-    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
+    scale = views.overview_scale(shape, closer)
+    return look.shared_window(views.window(kernel_size, scale), largest)

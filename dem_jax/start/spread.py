@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 
+from dem_jax.start.look import Look
+
 CANDIDATES = "candidates"  # name of the mesh's axis
 
 
@@ -21,12 +23,16 @@ def over_candidates(look: Callable[..., Any], mesh: Mesh) -> Callable[..., Any]:
     """A look at a photo, such as `overview.overview`, with its candidates on a mesh's devices.
 
     Args:
-      look: (*arrays, config, axis_name) -> arrays.
+      look: (*arrays, config, axis_name) -> arrays; of a `Look` what finds.
       mesh: of an axis CANDIDATES, `jax.sharding.Mesh(jax.local_devices(), ("candidates",))`.
 
     Returns:
-      (*arrays, config) -> arrays, all of them on every device.
+      (*arrays, config) -> arrays, all of them on every device; of a `Look` one with such a part.
     """
+    if isinstance(look, Look):
+        own = look.find
+        find = over_candidates(lambda seen, _, axis_name: own(seen, axis_name=axis_name), mesh)
+        return Look(look.see, lambda seen: find(seen, None))
 
     def looked(*args: Any) -> Any:
         *arrays, config = args

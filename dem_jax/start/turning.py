@@ -8,7 +8,7 @@ camera's path in few pixels, whatever the photo's size, and shows how large its 
 finer views, see `camera_path`. `turned` tells what the path is worth in the photo's own pixels.
 """
 
-from collections.abc import Callable
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +19,8 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import camera_path, choice, spread, views
+from dem_jax.start import camera_path, choice, look, spread, views
+from dem_jax.start.look import Look
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
 
@@ -83,7 +84,18 @@ class _Crops(NamedTuple):
         return views.view(self.whole, self.shape, 1.0, corner)
 
 
-@promotion.standard
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """What is seen of a photo in crops."""
+
+    crops: View  # [C, h, w] and so on
+    kernel: jax.Array  # [w, w] that of the whole photo
+    votes: jax.Array  # [C] 1 where a crop tells
+    weight: jax.Array  # [] of images to be judged
+    pixels: int = dataclasses.field(metadata={"static": True})  # of a crop
+
+
 def gain(
     photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
 ) -> jax.Array:
@@ -108,20 +120,46 @@ def gain(
     >>> jax.eval_shape(lambda g, k: gain(g, k, config), photo, kernel).shape
     ()
     """
+    return COMPARE(photo, kernel, config, axis_name=axis_name)
+
+
+@promotion.standard
+def _see(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Compared:
     photo, kernel_size = views.of_photo(photo), config.kernel_size
     scale, (rows, cols) = _closely(photo.plane.shape, kernel_size)
-    whole = _whole(views.stretched(photo), scale)
-    crops, window = _cut(whole, (rows, cols)), _window(kernel_size, scale)
+    crops = _cut(_whole(views.stretched(photo), scale), (rows, cols))
+    shape = tuple(_LEAST_CROP if n <= _LEAST_CROP else _SMALL_CROP for n in (rows, cols))
+    return Compared(
+        lax.map(lambda corner: look.padded(crops.crop(corner), shape), jnp.asarray(crops.corners)),
+        zoom_kernel(kernel, _window(kernel_size, scale), scale),
+        _tell(crops),
+        choice.judging_weight(crops.whole),
+        rows * cols,
+    )
 
-    def found(view: View) -> jax.Array:
-        return coarse_to_fine(view, _ALONE, window=window)
 
-    scores = _tried(crops, found, zoom_kernel(kernel, window, scale), axis_name)
-    votes = _tell(crops)[:, None]
+@promotion.standard
+def _find(seen: Compared, *, axis_name: str | None = None) -> jax.Array:
+    def found(crop: View) -> jax.Array:
+        return coarse_to_fine(crop, _ALONE, window=seen.kernel.shape[0])
+
+    own = spread.each(found, seen.crops, axis_name)
+    kernels = jnp.concatenate([own, seen.kernel[None]])
+
+    def by_every_kernel(crop: View) -> jax.Array:
+        return lax.map(
+            lambda kernel: choice.score(crop, kernel, seen.weight, iterations=_ITERATIONS), kernels
+        )
+
+    scores = spread.each(by_every_kernel, seen.crops, axis_name)  # [C, C + 1]
+    votes = seen.votes[:, None]
     counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
     own = jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
-    return (one - own) * (rows * cols / _SMALL_CROP**2)
+    return (one - own) * (seen.pixels / _SMALL_CROP**2)
+
+
+COMPARE = Look(_see, _find)
 
 
 def tells(shape: views.Shape, kernel_size: int) -> bool:
@@ -325,30 +363,6 @@ def _cut(whole: View, part: tuple[int, int]) -> _Crops:
     firsts = [np.linspace(0, n - m, _ALONG) for n, m in zip(whole.plane.shape, part, strict=True)]
     corners = np.stack(np.meshgrid(*firsts, indexing="ij"), axis=-1).reshape(-1, 2).round()
     return _Crops(whole, corners, part)
-
-
-def _tried(
-    crops: _Crops, found: Callable[[View], jax.Array], one: jax.Array, axis_name: str | None
-) -> jax.Array:
-    """Every kernel on every crop: scores [C, C + 1], less is better.
-
-    Args:
-      crops: C of them.
-      found: the kernel [w, w] of a crop.
-      one: [w, w] the last of the kernels, for all of the photo.
-      axis_name: of the devices.
-    """
-    corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
-    own = spread.each(lambda corner: found(crops.crop(corner)), corners, axis_name)
-    kernels, weight = jnp.concatenate([own, one[None]]), choice.judging_weight(crops.whole)
-
-    def scores(corner: jax.Array) -> jax.Array:
-        view = crops.crop(corner)
-        return lax.map(
-            lambda kernel: choice.score(view, kernel, weight, iterations=_ITERATIONS), kernels
-        )
-
-    return spread.each(scores, corners, axis_name)
 
 
 def _tell(crops: _Crops) -> jax.Array:

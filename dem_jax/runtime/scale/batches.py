@@ -24,12 +24,19 @@ from dem_jax.em import sharded
 from dem_jax.runtime.interrupt import Preempted
 from dem_jax.runtime.programs import Programs, in_background
 from dem_jax.solver import Solver
+from dem_jax.start.look import Look
 
 
 def batched_solver(solver: Solver, mesh: Mesh | None = None) -> Solver:
     """The solver's functions for batches of photos, over the mesh's axis "photos" if given."""
+
+    def batched(function: Callable[..., Any]) -> Callable[..., Any]:
+        if isinstance(function, Look):
+            return function.transformed(batched)
+        return sharded.over_photos(function, mesh)
+
     given = {name: f for name, f in solver._asdict().items() if f is not None}
-    return Solver(**{name: sharded.over_photos(f, mesh) for name, f in given.items()})
+    return Solver(**{name: batched(f) for name, f in given.items()})
 
 
 def even_parts(items: Sequence[Any], most: int, multiple: int = 1) -> tuple[int, list[list[Any]]]:

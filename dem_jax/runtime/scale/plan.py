@@ -8,7 +8,8 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes as sizes_
 from dem_jax.runtime.files import headers
 from dem_jax.runtime.files.inputs import Source
-from dem_jax.runtime.scale import batches, buckets, memory
+from dem_jax.runtime.scale import batches, memory
+from dem_jax.start.look import shared_side
 
 
 class Group(NamedTuple):
@@ -77,7 +78,7 @@ def groups(
                 own = None
             if own is not None:
                 if batching.buckets:
-                    height, width = map(buckets.bucket_side, shape[:2])
+                    height, width = map(shared_side, shape[:2])
                     shape = height, width, shape[2]
                 key = shape, own
                 if key not in most:

@@ -19,8 +19,9 @@ from dem_jax.config import DeblurConfig
 from dem_jax.runtime import driver, programs, progress, sizes
 from dem_jax.runtime.files import images, inputs
 from dem_jax.runtime.interrupt import Preempted
-from dem_jax.runtime.scale import batches, buckets, memory, plan
+from dem_jax.runtime.scale import batches, memory, plan
 from dem_jax.solver import Solver
+from dem_jax.start.look import shared_side
 from dem_jax.types import EMInfo, Given, Problem, Result
 
 
@@ -221,10 +222,10 @@ def test_photos_over_devices_leave_the_same_results(tmp_path):
 
 def test_bucket_sides():
     for length in range(1, 5000, 7):
-        side = buckets.bucket_side(length)
+        side = shared_side(length)
         assert length <= side <= max(length + 7, 1.125 * length)
-    assert len({buckets.bucket_side(n) for n in range(512, 1025)}) == 9
-    assert buckets.bucket_side(4096) == 4096
+    assert len({shared_side(n) for n in range(512, 1025)}) == 9
+    assert shared_side(4096) == 4096
 
 
 def test_seats_wait_for_each_other_and_for_nobody_who_left():
