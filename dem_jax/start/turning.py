@@ -8,7 +8,6 @@ camera's path in few pixels, whatever the photo's size, and shows how large its 
 finer views, see `camera_path`. `turned` tells what the path is worth in the photo's own pixels.
 """
 
-import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -84,16 +83,14 @@ class _Crops(NamedTuple):
         return views.view(self.whole, self.shape, 1.0, corner)
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class Compared:
+class Compared(NamedTuple):
     """What is seen of a photo in crops."""
 
     crops: View  # [C, h, w] and so on
     kernel: jax.Array  # [w, w] that of the whole photo
     votes: jax.Array  # [C] 1 where a crop tells
     weight: jax.Array  # [] of images to be judged
-    pixels: int = dataclasses.field(metadata={"static": True})  # of a crop
+    share: jax.Array  # [] of the pixels of the largest crops that these ones have
 
 
 def gain(
@@ -134,7 +131,7 @@ def _see(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Compared:
         zoom_kernel(kernel, _window(kernel_size, scale), scale),
         _tell(crops),
         choice.judging_weight(crops.whole),
-        rows * cols,
+        jnp.asarray(rows * cols / _SMALL_CROP**2),
     )
 
 
@@ -156,7 +153,7 @@ def _find(seen: Compared, *, axis_name: str | None = None) -> jax.Array:
     counts = votes / jnp.maximum(jnp.sum(votes), 1)
     one = jnp.min(jnp.sum(counts * scores, axis=0))
     own = jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
-    return (one - own) * (seen.pixels / _SMALL_CROP**2)
+    return (one - own) * seen.share
 
 
 COMPARE = Look(_see, _find)

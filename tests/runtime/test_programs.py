@@ -10,6 +10,7 @@ import pytest
 
 from dem_jax.runtime import programs
 from dem_jax.solver import Solver
+from dem_jax.start.look import Look
 
 
 def function(key, x, scale):
@@ -93,3 +94,20 @@ def test_dropped_programs_leave_the_process(monkeypatch):
     many = maps()
     own.forget()
     assert maps() - before < (many - before) / 2
+
+
+def test_what_looks_find_is_compiled_once_for_photos_of_several_sizes(monkeypatch):
+    """The second part is shared where what is seen has one shape; the first has the photo's."""
+    look = Look(lambda photo, scale: scale * photo[:20, :30], lambda seen: jnp.linalg.norm(seen))
+    own = programs.Programs(SOLVER._replace(overview=look))
+    lowered = []
+    monkeypatch.setattr(
+        programs,
+        "compile_quickly",
+        lambda program: lowered.append(program.in_avals[0][0]) or program.compile(),
+    )
+    for rows in (24, 22):
+        found = own("overview", X[:rows], 2.0)
+        np.testing.assert_allclose(found, 2 * np.linalg.norm(X[:20, :30]), rtol=1e-6)
+        assert own.is_compiled("overview", X[:rows], 2.0)
+    assert sorted(aval.shape for aval in lowered) == [(20, 30), (22, 32), (24, 32)]
