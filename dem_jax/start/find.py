@@ -79,9 +79,9 @@ def refined(
     Views of large photos show the part that has the most useful edges. From each kernel settings
     that trust many edges or few go on; the one that leaves the photo sparser is taken, few edges
     only where it is so by much. The overview of a small photo has all of its pixels; there each
-    kernel is found anew where its window [k, k] is narrower than [w, w]. The kernel of the most
-    evidence is taken at last, and improved by all pixels of the part that tells most. Arguments as
-    of `overview.overview`.
+    kernel is found anew where its window [k, k] is narrower than [w, w]. Each is improved by all pixels
+    of the part that tells most, and the one of the most evidence is taken. Arguments as of
+    `overview.overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
@@ -129,9 +129,12 @@ def _find(sights: Finer | Whole, *, axis_name: str | None = None) -> jax.Array:
         kernels = _narrowed(sights, axis_name)
     else:
         kernels = _finer(sights, axis_name)
+    # Before they are improved, candidates of which one is wrong can be alike in their evidence.
+    kernels = spread.each(
+        lambda kernel: improved(sights.telling, kernel, times=_IMPROVEMENTS), kernels, axis_name
+    )
     energies = spread.each(lambda kernel: free_energy(last, kernel), kernels, axis_name)
-    best = kernels[jnp.argmin(energies)]
-    return improved(sights.telling, best, times=_IMPROVEMENTS)
+    return kernels[jnp.argmin(energies)]
 
 
 REFINE = Look(_see, _find)
