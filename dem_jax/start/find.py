@@ -79,9 +79,9 @@ def refined(
     Views of large photos show the part that has the most useful edges. From each kernel settings
     that trust many edges or few go on; the one that leaves the photo sparser is taken, few edges
     only where it is so by much. The overview of a small photo has all of its pixels; there each
-    kernel is found anew where its window [k, k] is narrower than [w, w]. Each is improved by all pixels
-    of the part that tells most, and the one of the most evidence is taken. Arguments as of
-    `overview.overview`.
+    kernel is found anew where its window [k, k] is narrower than [w, w]. At last each is improved
+    by all pixels of the part that tells most, and the one of the most evidence is taken. Arguments
+    as of `overview.overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> seen, config = jax.ShapeDtypeStruct((2, 17, 17), "float32"), DeblurConfig(kernel_size=31)
