@@ -48,7 +48,7 @@ _DOUBTFUL = 0.5  # of larger photos get one, and finer views of two kernels: so 
 _REFINEMENT = 2_400.0  # transforms of each finer view, by one setting
 _NARROWED = 5_300.0  # the same of a small photo, in the window that fits, for each candidate
 _JUDGING = 1_000.0  # transforms of the finest view, of each setting's kernel where there are more
-_EVIDENCE = 10_000.0  # transforms of the part by which a kernel is improved at last
+_EVIDENCE = 4_500.0  # transforms of the part by which a kernel is improved at last
 _DETAIL = 28.0  # transforms a channel, of one step of conjugate gradients
 _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
 # Of a camera's path: transforms a pixel, and an entry of `camera_path.work`, of image and path in
@@ -133,11 +133,12 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
         pixels += float(np.prod(views.finer_shape(shape[:2], scale)))
         scale = views.finer_scale(scale)
     count = len(CANDIDATES.sparsity)
-    each = speed.share(count) * count * pixels * _NARROWED
+    evidence = float(np.prod(views.finer_shape(shape[:2], 1.0, views.TELLING))) * _EVIDENCE
+    each = speed.share(count) * count * (pixels * _NARROWED + evidence)
     if overview != tuple(shape[:2]):
         each = (1 + _DOUBTFUL) * len(FINER) * (pixels * _REFINEMENT + last * _JUDGING)
         each *= speed.share(len(FINER))
-    each += float(np.prod(views.finer_shape(shape[:2], 1.0, views.TELLING))) * _EVIDENCE
+        each += (1 + _DOUBTFUL * (2 * speed.share(2) - 1)) * evidence  # of one kernel, or of two
     first = speed.share(count) * float(np.prod(overview)) * _OVERVIEW
     return first * speed.transform, each * speed.transform
 
