@@ -26,7 +26,12 @@ def test_measured_photos_are_estimated():
     is added: 0.8 s for each of the small photo's candidates, 3 s of the part of larger ones.
     """
     measured = {
-        (255, 255, 1, 27): {"first look": 8.9, "kernel": 9.8 + 8 * 0.8, "warm start": 0.6, "EM": 12.1},
+        (255, 255, 1, 27): {
+            "first look": 8.9,
+            "kernel": 9.8 + 8 * 0.8,
+            "warm start": 0.6,
+            "EM": 12.1,
+        },
         (512, 512, 3, 31): {"first look": 7.5, "kernel": 1.5 * (6.1 + 3.0), "warm start": 6.7},
         (768, 1024, 3, 41): {"first look": 7.0, "kernel": 1.5 * (20.2 + 3.0), "warm start": 19.7},
     }
