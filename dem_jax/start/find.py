@@ -109,7 +109,7 @@ def _see(photo: Any, seen: jax.Array, config: DeblurConfig) -> Finer | Whole:
         return look.padded(views.view(photo, part, scale, corner))
 
     def sight(scale: float, before: float) -> Sight:
-        window = look.shared_window(views.window(kernel_size, scale), kernel_size)
+        window = views.window(kernel_size, scale)
         return Sight(at(scale), window, jnp.asarray(scale / before))
 
     scales = [first]

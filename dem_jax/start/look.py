@@ -2,8 +2,8 @@
 
 What is seen is cut out of a photo quickly, by a program for every size of photos. What is found
 takes long to compile and to run, so its programs are for few sizes: views are padded to sides that
-near sizes share, kernels' windows are rounded up. So the next photo of another size finds its
-programs compiled.
+near sizes share. So the next photo of another size finds its programs compiled where kernels have
+the same window in its views. A window that is wider than it must be misleads the search.
 """
 
 import dataclasses
@@ -17,8 +17,6 @@ from dem_jax.start.views import Shape, View
 
 _MIN_STEP = 8  # pixels
 _OCTAVE = 4  # sizes of views
-# Kernels' windows, pixels; a larger one stays as it is.
-_WINDOWS = (5, 7, 9, 11, 13, 15, 19, 23, 27, 31, 37, 43, 53, 63, 75, 89, 107, 127, 151)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +44,6 @@ class Sight:
     view: View  # `padded`
     window: int = dataclasses.field(metadata={"static": True})  # pixels of the kernel in it, odd
     zoom: Any = None  # [] its pixels per pixel of the view before, where there is one
-
-
-def shared_window(window: int, most: int) -> int:
-    """The window that windows of near `window` pixels share, at most `most`.
-
-    >>> shared_window(39, 43), shared_window(44, 43), shared_window(200, 250)
-    (43, 43, 200)
-    """
-    return min(next((size for size in _WINDOWS if size >= window), window), most)
 
 
 def padded(view: View, shape: Shape | None = None) -> View:

@@ -41,7 +41,7 @@ def overview(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) 
     """The best of several candidates [w, w] in overview pixels, and what speaks for it.
 
     The overview's `views.overview_scale` tells their size; w is that of `config.kernel_size`, the
-    largest kernel that is looked for, there, or a little more.
+    largest kernel that is looked for, there.
 
     Args:
       photo: as of `views.of_photo`, in any units; exposure does not matter.
@@ -51,7 +51,7 @@ def overview(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> first = jax.eval_shape(lambda g: overview(g, DeblurConfig(kernel_size=31)), photo)
     >>> first.candidates.shape, first.agreement.shape
-    ((8, 19, 19), ())
+    ((8, 17, 17), ())
     """
     return OVERVIEW(photo, config, axis_name=axis_name)
 
@@ -67,9 +67,9 @@ def closer_look(
     pixels at last. Other arguments as of `overview`.
 
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
-    >>> seen, config = jax.ShapeDtypeStruct((8, 19, 19), "float32"), DeblurConfig(kernel_size=31)
+    >>> seen, config = jax.ShapeDtypeStruct((8, 17, 17), "float32"), DeblurConfig(kernel_size=31)
     >>> jax.eval_shape(lambda g, k: closer_look(g, k, config), photo, seen).candidates.shape
-    (8, 19, 19)
+    (8, 17, 17)
     """
     return CLOSER_LOOK(photo, seen, config, axis_name=axis_name)
 
@@ -132,5 +132,4 @@ def _overview_window(shape: views.Shape, kernel_size: int, closer: int = 1) -> i
     (43, 31)
     """
     largest = closer * (_LARGEST_WINDOW - 1) + 1
-    scale = views.overview_scale(shape, closer)
-    return look.shared_window(views.window(kernel_size, scale), largest)
+    return min(views.window(kernel_size, views.overview_scale(shape, closer)), largest)
