@@ -14,9 +14,7 @@ speaks against that. Its tangent turns the search for the best kernel into EM (`
     E: f and the posterior's variance z = s^2 / (|K|^2 + c |D|^2) at every frequency
     M: k = argmin |k * f - g|^2 + sum z |K|^2    over k >= 0 of sum one
 
-Iteration t begins ahead of its kernel, at k_t + t/(t+3) (k_t - k_t-1), because EM is slow, and ends
-without faint parts: without that a dust of small entries, which explains the noise, grows until the
-kernel is worse than before.
+Iteration t begins ahead of its kernel, at k_t + t/(t+3) (k_t - k_t-1), because EM is slow.
 
 Unlike the fits of `one_kernel`, which ask strong edges only, this uses every pixel, and its optimum
 lies near the true kernel (benchmarks/NOTEBOOK.md), but it only leads there from nearby.
@@ -36,13 +34,11 @@ from optax.projections import projection_simplex
 from dem_jax.solve import fourier
 from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian, power
 from dem_jax.solve.kernels import normalised
-from dem_jax.start.cleaning import without_faint_parts
 from dem_jax.start.views import View, noise_variance
 
 _ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
 _CURVATURE = 0.1  # c
 _IMAGE_STEPS, _KERNEL_STEPS = 20, 15  # alternations of EM's steps
-_FAINT = 0.004, 0.01  # entries over the largest, and islands' mass, that every iteration drops
 _SPLITTING = 300.0  # penalty of the kernel's copy that is not negative and of sum one
 
 
@@ -115,7 +111,7 @@ def improved(view: View, kernel: jax.Array, *, times: int) -> jax.Array:
     def further(t, last_two):
         before, kernel = last_two
         ahead = normalised(jnp.maximum(kernel + t / (t + 3) * (kernel - before), 0))
-        return kernel, normalised(without_faint_parts(fit(ahead), *_FAINT))
+        return kernel, fit(ahead)
 
     return lax.fori_loop(0, times, further, (kernel, kernel))[1]
 

@@ -32,7 +32,7 @@ _NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing e
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
-_IMPROVEMENTS = 12  # iterations of EM at last, see `evidence`
+_IMPROVEMENTS = 8  # iterations of EM at last, see `evidence`
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
