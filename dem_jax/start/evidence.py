@@ -36,7 +36,7 @@ from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian, power
 from dem_jax.solve.kernels import normalised
 from dem_jax.start.views import View, noise_variance
 
-_ERROR, _TIMES = 0.003, 2.0  # s is so many times the noise and this error of the model
+_ERROR = 0.008  # s is the noise and this error of the model, root of the sum of squares
 _CURVATURE = 0.1  # c
 _IMAGE_STEPS, _KERNEL_STEPS = 20, 15  # alternations of EM's steps
 _SPLITTING = 300.0  # penalty of the kernel's copy that is not negative and of sum one
@@ -125,7 +125,7 @@ def _on_canvas(view: View, kernel_size: int) -> _Seen:
     first = [
         (kernel_size - 1, n - m - kernel_size + 1) for n, m in zip(shape, plane.shape, strict=True)
     ]
-    variance = _TIMES**2 * (noise_variance(view) + _ERROR**2)
+    variance = noise_variance(view) + _ERROR**2
     return _Seen(jnp.pad(plane, first), jnp.pad(known, first), variance)
 
 
