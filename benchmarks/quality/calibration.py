@@ -1,12 +1,12 @@
 """Is the posterior's standard deviation right, and its mean better than its best sample?
 
     python -m benchmarks.quality.calibration --rows=benchmarks/results/calibration.json \\
-        [--pictures=camera,coffee] [--noises=0.05] [--seeds=0] -- --flagfile=quickstart
+        [--pictures=camera,coffee] [--noises=0.05] [--seeds=0] [-- FLAGS]
 
 Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
 Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
 one and two posterior standard deviations (a Gaussian has 68.3 and 95.4 %), the factor on the
-deviation that would make the first fraction right, and the PSNR of the result, of the posterior
+deviation that would make the first fraction right, and the PSNR of the start, the result, the posterior
 mean (the result without refinement) and of the best and the last single sample of the last E-step;
 and both fractions for the start's picture, whose deviation is that of a Gaussian model.
 Finished rows are kept in the file.
@@ -29,6 +29,7 @@ from dem_jax.start.problem import prepare
 CROP, MAX_SHIFT, KERNEL = 15, 10, 21  # pixels
 COLUMNS = {
     "blurred": "blurred",
+    "start": "start",
     "result": "result",
     "mean": "posterior mean",
     "best_sample": "best sample",
@@ -81,6 +82,7 @@ def posterior(key, photo, config):
 def measure(options, name, noise, seed, side):
     sharp, photo = simulate(name, noise, seed, side)
     config = sizes.resolve(options.config, options.sizes, side, side, name)
+    config = dataclasses.replace(config, kernel_size=KERNEL)
     arrays = posterior(jax.random.key(seed), jnp.asarray(photo), config)
     start, start_std, result, std, mean, drawn = (np.asarray(array) for array in arrays)
 
@@ -101,7 +103,8 @@ def measure(options, name, noise, seed, side):
 
     errors, errors_at_start = ratio(result, std), ratio(start, start_std)
     each = [psnr(picture) for picture in drawn]
-    scores = {"blurred": psnr(photo), "result": psnr(result), "mean": psnr(mean)}
+    scores = {"blurred": psnr(photo), "start": psnr(start)}
+    scores |= {"result": psnr(result), "mean": psnr(mean)}
     scores |= {"best_sample": max(each), "last_sample": each[-1]}
     scores |= {"gain": scores["mean"] - max(each), "samples": len(each)}
     for name, found in (("", errors), ("start_", errors_at_start)):
@@ -129,5 +132,6 @@ def run(arguments, flags):
 
 
 if __name__ == "__main__":
-    defaults = {"pictures": "camera,astronaut,coffee", "noises": "0.003,0.01,0.03", "seeds": "0"}
+    defaults = {"pictures": "camera,astronaut,coffee", "seeds": "0"}
+    defaults["noises"] = "0.003,0.01,0.03,0.05"
     run(*common.arguments_and_flags(__doc__, rows=None, side="256", **defaults))
