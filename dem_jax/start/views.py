@@ -55,10 +55,10 @@ def of_photo(photo: Any) -> View:
     return View(luma(given.pixels), given.size, trusted, given.coding_std)
 
 
-def noise_variance(view: View) -> jax.Array:
-    """[] of the noise that a view's finest differences show, and of its file's coding."""
+def noise_variance(view: View, *, coding: float = 1.0) -> jax.Array:
+    """[] of the noise that a view's finest differences show, and `coding` of its file's coding."""
     seen = likelihood.estimate_noise_std(view.plane[..., None], size=view.size) ** 2
-    return seen if view.coding_std is None else seen + view.coding_std**2
+    return seen if view.coding_std is None else seen + coding * view.coding_std**2
 
 
 def overview_shape(photo: Shape, closer: int = 1) -> Shape:
