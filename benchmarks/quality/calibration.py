@@ -6,9 +6,10 @@
 Simulated photos: scikit-image's pictures, grey, 256 x 256 pixels, blurred along a random path, with
 Gaussian noise. Truth is registered by the best shift. Reported: the fraction of true pixels within
 one and two posterior standard deviations (a Gaussian has 68.3 and 95.4 %), the factor on the
-deviation that would make the first fraction right, and the PSNR of the start, the result, the posterior
-mean (the result without refinement) and of the best and the last single sample of the last E-step;
-and both fractions for the start's picture, whose deviation is that of a Gaussian model.
+deviation that would make the first fraction right, and the PSNR of the start, of the result, of the
+posterior mean (the result without refinement) and of the best and the last single sample of the
+last E-step; and both fractions for the start's picture, whose deviation is that of a Gaussian
+model.
 Finished rows are kept in the file.
 """
 
