@@ -172,6 +172,7 @@ def calibration():
     rows = read("calibration")
     keys = {
         "blurred": "blurred",
+        "start": "start",
         "result": "**result**",
         "mean": "posterior mean",
         "best_sample": "best sample",
@@ -179,7 +180,7 @@ def calibration():
         "two": "% within 2 std",
     }
     lines = []
-    for noise in ("0.003", "0.01", "0.03"):
+    for noise in ("0.003", "0.01", "0.03", "0.05"):
         own = [row for name, row in rows.items() if f"noise {noise}," in name]
         lines.append([f"noise {noise}", *(mean(own, key) for key in keys)])
     limits = (
@@ -187,7 +188,7 @@ def calibration():
         "real photos were not tested."
     )
     table = tables.markdown(["mean of 3", *keys.values()], lines)
-    return Section("Uncertainty, 9 simulated photos", table, commits(rows.values()), limits, [])
+    return Section("Uncertainty, 12 simulated photos", table, commits(rows.values()), limits, [])
 
 
 def failed(row):
