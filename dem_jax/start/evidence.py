@@ -7,9 +7,11 @@ integral its largest integrand and how wide it is, which gives per pixel, up to 
                     + mean over frequencies of log(|K|^2 + c |D|^2) / 2
 
 for planes of contrast one. K and D are the transforms of kernel and differences, c the curvature of
-the prior times s^2. The first line alone is least for the photo itself as its own sharp image, with
-a kernel that is a point; the second is the volume of the images that explain the photo as well, and
-speaks against that. Its tangent turns the search for the best kernel into EM (`improved`):
+the prior times s^2, and s^2 the variance of the photo's noise and of the model's error. The error
+of a file's coding counts more than its variance: it lies where the edges are. The first line alone
+is least for the photo itself as its own sharp image, with a kernel that is a point; the second is
+the volume of the images that explain the photo as well, and speaks against that. Its tangent turns
+the search for the best kernel into EM (`improved`):
 
     E: f and the posterior's variance z = s^2 / (|K|^2 + c |D|^2) at every frequency
     M: k = argmin |k * f - g|^2 + sum z |K|^2    over k >= 0 of sum one
@@ -36,8 +38,8 @@ from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian, power
 from dem_jax.solve.kernels import normalised
 from dem_jax.start.views import View, noise_variance
 
-_ERROR = 0.008  # of the model: its square and the noise's variance are s^2, and that of a file's
-_CODING = 4.0  # coding, so many times: its error lies where the edges are, which tell most
+_ERROR = 0.008  # of the model, in parts of the contrast
+_CODING = 4.0  # how often the variance of the file's coding counts in s^2
 _CURVATURE = 0.1  # c
 _IMAGE_STEPS, _KERNEL_STEPS = 20, 15  # alternations of EM's steps
 _SPLITTING = 300.0  # penalty of the kernel's copy that is not negative and of sum one

@@ -56,7 +56,10 @@ def of_photo(photo: Any) -> View:
 
 
 def noise_variance(view: View, *, coding: float = 1.0) -> jax.Array:
-    """[] of the noise that a view's finest differences show, and `coding` of its file's coding."""
+    """[] of the noise that a view's finest differences show, and `coding` times its file's coding.
+
+    In units of the plane, squared.
+    """
     seen = likelihood.estimate_noise_std(view.plane[..., None], size=view.size) ** 2
     return seen if view.coding_std is None else seen + coding * view.coding_std**2
 

@@ -95,6 +95,18 @@ def test_every_improvement_has_more_evidence_and_leads_to_the_photos_kernel(seed
     assert better.min() >= 0
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_does_not_make_an_improvement_harm(seed):
+    # A noise that counts twice makes images too smooth, and the kernels too sharp.
+    rng = np.random.default_rng(seed)
+    true = shake(rng)
+    view = View(photo_by(true, blocks(rng, (240, 300)), rng, noise=0.03))
+    kernel = kernels_of(ndimage.gaussian_filter(true, 0.6))[0]
+    better = IMPROVED(view, kernel, times=8)
+    before, after = (float(metrics.kernel_correlation(k, true)) for k in (kernel, better))
+    assert after > before
+
+
 def test_neither_padding_nor_what_is_not_trusted_counts():
     rng = np.random.default_rng(1)
     true = shake(rng)
