@@ -110,7 +110,7 @@ class DeblurConfig:
         "still change, 0 for the start's deconvolution alone.",
     )
     num_chains: int = setting(
-        1, "Langevin chains, each with a T_f of its own; more give a better uncertainty map."
+        1, "Langevin chains, each with a T_f of its own; more make the kernels steadier."
     )
     samples_per_chain: int = setting(
         4, "Posterior samples that each chain gives an M-step; more make the kernels steadier."

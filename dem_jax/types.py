@@ -19,15 +19,13 @@ LogDensity = Callable[[PyTree], Any]
 
 
 class DetailPrior(NamedTuple):
-    """What is expected of the detail e beside T_f's image: how strong it is, how far it is right.
+    """What is expected of the detail e beside T_f's image.
 
     Each is a number, or an array of shape [].
     """
 
     std: Any  # s_e, image units per difference of neighbouring pixels
     m_part: Any  # part of the detail that the M-step's images hold, 0 to 1
-    spread: Any  # part of the samples' deviation that counts in the result's standard deviation
-    displacement_std: Any  # pixels by which errors of the kernels displace what the image shows
 
 
 class Given(NamedTuple):

@@ -32,45 +32,37 @@ def finish(
     `uncertainty`.
     """
     model = model or paper_model(config)
+    # What EM's images leave over is the photo's noise and all that the model does not know,
+    # such as JPEG: the deconvolution must not explain it either.
+    noise_std = jnp.maximum(problem.noise_std, state.noise_std)
     mean = state.mean
     if config.refinement:
-        # What EM's images leave over is the photo's noise and all that the model does not know,
-        # such as JPEG: the deconvolution must not explain it either.
         sharp = deconvolved(
             problem.photo,
             state.kernels,
             problem.weight,
-            noise_std=jnp.maximum(problem.noise_std, state.noise_std),
+            noise_std=noise_std,
             gain=problem.gain,
             blur=model.blur,
         )
         mean = mean + config.refinement * (sharp - mean)
     kernels, shift = blur.recentre(state.kernels)
-
-    def crop(image: jax.Array) -> jax.Array:
-        half = config.kernel_size // 2
-        return blur.translate(image, -shift)[half:-half, half:-half]
-
-    soft = softness.after_em(problem.softness, state.kernels)
-    latent = softness.softened(crop(mean), soft)
+    half = config.kernel_size // 2
+    image = blur.translate(mean, -shift)[half:-half, half:-half]
+    error = error_variance(noise_std, len(kernels))
+    variance = uncertainty.gaussian_variance(image, kernels, error)
+    latent = softness.softened(image, softness.after_em(problem.softness, state.kernels))
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
         latent = latent + config.grain * jnp.clip(residual, -most, most)
     latent = _with_overlay(latent, problem)
-    variance = uncertainty.sampled_variance(
-        state.variance,
-        state.mean,
-        state.noise_std,
-        problem.detail,
-        exact_kernels=model.kernels.update is None,
-    )
     nothing, gain = jnp.zeros((), problem.photo.dtype), problem.gain
     info = EMInfo(nothing, nothing, state.noise_std, nothing, jnp.all(jnp.isfinite(state.mean)))
     return Result(
         latent=jnp.clip(latent / gain, 0, 1),
         kernels=kernels,
-        std=jnp.sqrt(crop(variance)) / gain,
+        std=jnp.sqrt(variance) / gain,
         info=info,
     )
 

@@ -1,13 +1,17 @@
-"""How unsure an image is of its pixels: what samples tell, and what they cannot.
+"""How unsure an image is of its pixels, given kernels, noise and how rough the place is.
 
-    std^2 = local mean of (c^2 variance over the samples + s^2 |grad f|^2) + (a noise_std)^2
+Where the differences of the true image are Gaussian with mean square a, and what the photo has
+beside the blurred image has the variance `error`, the posterior variance of a pixel is
 
-All samples of an E-step share its kernels, so their spread does not hold what is wrong because the
-kernels are. A kernel that is a little wrong displaces what the image shows, here and there, by some
-part s of a pixel. Chains at a low temperature spread less than the photo's noise lets them, so that
-a times the noise is added. And the detail beside T_f expects texture everywhere, also where there
-is none, so that only a part c of the samples' deviation counts. docs/results.md has how well
-this describes the errors.
+    var(a) = mean_w 1 / (|K(w)|^2 / error + |D(w)|^2 / a)
+
+over the frequencies w: what the kernel has wiped out is as unsure as the prior leaves it. The
+roughness a is estimated place by place, from the image itself and from the noise that may hide more
+of it. Samples of an E-step do not tell this: their chains are cold, and all share its kernels.
+docs/results.md has how well this describes the errors.
+
+Source: the posterior variance of the Wiener filter, as in Wiener: Extrapolation, interpolation and
+smoothing of stationary time series, 1949.
 """
 
 import jax
@@ -17,57 +21,24 @@ from jax import lax
 
 from dem_jax.model.blur import good_size
 from dem_jax.solve import fourier
-from dem_jax.types import DetailPrior
 
 _WINDOW = 7  # pixels
-_MISSING = 2.0  # roughness of the truth over a deconvolution's; chosen on Levin's and Lai's photos
+# a over the roughness that an image shows, and over the error that hides it; chosen on photos.
+_SHOWN, _HIDDEN = 2.0, 1.0
 _ROUGHNESS, _LEVELS = (1e-8, 1.0), 40  # squared image units per pixel, for which it is computed
 _LEAST_CANVAS = 64  # pixels
-_NOISE_GAIN = 1.25  # of the photo's noise to the image's; chosen on simulated photos of seed 1
-
-
-def sampled_variance(
-    samples: jax.Array,
-    image: jax.Array,
-    noise_std: jax.Array,
-    expected: DetailPrior,
-    *,
-    exact_kernels: bool,
-) -> jax.Array:
-    """Variance [H, W, C] of an image that is the mean of samples, in squared image units.
-
-    Args:
-      samples: [H, W, C] their variance, a local mean.
-      image: f, [H, W, C], displaced by s pixels where the kernels are not exact.
-      noise_std: [] of the photo.
-      expected: has c and s.
-      exact_kernels: whether the kernels are known.
-    """
-    variance = expected.spread**2 * samples + (_NOISE_GAIN * noise_std) ** 2
-    if exact_kernels:
-        return variance
-    rows, cols = jnp.gradient(image, axis=(0, 1))
-    return variance + expected.displacement_std**2 * local_mean(rows**2 + cols**2)
 
 
 def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
     """Variance [H, W, C] of an image that a deconvolution has made, in squared image units.
 
-    Where the differences of the true image are Gaussian with mean square a, and what the photo has
-    beside the blurred image has the variance `error`,
-
-        var(a) = mean_w 1 / (|K(w)|^2 / error + |D(w)|^2 / a)
-
-    over the frequencies w: what the kernel has wiped out is as unsure as the prior leaves it. Here
-    a is twice the local mean of |grad f|^2, as a deconvolution shows about half of the roughness.
+    It is var(a) where a is twice the local mean of |grad f|^2, as a deconvolution shows about half
+    of the roughness, and the error besides: differences below it are smoothed away.
 
     Args:
       image: f, [H, W, C] in image units, not softened.
       kernels: [P, k, k], each of sum one; the mean of their variances counts.
       error: [] variance, in squared image units.
-
-    Source: the posterior variance of the Wiener filter, as in Wiener: Extrapolation, interpolation
-    and smoothing of stationary time series, 1949.
     """
     side = good_size(max(_LEAST_CANVAS, 2 * kernels.shape[-1]))
     shape = side, side
@@ -83,7 +54,7 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
 
     found = jnp.log(lax.map(variance, levels))
     rows, cols = jnp.gradient(image, axis=(0, 1))
-    local = _MISSING * local_mean(rows**2 + cols**2)
+    local = _SHOWN * local_mean(rows**2 + cols**2) + _HIDDEN * error
     return jnp.exp(jnp.interp(jnp.log(jnp.maximum(local, levels[0])), jnp.log(levels), found))
 
 

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 from dem_jax.types import DetailPrior
 
 # Chosen on simulated photos (sharp) and on Levin's (soft); see benchmarks/NOTEBOOK.md.
-SHARP = DetailPrior(std=0.1, m_part=1.0, spread=0.5, displacement_std=0.3)
-SOFT = DetailPrior(std=0.03, m_part=0.5, spread=1.0, displacement_std=0.4)
-NONE = DetailPrior(std=0.0, m_part=0.0, spread=1.0, displacement_std=0.3)
+SHARP = DetailPrior(std=0.1, m_part=1.0)
+SOFT = DetailPrior(std=0.03, m_part=0.5)
+NONE = DetailPrior(std=0.0, m_part=0.0)
 MIN_MISFIT = 0.82  # of the start, in deviations of the noise: from here on a photo is soft
 
 

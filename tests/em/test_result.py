@@ -11,7 +11,7 @@ from scipy import ndimage
 from shaken import CONFIG, SIZE, change
 from tiny import jit
 
-from dem_jax.em import mcem
+from dem_jax.em import mcem, uncertainty
 from dem_jax.em import result as results
 from dem_jax.model import blur, softness
 from dem_jax.solve import deconvolution
@@ -67,17 +67,16 @@ def test_the_result_has_the_photos_own_exposure(finished):
     np.testing.assert_allclose(4 * dark.latent[known], result.latent[known], rtol=1e-6)
 
 
-def test_std_holds_the_samples_spread_the_noise_and_the_kernels_errors(finished):
-    """A ramp of slope 0.02 a pixel that is displaced by 0.5 pixels is wrong by 0.01."""
+def test_std_is_the_posteriors_by_ems_kernels_and_the_larger_noise(finished):
+    """The start's noise counts where EM's is smaller: what is delivered was deconvolved by it."""
     problem, state, config = finished
-    ramp = jnp.zeros_like(state.mean) + 0.02 * jnp.arange(state.mean.shape[1])[None, :, None]
-    state = state._replace(mean=ramp, noise_std=jnp.asarray(0.04))
-    expected = problem.detail._replace(displacement_std=0.5, spread=0.5)
-    problem = problem._replace(detail=expected)
-    for kernels, added in (("network", 0.01**2), ("free", 0.01**2), ("fixed", 0)):
-        given = dataclasses.replace(config, kernels=kernels)
-        result = finish(state, problem, given)
-        expected = state.variance[1:-3, 3:-1] / 4 + added + 0.05**2  # 1.25 times the noise
+    for noise_std in (0.04, 0.0):
+        result = finish(state._replace(noise_std=jnp.asarray(noise_std)), problem, config)
+        image = state.mean[1:-3, 3:-1]  # moved with the kernels
+        error = deconvolution.error_variance(
+            max(noise_std, float(problem.noise_std)), len(state.kernels)
+        )
+        expected = uncertainty.gaussian_variance(image, result.kernels, error)
         np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
 
 

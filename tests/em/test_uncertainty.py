@@ -1,4 +1,4 @@
-"""Without samples the deviation is a Gaussian model's: that of images drawn from the model."""
+"""The deviation is a Gaussian model's: that of images drawn from the model."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from dem_jax.em import uncertainty
+from dem_jax.evaluation import camera_shake
+from dem_jax.model import blur
+from dem_jax.solve.deconvolution import deconvolve, error_variance, prior_weight
 
 ERROR, SIDE = 0.01, 96  # of the photo, image units; pixels
 
@@ -33,7 +36,7 @@ def test_gaussian_variance_is_the_error_of_images_drawn_from_the_model(slope):
     kernel = np.zeros((9, 9))
     kernel[4, 1:8] = kernel[2:7, 6] = 1
     kernel /= kernel.sum()
-    level = 2 * slope**2  # a deconvolution shows half of the roughness
+    level = 2 * slope**2 + ERROR**2  # half of the roughness is shown, and the error hides as much
     found = uncertainty.gaussian_variance(
         ramp(slope), jnp.asarray(kernel, jnp.float32)[None], ERROR**2
     )
@@ -67,3 +70,18 @@ def test_gaussian_variance_under_jit_and_grad():
         jnp.mean(uncertainty.gaussian_variance(image, kernels, e)) for e in (1.1e-4, 0.9e-4)
     )
     np.testing.assert_allclose(slope, (more - less) / 0.2e-4, rtol=0.02)
+
+
+@pytest.mark.parametrize("noise", [0.003, 0.05])
+def test_a_real_picture_lies_within_the_deviation_as_often_as_it_should(noise):
+    """By a known kernel; a Gaussian has 68 and 95 %, and noise is not to make it overconfident."""
+    data = pytest.importorskip("skimage.data")
+    truth = jnp.asarray(data.camera()[100:248, 150:298, None], jnp.float32) / 255
+    kernel = camera_shake.random_kernel(jax.random.key(0), 11)
+    photo = camera_shake.gaussian_noise(jax.random.key(1), blur.uniform(kernel, truth), noise)
+    error = error_variance(noise, 1)
+    image = deconvolve(photo, kernel[None], prior_weight(noise, 1), blur=blur.FilterFlow((1, 1)))
+    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernel[None], error))
+    wrong = (jnp.abs(image - truth) / std)[10:-10, 10:-10]
+    assert 0.6 <= jnp.mean(wrong <= 1) <= 0.85
+    assert 0.9 <= jnp.mean(wrong <= 2) <= 0.99
