@@ -1,8 +1,8 @@
 """What is expected of the detail beside T_f's image, for a photo sharp to the pixel and a soft one.
 
-A photo that is sharp to the pixel has texture in its finest differences, which is taken for noise:
-the start leaves less than that over. In a soft photo, as most cameras' are even where nothing
-moved, those differences hold only noise, and the start leaves over as much. So the start's misfit
+A picture that a computer has blurred is explained down to its noise, and part of the noise with it.
+A camera's photo leaves more than its noise over, as neither the camera nor its shake is exactly
+what the model says; and cameras' photos are soft, even where nothing moved. So the start's misfit
 tells the two apart. Kernels of a grid err more on any photo; there the misfit tells nothing, and
 only the user can say that the detail is soft.
 """
@@ -16,7 +16,7 @@ from dem_jax.types import DetailPrior
 SHARP = DetailPrior(std=0.1, m_part=1.0)
 SOFT = DetailPrior(std=0.03, m_part=0.5)
 NONE = DetailPrior(std=0.0, m_part=0.0)
-MIN_MISFIT = 0.82  # of the start, in deviations of the noise: from here on a photo is soft
+MIN_MISFIT = 1.06  # of the start, in deviations of the noise: from here on a photo is soft
 
 
 def choose(name: str, start_misfit: jax.Array) -> DetailPrior:

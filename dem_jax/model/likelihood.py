@@ -13,6 +13,9 @@ from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
 WEIGHT_STD = 10.0  # of the Gaussian prior on theta_f: wide, it only keeps weights from running away
+# Cells of a periodogram along an axis, and the fewest frequencies that one averages along it.
+_CELLS, _LEAST_CELL = 16, 8
+_EMPTY, _EMPTIEST = 0.05, 1.645  # part of the cells, and the Gaussian deviations that it lies below
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
 CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
 
@@ -55,10 +58,12 @@ def derivatives(image: jax.Array) -> jax.Array:
 
 
 def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
-    """Standard deviation of the noise, from the median of a second-order mixed difference.
+    """Standard deviation of the noise: the smaller of two measures that texture makes too large.
 
-    [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] cancels what is smooth, as a blurred photo is. Its norm is
-    6.
+    - the median of a second-order mixed difference, [[1, -2, 1], [-2, 4, -2], [1, -2, 1]] of norm
+      6, which cancels what is smooth: it does not see a few hot pixels or sharp lines;
+    - the power of those frequencies that hold least, see `_least_power`: a kernel has wiped the
+      picture out of some of them, so that it does not see fine texture.
 
     Args:
       photo: [H, W, C].
@@ -67,20 +72,51 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
     Returns:
       [], at least `QUANTISATION_STD`.
 
-    Source: Immerkaer: Fast noise variance estimation, 1996, with Donoho's median / 0.6745.
+    Source of the first: Immerkaer: Fast noise variance estimation, 1996, with Donoho's
+    median / 0.6745.
     """
+    mixed = photo
     for axis in (0, 1):
         n = photo.shape[axis]
-        a, b, c = (jax.lax.slice_in_dim(photo, i, n - 2 + i, axis=axis) for i in range(3))
-        photo = a - 2 * b + c
-    differences, count = jnp.abs(photo), None
+        a, b, c = (jax.lax.slice_in_dim(mixed, i, n - 2 + i, axis=axis) for i in range(3))
+        mixed = a - 2 * b + c
+    differences, count = jnp.abs(mixed), None
     if size is not None:  # of the smallest values, those of the padding being larger than any
-        rows, cols = (jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(photo.shape[:2]))
+        rows, cols = (jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(mixed.shape[:2]))
         known = (rows[:, None] & cols[None])[..., None]
         differences = jnp.where(known, differences, jnp.inf)
-        count = jnp.sum(known) * photo.shape[-1]
-    median = ranks.quantile(differences, 0.5, count=count)
-    return jnp.maximum(median / (6 * 0.6745), QUANTISATION_STD)
+        count = jnp.sum(known) * mixed.shape[-1]
+    median = ranks.quantile(differences, 0.5, count=count) / (6 * 0.6745)
+    return jnp.maximum(jnp.minimum(median, _least_power(photo, size) ** 0.5), QUANTISATION_STD)
+
+
+def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
+    """[] power per pixel of white noise that the emptiest frequencies of a photo would have.
+
+    Noise has the same power at every frequency, a blurred picture has not. The photo's periodogram,
+    under a window, is averaged over cells, and the cell that counts has few below it.
+    """
+    shape = photo.shape[:2]
+    ends = shape if size is None else size
+    window = jnp.outer(*(_hann(n, end) for n, end in zip(shape, ends, strict=True)))
+    sides = [max(_LEAST_CELL, n // _CELLS) for n in shape]
+
+    def power(plane: jax.Array) -> jax.Array:
+        plane = window * (plane - jnp.sum(window * plane) / jnp.sum(window))
+        found = jnp.abs(jnp.fft.rfft2(plane)) ** 2
+        rows, cols = (n // side for n, side in zip(found.shape, sides, strict=True))
+        cells = found[: rows * sides[0], : cols * sides[1]].reshape(rows, sides[0], cols, sides[1])
+        return jnp.mean(cells, (1, 3)) / jnp.sum(window**2)
+
+    cells = jnp.mean(jax.lax.map(power, jnp.moveaxis(photo, -1, 0)), 0)
+    spread = 1.5 / (sides[0] * sides[1]) ** 0.5  # of white noise; the window joins 1.5 x 1.5
+    return ranks.quantile(cells, _EMPTY) / (1 - _EMPTIEST * spread)
+
+
+def _hann(count: int, end: jax.Array | int) -> jax.Array:
+    """[count] Hann's window over the first `end` places, 0 after them."""
+    places = jnp.arange(count) + 0.5
+    return jnp.where(places < end, jnp.sin(jnp.pi * places / end) ** 2, 0)
 
 
 def trusted(photo: jax.Array) -> jax.Array:

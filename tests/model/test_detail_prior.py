@@ -12,7 +12,8 @@ from dem_jax.model import detail_prior
         # Grids, and photos without a start.
         ("auto", 0.0, detail_prior.SHARP),
         ("auto", 0.75, detail_prior.SHARP),
-        ("auto", 0.9, detail_prior.SOFT),
+        ("auto", 1.03, detail_prior.SHARP),  # noise of 0.05
+        ("auto", 1.09, detail_prior.SOFT),  # the least of Levin's photos
         ("sharp", 2.0, detail_prior.SHARP),
         ("soft", 0.0, detail_prior.SOFT),
         ("none", 2.0, detail_prior.NONE),

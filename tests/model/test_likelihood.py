@@ -132,3 +132,18 @@ def test_saturated_pixels_count_wholly_where_they_are_bounds():
     photo = jnp.array([[[0.5], [1.0], [1.0]]])
     weight = jnp.array([[0.7, 0.05, 0.0]])
     np.testing.assert_allclose(likelihood.without_saturation(photo, weight), [[0.7, 1, 0]])
+
+
+@pytest.mark.parametrize("noise_std", [0.004, 0.02])
+def test_noise_is_measured_where_a_kernel_has_left_no_texture(noise_std):
+    """White texture under a diagonal shake, whose finest differences are far above the noise."""
+    rng = np.random.default_rng(6)
+    path = np.exp(-0.5 * (np.arange(-4, 5) / 2) ** 2)
+    kernel = jnp.asarray(np.diag(path / path.sum()), jnp.float32)
+    texture = 0.5 + 0.15 * rng.normal(size=(208, 208, 1)).astype(np.float32)
+    blurred = blur.uniform(kernel, texture)
+    photo = blurred + noise_std * rng.normal(size=blurred.shape).astype(np.float32)
+    assert abs(likelihood.estimate_noise_std(photo) / noise_std - 1) < 0.15
+    rounded = np.round(255 * photo) / 255
+    known = np.hypot(noise_std, likelihood.QUANTISATION_STD)
+    assert abs(likelihood.estimate_noise_std(rounded) / known - 1) < 0.15
