@@ -98,7 +98,7 @@ def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
     """
     shape = photo.shape[:2]
     ends = shape if size is None else size
-    window = jnp.outer(*(_hann(n, end) for n, end in zip(shape, ends, strict=True)))
+    window = _hann(shape[0], ends[0])[:, None] * _hann(shape[1], ends[1])[None]
     sides = [max(_LEAST_CELL, n // _CELLS) for n in shape]
 
     def power(plane: jax.Array) -> jax.Array:
