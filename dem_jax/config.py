@@ -12,7 +12,6 @@ from typing import Any
 
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
 CHAIN_AXES = ("map", "vmap")
-M_DOMAINS = ("derivatives", "photo")
 KERNELS = ("auto", "network", "free", "fixed")
 DETAILS = ("auto", "sharp", "soft", "none")
 _NUMBERS: dict[Any, tuple[type, str]] = {
@@ -142,11 +141,6 @@ class DeblurConfig:
     m_learning_rate: float = setting(
         1e-4, "Of Adam on theta_K; that of the paper's poster.", flag=False
     )
-    m_domain: str = setting(
-        "derivatives",
-        "Where the M-step compares: photo is the paper's likelihood, for comparisons; derivatives "
-        "is robust to what T_f has not yet fitted.",
-    )
     # The photo and the result.
     noise_std: float = setting(
         0.0,
@@ -193,7 +187,6 @@ class DeblurConfig:
         for name, allowed in (
             ("sampler", SAMPLERS),
             ("chain_axis", CHAIN_AXES),
-            ("m_domain", M_DOMAINS),
             ("kernels", KERNELS),
             ("detail", DETAILS),
         ):

@@ -31,7 +31,6 @@ VARIANTS = {
     "sgld": "--sampler=sgld --step_size=1e-11",
     "noisy_adam": "--sampler=noisy_adam",
     "no_m_step": "--m_steps=0",
-    "m_on_photo": "--m_domain=photo",
     "refinement": "--refinement=0.5",  # levin as it is: half of the result from a deconvolution
     "t_k": "--kernels=network",  # the paper's prior on kernels, where levin has free ones
 }

@@ -7,8 +7,7 @@ two ways to the maximum that `Evidence` offers. Numbers are the paper's equation
 `problem`, `state` and `config` are those of `mcem`.
 
 Source: Li, Wang, Nan, Ji: Self-supervised Blind Motion Deblurring with Deep Expectation
-Maximization, CVPR 2023. Weak edges left out: Cho and Lee: Fast motion deblurring, 2009; Xu and Jia:
-Two-phase kernel estimation for robust motion deblurring, ECCV 2010.
+Maximization, CVPR 2023.
 """
 
 from collections.abc import Callable
@@ -21,13 +20,10 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 
 from dem_jax.config import DeblurConfig
-from dem_jax.model import blur, likelihood, ranks
+from dem_jax.model import blur
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import least_squares
 from dem_jax.types import Model, Problem, PyTree
-
-WEAK_EDGE = 0.03  # image units: smaller differences of T_f's images do not enter
-_STRONG = 0.9  # quantile: where an image has few stronger differences, a tenth of them counts
 
 Average = Callable[[jax.Array], jax.Array]
 
@@ -35,9 +31,9 @@ Average = Callable[[jax.Array], jax.Array]
 class Evidence(NamedTuple):
     """Q of eq. (3), what the images tell of the kernels: blurred by them, they are the photo."""
 
-    blurred: Callable[[jax.Array], jax.Array]  # kernels [P, k, k] -> [n, D, h, w, C], linear
-    observed: jax.Array  # [D, h, w, C] the photo, or its derivatives
-    weight: jax.Array  # [h, w, 1], over the number of observed values
+    blurred: Callable[[jax.Array], jax.Array]  # kernels [P, k, k] -> [n, H, W, C], linear
+    photo: jax.Array  # [H, W, C]
+    weight: jax.Array  # [H, W, 1], over the number of values
     average: Average  # over the members that hold a share of the samples each
     steps: int
     learning_rate: float
@@ -50,8 +46,8 @@ class Evidence(NamedTuple):
         adam = optax.adam(self.learning_rate, eps_root=1e-16)
 
         def energy(vector):
-            residuals = self.observed[None] - self.blurred(kernels(unravel(vector)))
-            return jnp.sum(self.weight[None] * jnp.mean(residuals**2, 0))
+            residuals = self.photo[None] - self.blurred(kernels(unravel(vector)))
+            return jnp.sum(self.weight * jnp.mean(residuals**2, 0))
 
         def descend(carry, _):
             vector, moments = carry
@@ -66,14 +62,14 @@ class Evidence(NamedTuple):
         transpose = jax.linear_transpose(self.blurred, kernels)
 
         def back(photos: jax.Array) -> jax.Array:
-            weighted = self.weight[None, None] * photos / photos.shape[0]
+            weighted = self.weight[None] * photos / photos.shape[0]
             return self.average(transpose(weighted)[0])
 
         def normal(kernels: jax.Array) -> jax.Array:
             return back(self.blurred(kernels))
 
         shape = jax.eval_shape(self.blurred, kernels).shape
-        right = back(jnp.broadcast_to(self.observed, shape))
+        right = back(jnp.broadcast_to(self.photo, shape))
         found = least_squares.non_negative_least_squares(
             normal,
             right,
@@ -101,8 +97,7 @@ def m_step(
         and explains what they leave over: with all of it (`DetailPrior.m_part`) the kernels hardly
         move, without it they become too concentrated where the picture is full of texture.
       problem: the photo and what stays fixed.
-      config: m_steps, m_learning_rate, and m_domain: the likelihood is taken on the photo or on its
-        derivatives, where the images have some of at least `WEAK_EDGE`.
+      config: m_steps and m_learning_rate.
       model: its kernels and blur are used, the blur being linear in the kernels; None: the paper's.
       average: mean over members that hold a share of the samples each; it is all they exchange.
 
@@ -118,35 +113,16 @@ def m_step(
     model = model or paper_model(config)
     if model.kernels.update is None:
         return theta_k
-    observed, images, weight = _compared(images, problem, config)
+    weight = problem.weight[..., None]
     count = jnp.maximum(jnp.sum(weight) * problem.photo.shape[-1], 1)
 
     # The blur is linear in the kernels: linearised here, it transforms every image once, not in
     # every step.
     def blurred(kernels: jax.Array) -> jax.Array:
-        return jax.vmap(jax.vmap(lambda f: model.blur(kernels, f)))(images)
+        return jax.vmap(lambda f: model.blur(kernels, f))(images)
 
     _, blurred = jax.linearize(blurred, problem.start_kernels)
     evidence = Evidence(
-        blurred, observed, weight / count, average, config.m_steps, config.m_learning_rate
+        blurred, problem.photo, weight / count, average, config.m_steps, config.m_learning_rate
     )
     return model.kernels.update(theta_k, problem, evidence)
-
-
-def _compared(
-    images: jax.Array, problem: Problem, config: DeblurConfig
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """What the M-step compares: of the photo [D, h, w, C], of the images [n, D, ...], [h, w, 1].
-
-    On derivatives, an image's weak ones are left out: they are texture, which T_f has adapted to
-    the present kernels, while its strong edges have not moved (Cho and Lee 2009; Xu and Jia 2010).
-    """
-    weight = problem.weight[..., None]
-    if config.m_domain == "photo":
-        return problem.photo[None], images[:, None], weight
-    edges = jax.vmap(likelihood.derivatives)(images)
-    strength = jnp.sqrt(jnp.sum(edges**2, (1, -1), keepdims=True))
-    least = jnp.minimum(WEAK_EDGE, ranks.quantile(strength, _STRONG))
-    edges = jnp.where(strength >= least, edges, 0)
-    weight = weight[1:, 1:] * weight[:-1, :-1] * weight[1:, :-1] * weight[:-1, 1:]
-    return likelihood.derivatives(problem.photo), edges, weight

@@ -47,16 +47,6 @@ def log_prior(theta: PyTree) -> jax.Array:
     return -optax.tree.norm(theta, squared=True) / (2 * WEIGHT_STD**2)
 
 
-def derivatives(image: jax.Array) -> jax.Array:
-    """[2, H-1, W-1, C] forward differences along rows and columns of an image [H, W, C].
-
-    In the M-step the likelihood is taken on them: the noise stays nearly white, and smooth areas,
-    which say nothing about the kernel, no longer dominate (Levin et al., CVPR 2011).
-    """
-    inner = image[:-1, :-1]
-    return jnp.stack([image[1:, :-1] - inner, image[:-1, 1:] - inner])
-
-
 def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> jax.Array:
     """Standard deviation of the noise: the smaller of two measures that texture makes too large.
 

@@ -73,19 +73,6 @@ def test_log_prior_is_the_normal_density_up_to_a_constant():
         np.testing.assert_allclose(slope, -leaf / std**2, rtol=1e-6)
 
 
-def test_derivatives_are_forward_differences_that_commute_with_blur():
-    rng = np.random.default_rng(2)
-    latent = rng.uniform(size=(20, 23, 2)).astype(np.float32)
-    kernel = rng.dirichlet(np.ones(25)).reshape(1, 5, 5).astype(np.float32)
-    rows, cols = likelihood.derivatives(latent)
-    np.testing.assert_array_equal(rows, np.diff(latent, axis=0)[:, :-1])
-    np.testing.assert_array_equal(cols, np.diff(latent, axis=1)[:-1])
-    blurred = jax.vmap(lambda f: blur.uniform(kernel, f))(likelihood.derivatives(latent))
-    np.testing.assert_allclose(
-        blurred, likelihood.derivatives(blur.uniform(kernel, latent)), atol=1e-6
-    )
-
-
 @pytest.mark.parametrize("noise_std", [0.005, 0.02, 0.08])
 def test_noise_is_measured_under_texture(textured, noise_std):
     noise = np.random.default_rng(3).normal(0, noise_std, textured.shape)
