@@ -186,8 +186,8 @@ def calibration():
         own = [row for name, row in rows.items() if f"noise {noise}," in name]
         lines.append([f"noise {noise}", *(mean(own, key) for key in keys)])
     limits = (
-        "A Gaussian has 68 and 95 %. The two factors of the formula were chosen on these photos and "
-        "some of the benchmarks'; real photos were not tested."
+        "A Gaussian has 68 and 95 %. The two factors of the formula were chosen on these photos "
+        "and some of the benchmarks'; real photos were not tested."
     )
     table = tables.markdown(["mean of 3", *keys.values()], lines)
     return Section("Uncertainty, 12 simulated photos", table, commits(rows.values()), limits, [])
