@@ -178,16 +178,14 @@ def calibration():
         "best_sample": "best sample",
         "one": "% within 1 std",
         "two": "% within 2 std",
-        "start_one": "start, % within 1 std",
-        "start_two": "start, % within 2 std",
     }
     lines = []
     for noise in ("0.003", "0.01", "0.03", "0.05"):
         own = [row for name, row in rows.items() if f"noise {noise}," in name]
         lines.append([f"noise {noise}", *(mean(own, key) for key in keys)])
     limits = (
-        "A Gaussian has 68 and 95 %. The two factors of the formula were chosen on these photos "
-        "and some of the benchmarks'; real photos were not tested."
+        "A Gaussian has 68 and 95 %. The formula's factors were chosen on these photos; "
+        "real ones were not tested."
     )
     table = tables.markdown(["mean of 3", *keys.values()], lines)
     return Section("Uncertainty, 12 simulated photos", table, commits(rows.values()), limits, [])

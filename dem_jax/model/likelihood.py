@@ -6,6 +6,7 @@ a pixel is trusted, small where it is clipped, 0 where it is padding; log densit
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dem_jax.model import ranks
@@ -13,9 +14,8 @@ from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
 WEIGHT_STD = 10.0  # of the Gaussian prior on theta_f: wide, it only keeps weights from running away
-# Cells of a periodogram along an axis, and the fewest frequencies that one averages along it.
-_CELLS, _LEAST_CELL = 16, 8
-_EMPTY, _EMPTIEST = 0.05, 1.645  # part of the cells, and the Gaussian deviations that it lies below
+_BLOCK = 32  # pixels along the sides of a periodogram's blocks
+_EMPTY, _EMPTIEST = 0.05, 1.645  # part of the frequencies, and Gaussian deviations it lies below
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
 CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
 
@@ -83,30 +83,35 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
 def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
     """[] power per pixel of white noise that the emptiest frequencies of a photo would have.
 
-    Noise has the same power at every frequency, a blurred picture has not. The photo's periodogram,
-    under a window, is averaged over cells, and the cell that counts has few below it.
+    Noise has the same power at every frequency, a blurred picture has not. The periodogram is the
+    mean over windowed blocks that overlap by half, as far as they lie inside the photo, and the
+    frequency that counts has few below it; infinite where no block fits in.
+
+    Source of the mean: Welch: The use of fast Fourier transform for the estimation of power
+    spectra, 1967.
     """
-    shape = photo.shape[:2]
-    ends = shape if size is None else size
-    window = _hann(shape[0], ends[0])[:, None] * _hann(shape[1], ends[1])[None]
-    sides = [max(_LEAST_CELL, n // _CELLS) for n in shape]
+    rows, cols = (np.arange(0, n - _BLOCK + 1, _BLOCK // 2) for n in photo.shape[:2])
+    if not (len(rows) and len(cols)):
+        return jnp.full((), jnp.inf, photo.dtype)
+    ends = photo.shape[:2] if size is None else size
+    hann = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK) ** 2
+    window = jnp.asarray(np.outer(hann, hann)[None, ..., None], photo.dtype)
+    inside = (jnp.asarray(cols) + _BLOCK <= ends[1]).astype(photo.dtype)
 
-    def power(plane: jax.Array) -> jax.Array:
-        plane = window * (plane - jnp.sum(window * plane) / jnp.sum(window))
-        found = jnp.abs(jnp.fft.rfft2(plane)) ** 2
-        rows, cols = (n // side for n, side in zip(found.shape, sides, strict=True))
-        cells = found[: rows * sides[0], : cols * sides[1]].reshape(rows, sides[0], cols, sides[1])
-        return jnp.mean(cells, (1, 3)) / jnp.sum(window**2)
+    def add(total: jax.Array, row: jax.Array) -> tuple[jax.Array, None]:
+        strip = jax.lax.dynamic_slice_in_dim(photo, row, _BLOCK, 0)
+        blocks = jnp.moveaxis(strip[:, cols[:, None] + np.arange(_BLOCK)], 1, 0)
+        middle = jnp.sum(window * blocks, (1, 2), keepdims=True) / jnp.sum(window)
+        found = jnp.abs(jnp.fft.rfft2(window * (blocks - middle), axes=(1, 2))) ** 2
+        count = inside * (row + _BLOCK <= ends[0])
+        return total + jnp.einsum("n,nijc->ij", count, found, precision="highest"), None
 
-    cells = jnp.mean(jax.lax.map(power, jnp.moveaxis(photo, -1, 0)), 0)
-    spread = 1.5 / (sides[0] * sides[1]) ** 0.5  # of white noise; the window joins 1.5 x 1.5
-    return ranks.quantile(cells, _EMPTY) / (1 - _EMPTIEST * spread)
-
-
-def _hann(count: int, end: jax.Array | int) -> jax.Array:
-    """[count] Hann's window over the first `end` places, 0 after them."""
-    places = jnp.arange(count) + 0.5
-    return jnp.where(places < end, jnp.sin(jnp.pi * places / end) ** 2, 0)
+    nothing = jnp.zeros((_BLOCK, _BLOCK // 2 + 1), photo.dtype)
+    total, _ = jax.lax.scan(add, nothing, jnp.asarray(rows))
+    blocks = jnp.sum(inside) * jnp.sum(jnp.asarray(rows) + _BLOCK <= ends[0])
+    power = total / jnp.maximum(blocks * photo.shape[-1] * jnp.sum(window**2), 1e-9)
+    least = ranks.quantile(power, _EMPTY) / (1 - _EMPTIEST / jnp.sqrt(jnp.maximum(blocks, 9)))
+    return jnp.where(blocks > 0, least, jnp.inf)
 
 
 def trusted(photo: jax.Array) -> jax.Array:
