@@ -14,7 +14,7 @@ from dem_jax.types import PyTree
 
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
 WEIGHT_STD = 10.0  # of the Gaussian prior on theta_f: wide, it only keeps weights from running away
-_BLOCK = 32  # pixels along the sides of a periodogram's blocks
+_BLOCK, _FEW = 32, 9  # pixels along the sides of a periodogram's blocks; the fewest that tell
 _EMPTY, _EMPTIEST = 0.05, 1.645  # part of the frequencies, and Gaussian deviations it lies below
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
 CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
@@ -85,7 +85,7 @@ def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
 
     Noise has the same power at every frequency, a blurred picture has not. The periodogram is the
     mean over windowed blocks that overlap by half, as far as they lie inside the photo, and the
-    frequency that counts has few below it; infinite where no block fits in.
+    frequency that counts has few below it; infinite where too few blocks fit in to tell.
 
     Source of the mean: Welch: The use of fast Fourier transform for the estimation of power
     spectra, 1967.
@@ -110,8 +110,8 @@ def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
     total, _ = jax.lax.scan(add, nothing, jnp.asarray(rows))
     blocks = jnp.sum(inside) * jnp.sum(jnp.asarray(rows) + _BLOCK <= ends[0])
     power = total / jnp.maximum(blocks * photo.shape[-1] * jnp.sum(window**2), 1e-9)
-    least = ranks.quantile(power, _EMPTY) / (1 - _EMPTIEST / jnp.sqrt(jnp.maximum(blocks, 9)))
-    return jnp.where(blocks > 0, least, jnp.inf)
+    least = ranks.quantile(power, _EMPTY) / (1 - _EMPTIEST / jnp.sqrt(jnp.maximum(blocks, _FEW)))
+    return jnp.where(blocks >= _FEW, least, jnp.inf)
 
 
 def trusted(photo: jax.Array) -> jax.Array:
