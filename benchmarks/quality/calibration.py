@@ -71,7 +71,7 @@ def posterior(key, photo, config):
     _, drawn = mcem.e_step(last_key, state, problem, config)
 
     def finished(image, config):
-        last = state._replace(mean=image, variance=drawn.variance)
+        last = state._replace(mean=image)
         return finish(last, problem, config)
 
     result, plain = finished(drawn.mean, config), dataclasses.replace(config, refinement=0.0)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.em import detail, langevin, uncertainty
+from dem_jax.em import detail, langevin
 from dem_jax.em.state import Context, MCEMState, context
 from dem_jax.model import likelihood
 from dem_jax.types import Model, Problem, PyTree
@@ -24,7 +24,7 @@ class Samples(NamedTuple):
     network_images: jax.Array  # [n, H+k-1, W+k-1, C] T_f's, for the M-step
     latents: jax.Array  # [n, H+k-1, W+k-1, C] with the detail beside T_f: posterior samples
     mean: jax.Array  # [H+k-1, W+k-1, C]
-    variance: jax.Array  # [H+k-1, W+k-1, C]
+    variance: jax.Array  # [H+k-1, W+k-1, C] of the latents around the mean
 
 
 def e_step(
@@ -150,4 +150,4 @@ def _with_detail(
         (_own_share(keys, em), images),
     )
     variance = em.average(jnp.mean((latents - mean[None]) ** 2, 0))
-    return Samples(images, latents, mean, uncertainty.local_mean(variance))
+    return Samples(images, latents, mean, variance)

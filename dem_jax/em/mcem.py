@@ -110,7 +110,7 @@ def step(
         kernel_change=jnp.sum(jnp.abs(kernels - state.kernels)) / kernels.shape[0],
         finite=jnp.isfinite(power) & jnp.all(jnp.isfinite(kernels)),
     )
-    new = MCEMState(chains, theta_k, kernels, noise_std, samples.mean, samples.variance, iteration)
+    new = MCEMState(chains, theta_k, kernels, noise_std, samples.mean, iteration)
     return new, info
 
 

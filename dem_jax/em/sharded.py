@@ -23,7 +23,7 @@ from dem_jax.types import EMInfo, Problem
 CHAINS, PHOTOS = "chains", "photos"  # names of the mesh's axis
 
 # How a state lies on a mesh whose axis is CHAINS: the chains divided, all else on every device.
-STATE_BY_CHAINS: Any = mcem.MCEMState(PartitionSpec(CHAINS), *[PartitionSpec()] * 6)  # type: ignore
+STATE_BY_CHAINS: Any = mcem.MCEMState(PartitionSpec(CHAINS), *[PartitionSpec()] * 5)  # type: ignore
 
 
 def step_over_chains(

@@ -26,7 +26,6 @@ class MCEMState(NamedTuple):
     kernels: jax.Array  # [P, k, k] = T_K(theta_K, z~)
     noise_std: jax.Array  # [] the likelihood's s
     mean: jax.Array  # [H+k-1, W+k-1, C] posterior mean of the latent image
-    variance: jax.Array  # [H+k-1, W+k-1, C] its posterior variance
     iteration: jax.Array  # [] E-steps so far
 
 
@@ -114,6 +113,5 @@ def init(
         kernels=em.model.kernels.kernels(theta_k, problem),
         noise_std=problem.noise_std,
         mean=problem.start_latent,
-        variance=jnp.zeros_like(problem.start_latent),
         iteration=jnp.zeros((), jnp.int32),
     )

@@ -55,18 +55,18 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
     found = jnp.log(lax.map(variance, levels))
     rows, cols = jnp.gradient(image, axis=(0, 1))
     local = _SHOWN * local_mean(rows**2 + cols**2) + _HIDDEN * error
-    return jnp.exp(jnp.interp(jnp.log(jnp.maximum(local, levels[0])), jnp.log(levels), found))
+    return jnp.exp(jnp.interp(jnp.log(local), jnp.log(levels), found))
 
 
-def local_mean(variance: jax.Array) -> jax.Array:
-    """Mean of [H, W, C] over squares: few draws tell one pixel's variance poorly, many's well.
+def local_mean(squares: jax.Array) -> jax.Array:
+    """Mean of [H, W, C] over 7 x 7 pixels: one pixel tells little of how rough a place is.
 
-    A square at the edge is the mean of what lies inside.
+    A window at the edge is the mean of what lies inside.
     """
     window = (_WINDOW, _WINDOW, 1)
-    total = lax.reduce_window(variance, 0.0, lax.add, window, (1, 1, 1), "SAME")
+    total = lax.reduce_window(squares, 0.0, lax.add, window, (1, 1, 1), "SAME")
     # Counted by NumPy: a window sum of ones would be folded by XLA, at 15 s of compilation.
     half = _WINDOW // 2
-    places = (np.arange(n) for n in variance.shape[:2])
+    places = (np.arange(n) for n in squares.shape[:2])
     rows, cols = (np.minimum(i, half) + np.minimum(i[::-1], half) + 1 for i in places)
-    return total / jnp.asarray(rows[:, None, None] * cols[None, :, None], variance.dtype)
+    return total / jnp.asarray(rows[:, None, None] * cols[None, :, None], squares.dtype)

@@ -91,7 +91,7 @@ def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
     spectra, 1967.
     """
     rows, cols = (np.arange(0, n - _BLOCK + 1, _BLOCK // 2) for n in photo.shape[:2])
-    if not (len(rows) and len(cols)):
+    if len(rows) * len(cols) < _FEW:
         return jnp.full((), jnp.inf, photo.dtype)
     ends = photo.shape[:2] if size is None else size
     hann = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK) ** 2

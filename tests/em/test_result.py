@@ -43,7 +43,6 @@ def finished():
         kernels=jnp.asarray(kernels),
         noise_std=problem.noise_std,
         mean=mean,
-        variance=jnp.asarray(rng.uniform(size=mean.shape), jnp.float32),
         iteration=jnp.asarray(config.em_iterations),
     )
     return problem, state, config
