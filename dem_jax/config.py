@@ -13,7 +13,6 @@ from typing import Any
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
 CHAIN_AXES = ("map", "vmap")
 KERNELS = ("auto", "network", "free", "fixed")
-DETAILS = ("auto", "sharp", "soft", "none")
 _NUMBERS: dict[Any, tuple[type, str]] = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
@@ -146,10 +145,13 @@ class DeblurConfig:
         0.0,
         "The photo's noise in units of the image range; give it where it is known, 0 estimates it.",
     )
-    detail: str = setting(
-        "auto",
-        "How much detail the camera's sharp photos have: soft where those are soft too, sharp for "
-        "rendered pictures, none for T_f's image alone, as in the paper; auto asks the photo.",
+    detail: bool = setting(
+        True, "EM's images are T_f's and fine detail beside it; false: T_f's alone, as the paper's."
+    )
+    camera_softness: bool = setting(
+        True,
+        "The result is as soft as a camera's photo of the place, which thick kernels tell; false "
+        "leaves it as sharp as can be, as rendered pictures are.",
     )
     detail_iterations: int = setting(30, "Conjugate gradient steps for the detail.", flag=False)
     refinement: float = setting(
@@ -188,7 +190,6 @@ class DeblurConfig:
             ("sampler", SAMPLERS),
             ("chain_axis", CHAIN_AXES),
             ("kernels", KERNELS),
-            ("detail", DETAILS),
         ):
             value = getattr(self, name)
             require(value in allowed, f"{name}={value} must be one of {', '.join(allowed)}.")

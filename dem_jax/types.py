@@ -18,16 +18,6 @@ BlurOperator = Callable[[jax.Array, jax.Array], jax.Array]
 LogDensity = Callable[[PyTree], Any]
 
 
-class DetailPrior(NamedTuple):
-    """What is expected of the detail e beside T_f's image.
-
-    Each is a number, or an array of shape [].
-    """
-
-    std: Any  # s_e, image units per difference of neighbouring pixels
-    m_part: Any  # part of the detail that the M-step's images hold, 0 to 1
-
-
 class Given(NamedTuple):
     """A photo, and what is known of it before the start."""
 
@@ -51,9 +41,7 @@ class Problem(NamedTuple):
     start_latent: jax.Array  # [H+k-1, W+k-1, C] the start's deconvolved image
     start_kernels: jax.Array  # [P, k, k] the start's kernels
     noise_std: jax.Array  # [] the photo's noise standard deviation, its file's coding included
-    start_misfit: jax.Array  # [] of one kernel's start: its residual in noise_std; else 0
-    detail: DetailPrior  # what is expected of this photo, see `model.detail_prior`
-    softness: jax.Array  # [] pixels by which the result is blurred again, see `model.softness`
+    cameras_part: jax.Array  # [] 0 to 1, of what kernels are thick by, see `model.softness`
     gain: jax.Array  # [] by which the photo's own values were multiplied
     overlay: jax.Array | None = None  # [H, W] bool, what lies on the photo and stays; None: nothing
 

@@ -61,7 +61,7 @@ def begin(photo, config, method):
 @pytest.mark.parametrize("general", [False, True])
 def test_a_blur_is_followed_by_start_em_result_grain_and_tiles(photo, general):
     """Twice as bright; where it is the paper's own, everything stays as bright as the photo."""
-    config = change(em_iterations=1, refinement=1.0, grain=1.0, noise_std=0.01, detail="none")
+    config = change(em_iterations=1, refinement=1.0, grain=1.0, noise_std=0.01, detail=False)
     flow = mcem.paper_model(config).blur
     blur = (lambda kernels, f: 2 * flow(kernels, f)) if general else flow
     light = photo / 2 if general else photo
@@ -71,7 +71,6 @@ def test_a_blur_is_followed_by_start_em_result_grain_and_tiles(photo, general):
     state, problem = jit(lambda g: begin(g, config, method))(photo)
     start = inner(problem.start_latent / problem.gain)
     np.testing.assert_allclose(start, inner(light), atol=0.03)
-    assert problem.start_misfit < 2.0
     _, info = jit(lambda s: method.step(run_keys.of_iteration(KEY, 1), s, problem, config))(state)
     assert (info.residual_std < 0.05) == general  # the image that is known is half as bright
     found = state._replace(mean=problem.start_latent, noise_std=jnp.float32(0.01))
@@ -98,7 +97,7 @@ def test_a_general_blur_is_deconvolved_as_well_as_filter_flow(photo):
 
 
 def test_an_image_prior_is_the_e_steps_image(photo):
-    config = change(em_iterations=1, detail="none", refinement=0.0)
+    config = change(em_iterations=1, detail=False, refinement=0.0)
     own = mcem.paper_model(config)._replace(image=same_image())
     result = jit(lambda g: solver.deblur(KEY, g, config, kernels=POINT, model=own))(photo)
     np.testing.assert_allclose(result.latent, photo / 2, atol=1e-5)

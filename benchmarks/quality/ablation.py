@@ -25,7 +25,7 @@ PHOTOS = "im1_kernel1,im1_kernel4,im2_kernel3,im2_kernel7"
 LEVIN = common.REPOSITORY / "benchmarks" / "quality" / "levin.flags"
 VARIANTS = {
     "baseline": "",
-    "no_detail": "--detail=none",
+    "no_detail": "--detail=false",
     "two_chains": "--num_chains=2 --samples_per_chain=2",
     # Unpreconditioned steps must stay below 2 / curvature, of the order of noise^2 / pixels.
     "sgld": "--sampler=sgld --step_size=1e-11",

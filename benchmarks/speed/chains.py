@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from benchmarks import common
 from dem_jax.config import DeblurConfig, ImageNetworkConfig
 from dem_jax.em import mcem
-from dem_jax.model import detail_prior
 from dem_jax.types import Problem
 
 
@@ -34,9 +33,7 @@ def make_problem(size: int, config: DeblurConfig) -> Problem:
         start_latent=latent,
         start_kernels=jnp.full((1, k, k), 1 / k**2),
         noise_std=jnp.float32(0.01),
-        start_misfit=jnp.float32(1.0),
-        detail=detail_prior.NONE,
-        softness=jnp.float32(0.0),
+        cameras_part=jnp.float32(0.0),
         gain=jnp.float32(1.0),
     )
 
@@ -49,7 +46,7 @@ def e_step(args, chains: int, axis: str):
         burn_in=0,
         samples_per_chain=1,
         thinning=args.steps,
-        detail="none",
+        detail=False,
         image_network=ImageNetworkConfig(channels=args.channels, levels=args.levels),
     )
     problem = make_problem(args.size, config)

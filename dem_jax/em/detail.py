@@ -3,12 +3,13 @@
 A network that is fitted for a few hundred steps leaves fine texture out, and chains of it spread
 too little at high frequencies. Given T_f's image, e has a Gaussian posterior in closed form,
 
-    e ~ N(0, s_e^2 (D^T D)^-1),   g = A(K) (T_f + e) + noise
-    (A^T W A + (s / s_e)^2 D^T D) e = A^T W (g - A T_f)                     for the mean,
+    e ~ N(0, (D^T a^-1 D)^-1),   g = A(K) (T_f + e) + noise
+    (A^T W A + s^2 D^T a^-1 D) e = A^T W (g - A T_f)                        for the mean,
 
-D being forward differences, W the pixels' weights, s the noise and s_e the detail's standard
-deviation per difference. The same system with white noise on its right-hand side draws from the
-posterior exactly (Papandreou and Yuille, NIPS 2010). It is solved by conjugate gradients.
+D being forward differences, W the pixels' weights, s the noise and a the variance of every
+difference: the roughness of the image there, see `model.roughness`, as nothing says how much of it
+T_f leaves out. The same system with white noise on its right-hand side draws from the posterior
+exactly (Papandreou and Yuille, NIPS 2010). It is solved by conjugate gradients.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dem_jax.solve import least_squares
+from dem_jax.solve import fourier, least_squares
 from dem_jax.types import BlurOperator
 
 
@@ -27,12 +28,17 @@ class DetailModel(NamedTuple):
     kernels: jax.Array  # [P, k, k]
     weight: jax.Array  # [H, W]
     noise_std: jax.Array  # []
-    detail_std: jax.Array | float  # s_e, image units per difference of neighbouring pixels
+    roughness: jax.Array  # [H+k-1, W+k-1, C] a, squared image units per difference
     iterations: int
 
     def _applied(self, latent: jax.Array) -> jax.Array:
         """A(K) f."""
         return self.blur(self.kernels, latent)
+
+    def _variances(self) -> tuple[jax.Array, jax.Array]:
+        """Of differences along rows and columns: the mean of their two pixels' roughness."""
+        a = self.roughness
+        return (a[1:] + a[:-1]) / 2, (a[:, 1:] + a[:, :-1]) / 2
 
 
 def mean(model: DetailModel, photo: jax.Array, latent: jax.Array) -> jax.Array:
@@ -44,21 +50,15 @@ def draw(key: jax.Array, model: DetailModel, photo: jax.Array, latent: jax.Array
     """One sample of e | g, T_f, of the shape of `latent`."""
     photo_key, prior_key = jax.random.split(key)
     noise = model.noise_std * jax.random.normal(photo_key, photo.shape, photo.dtype)
-    rows, cols, channels = latent.shape
     prior = [
-        jax.random.normal(k, shape, latent.dtype)
-        for k, shape in zip(
-            jax.random.split(prior_key),
-            [(rows - 1, cols, channels), (rows, cols - 1, channels)],
-            strict=True,
-        )
+        model.noise_std**2 / jnp.sqrt(a) * jax.random.normal(k, a.shape, latent.dtype)
+        for k, a in zip(jax.random.split(prior_key), model._variances(), strict=True)
     ]
     adjoint = least_squares.transposed(model._applied, latent)
     perturbed = _data_term(model, photo, latent) + adjoint(
         jnp.sqrt(model.weight)[..., None] * noise
     )
-    scale = model.noise_std**2 / model.detail_std
-    return _solve(model, perturbed + scale * least_squares.adjoint_differences(*prior))
+    return _solve(model, perturbed + least_squares.adjoint_differences(*prior))
 
 
 def _data_term(model: DetailModel, photo: jax.Array, latent: jax.Array) -> jax.Array:
@@ -68,11 +68,19 @@ def _data_term(model: DetailModel, photo: jax.Array, latent: jax.Array) -> jax.A
 
 
 def _solve(model: DetailModel, right: jax.Array) -> jax.Array:
+    usual = jnp.exp(jnp.mean(jnp.log(model.roughness)))  # what the preconditioner takes it for
+    along_rows, along_cols = (usual / a for a in model._variances())
+
+    def normal(f: jax.Array) -> jax.Array:
+        rows, cols = along_rows * (f[1:] - f[:-1]), along_cols * (f[:, 1:] - f[:, :-1])
+        return least_squares.adjoint_differences(rows, cols)
+
     return least_squares.smooth(
         model._applied,
         jnp.mean(model.kernels, axis=0),
         model.weight,
-        (model.noise_std / model.detail_std) ** 2,
+        model.noise_std**2 / usual,
         right,
+        roughness=least_squares.Roughness(normal, fourier.difference_power),
         iterations=model.iterations,
     )

@@ -14,7 +14,8 @@ from jax import lax
 from dem_jax.config import DeblurConfig
 from dem_jax.em import detail, langevin
 from dem_jax.em.state import Context, MCEMState, context
-from dem_jax.model import likelihood
+from dem_jax.model import likelihood, roughness
+from dem_jax.solve.deconvolution import error_variance
 from dem_jax.types import Model, Problem, PyTree
 
 
@@ -57,7 +58,7 @@ def e_step(
     chains, images, means = over_chains((keys, state.chains))
     images = images.reshape(-1, *images.shape[2:])
     mean = em.average(jnp.mean(means, 0))
-    if config.detail == "none":
+    if not config.detail:
         variance = em.average(jnp.mean((images - mean[None]) ** 2, 0))
         return chains, Samples(images, images, mean, variance)
     return chains, _with_detail(detail_key, images, mean, state, em)
@@ -135,12 +136,13 @@ def _with_detail(
     The detail's mean is linear in T_f's image, so the mean over samples needs one solution only.
     """
     problem, config = em.problem, em.config
+    error = error_variance(problem.noise_std, len(state.kernels))
     posterior = detail.DetailModel(
         em.model.blur,
         state.kernels,
         problem.weight,
         state.noise_std,
-        problem.detail.std,
+        roughness.expected(problem.start_latent, error),
         config.detail_iterations,
     )
     keys = jax.random.split(key, config.num_chains * config.samples_per_chain)

@@ -94,8 +94,8 @@ def m_step(
     Args:
       theta_k: theta_K^{t-1}.
       images: f^i, [n, H+k-1, W+k-1, C]. The detail beside T_f was drawn given the present kernels
-        and explains what they leave over: with all of it (`DetailPrior.m_part`) the kernels hardly
-        move, without it they become too concentrated where the picture is full of texture.
+        and explains what they leave over: with all of it the kernels hardly move, without it they
+        become too concentrated where the picture is full of texture.
       problem: the photo and what stays fixed.
       config: m_steps and m_learning_rate.
       model: its kernels and blur are used, the blur being linear in the kernels; None: the paper's.

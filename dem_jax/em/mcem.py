@@ -99,7 +99,7 @@ def step(
     if em.model.kernels.update is not None:
         theta_k, kernels = lax.cond(
             iteration < config.em_iterations,
-            lambda: _maximise(theta_k, samples, em),
+            lambda: _maximise(theta_k, samples, power, em),
             lambda: (theta_k, kernels),
         )
     info = EMInfo(
@@ -123,9 +123,15 @@ def _residual_power(latents: jax.Array, kernels: jax.Array, em: Context) -> jax.
     return em.average(power)
 
 
-def _maximise(theta_k: PyTree, samples: Samples, em: Context) -> tuple[PyTree, jax.Array]:
-    """The M-step on T_f's images and the part of their detail that it is to hold."""
-    own = samples.network_images
-    images = own + em.problem.detail.m_part * (samples.latents - own)
+def _maximise(
+    theta_k: PyTree, samples: Samples, power: jax.Array, em: Context
+) -> tuple[PyTree, jax.Array]:
+    """The M-step on T_f's images and the part of their detail that is believed.
+
+    The detail explains what T_f leaves over by the present kernels, and so holds their errors, too.
+    It is believed as far as `power` [], what is left over in the end, is the photo's noise.
+    """
+    own, believed = samples.network_images, jnp.minimum(1, em.problem.noise_std**2 / power)
+    images = own + believed * (samples.latents - own)
     theta_k = m_step(theta_k, images, em.problem, em.config, model=em.model, average=em.average)
     return theta_k, em.model.kernels.kernels(theta_k, em.problem)

@@ -51,7 +51,8 @@ def finish(
     image = blur.translate(mean, -shift)[half:-half, half:-half]
     error = error_variance(noise_std, len(kernels))
     variance = uncertainty.gaussian_variance(image, kernels, error)
-    latent = softness.softened(image, softness.after_em(problem.softness, state.kernels))
+    soft = softness.after_em(problem.start_kernels, state.kernels, problem.cameras_part)
+    latent = softness.softened(image, soft)
     if config.grain:
         residual = problem.photo - model.blur(state.kernels, mean)
         most = _MAX_GRAIN * state.noise_std
@@ -82,7 +83,8 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
     std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
-    image = _with_overlay(softness.softened(image, problem.softness), problem)
+    soft = softness.of_camera(problem.start_kernels, problem.cameras_part)
+    image = _with_overlay(softness.softened(image, soft), problem)
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
 
 

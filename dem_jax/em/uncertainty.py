@@ -6,9 +6,8 @@ beside the blurred image has the variance `error`, the posterior variance of a p
     var(a) = mean_w 1 / (|K(w)|^2 / error + |D(w)|^2 / a)
 
 over the frequencies w: what the kernel has wiped out is as unsure as the prior leaves it. The
-roughness a is estimated place by place, from the image itself and from the noise that may hide more
-of it. Samples of an E-step do not tell this: their chains are cold, and all share its kernels.
-docs/results.md has how well this describes the errors.
+roughness a is that of `model.roughness`. Samples of an E-step do not tell this: their chains are
+cold, and all share its kernels. docs/results.md has how well this describes the errors.
 
 Source: the posterior variance of the Wiener filter, as in Wiener: Extrapolation, interpolation and
 smoothing of stationary time series, 1949.
@@ -16,24 +15,18 @@ smoothing of stationary time series, 1949.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
+from dem_jax.model import roughness
 from dem_jax.model.blur import good_size
 from dem_jax.solve import fourier
 
-_WINDOW = 7  # pixels
-# a over the roughness that an image shows, and over the error that hides it; chosen on photos.
-_SHOWN, _HIDDEN = 2.0, 1.0
 _ROUGHNESS, _LEVELS = (1e-8, 1.0), 40  # squared image units per pixel, for which it is computed
 _LEAST_CANVAS = 64  # pixels
 
 
 def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
-    """Variance [H, W, C] of an image that a deconvolution has made, in squared image units.
-
-    It is var(a) where a is twice the local mean of |grad f|^2, as a deconvolution shows about half
-    of the roughness, and the error besides: differences below it are smoothed away.
+    """var(a) [H, W, C] of an image that a deconvolution has made, in squared image units.
 
     Args:
       image: f, [H, W, C] in image units, not softened.
@@ -53,20 +46,5 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
         return jnp.sum(jnp.mean(each, (0, 1)) * count) / side
 
     found = jnp.log(lax.map(variance, levels))
-    rows, cols = jnp.gradient(image, axis=(0, 1))
-    local = _SHOWN * local_mean(rows**2 + cols**2) + _HIDDEN * error
+    local = roughness.expected(image, error)
     return jnp.exp(jnp.interp(jnp.log(local), jnp.log(levels), found))
-
-
-def local_mean(squares: jax.Array) -> jax.Array:
-    """Mean of [H, W, C] over 7 x 7 pixels: one pixel tells little of how rough a place is.
-
-    A window at the edge is the mean of what lies inside.
-    """
-    window = (_WINDOW, _WINDOW, 1)
-    total = lax.reduce_window(squares, 0.0, lax.add, window, (1, 1, 1), "SAME")
-    # Counted by NumPy: a window sum of ones would be folded by XLA, at 15 s of compilation.
-    half = _WINDOW // 2
-    places = (np.arange(n) for n in squares.shape[:2])
-    rows, cols = (np.minimum(i, half) + np.minimum(i[::-1], half) + 1 for i in places)
-    return total / jnp.asarray(rows[:, None, None] * cols[None, :, None], squares.dtype)

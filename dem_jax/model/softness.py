@@ -4,13 +4,20 @@ A kernel that is found holds the camera's own softness too: its pixels, its lens
 its sensor. Undone with the shake, that gives a picture sharper than the camera ever takes, with
 rings. So the result is blurred again, by a Gaussian of variance
 
-    s^2 = 2/3 max(0, t^2 - 0.55^2),    t the `thickness` of its kernels in pixels.
+    s^2 = p max(0, t^2 - 0.55^2),    t the `thickness` of its kernels in pixels.
 
 The path of a shake is a thin line: drawn on pixels without any softness, its thickness is about
 0.55. What a kernel is thicker than that is the camera's softness, or that of a shake that no line
-describes. Nothing in one photo says which; two thirds are a compromise between photos of cameras,
-which ask for all of it, and pictures blurred by a computer with thick kernels, which ask for
-nothing (benchmarks/NOTEBOOK.md). Kernels that are known to be exact hold no softness.
+describes. The photo's misfit says which. A picture that a computer has blurred is explained by its
+kernel down to its noise; a camera's photo leaves more over, as neither the camera nor its shake is
+exactly what the model says. So p, the camera's part, is
+
+    p = min(1, 1.5 max(0, misfit^2 - 1)),
+
+misfit being what the start leaves over in deviations of the noise: misfit^2 - 1 is the variance of
+what is not noise (measured in benchmarks/NOTEBOOK.md). Kernels of a grid err more on any photo, and
+their misfit tells nothing; two thirds are a compromise there. Kernels that are known to be exact
+hold no softness, p = 0.
 """
 
 import jax
@@ -21,7 +28,8 @@ from jax import lax
 _FREQUENCY = 0.45  # cycles per pixel: the paths of shakes differ little there
 _DIRECTIONS = 48
 _LINE = 0.55  # pixels, thickness of a path without softness
-_CAMERAS_PART = 2 / 3  # of the variance beyond it
+_STEEPNESS = 1.5  # of the camera's part over the relative variance of what is not noise
+GRIDS_PART = 2 / 3  # the camera's, where kernels form a grid
 _LEAST = 1e-3  # pixels, a softness that changes nothing
 _REACH = 3  # pixels of the Gaussian
 
@@ -49,28 +57,41 @@ def thickness(kernels: jax.Array) -> jax.Array:
     return jnp.sqrt(jnp.maximum(-jnp.log(power) / (2 * np.pi * _FREQUENCY) ** 2, _LEAST**2))
 
 
-def of_camera(kernels: jax.Array) -> jax.Array:
+def cameras_part(misfit: jax.Array) -> jax.Array:
+    """[] p, 0 to 1, of a photo whose start by one kernel leaves `misfit` [] noises over.
+
+    >>> cameras_part(jnp.array([0.8, 1.0, 1.1, 1.3])).round(2)
+    Array([0.  , 0.  , 0.31, 1.  ], dtype=float32)
+    """
+    return jnp.clip(_STEEPNESS * (misfit**2 - 1), 0, 1)
+
+
+def of_camera(kernels: jax.Array, part: jax.Array | float) -> jax.Array:
     """[] pixels, s: the camera's softness in kernels [P, k, k] that were found, their median's.
 
-    >>> of_camera(jnp.zeros((1, 5, 5)).at[:, 2, 2].set(1.0)).round(2)
+    Args:
+      kernels: each of sum one.
+      part: [] p.
+
+    >>> of_camera(jnp.zeros((1, 5, 5)).at[:, 2, 2].set(1.0), 1.0).round(2)
     Array(0., dtype=float32)
     """
     beyond = jnp.median(thickness(kernels)) ** 2 - _LINE**2
-    return jnp.sqrt(jnp.maximum(_CAMERAS_PART * beyond, _LEAST**2))
+    return jnp.sqrt(jnp.maximum(part * beyond, _LEAST**2))
 
 
-def after_em(start: jax.Array, kernels: jax.Array) -> jax.Array:
+def after_em(start: jax.Array, kernels: jax.Array, part: jax.Array | float) -> jax.Array:
     """[] pixels, the softness that a picture of EM's kernels [P, k, k] still lacks.
 
     EM's image takes some of the softness up, and its kernels become thinner by it and by what they
-    were wrong in. The mean variance of both counts; 0 stays 0.
+    were wrong in. The mean variance of both counts.
 
     Args:
-      start: [] the softness of the start's kernels.
-      kernels: [P, k, k] EM's.
+      start: [P, k, k], the kernels that EM began with.
+      kernels: [P, k, k], EM's.
+      part: [] p.
     """
-    both = jnp.sqrt((start**2 + of_camera(kernels) ** 2) / 2)
-    return jnp.where(start > _LEAST, both, start)
+    return jnp.sqrt((of_camera(start, part) ** 2 + of_camera(kernels, part) ** 2) / 2)
 
 
 def softened(image: jax.Array, std: jax.Array | float) -> jax.Array:

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 
 from dem_jax.config import DeblurConfig
-from dem_jax.model import arrays, blur, detail_prior, kernel_priors, likelihood, promotion, softness
+from dem_jax.model import arrays, blur, kernel_priors, likelihood, promotion, softness
 from dem_jax.model.luma import LUMA
 from dem_jax.model.paper_model import paper_model
 from dem_jax.solve import fourier
@@ -32,7 +32,6 @@ _PLAUSIBLE = 4.0  # residuals of a start that are plausible, in errors of photo 
 _ODD_SHARE = 1e-3  # of the pixels: where more are not explained, the start's image leaves them out
 _ROUNDS = 2  # of leaving them out; the second for what lies on the photo and has spoilt the first
 _MODEL_ERROR = 0.008  # image units: what a start's kernel leaves over beside the noise
-_EXACT = ("sharp", "none")  # details of pictures that are not to be softened
 
 
 @promotion.standard
@@ -103,9 +102,8 @@ def prepare(
         image_input = jnp.concatenate([image_input, start.latent, padded], axis=-1)
     else:
         kernels = jnp.full((patches, k, k), 1 / k**2, photo.dtype)
-        start = _Start(padded, weight, jnp.zeros((), photo.dtype))
-    known = model.kernels.update is None or not config.warm_start or config.detail in _EXACT
-    soft = jnp.zeros_like(start.misfit) if known else softness.of_camera(kernels)
+        start = _Start(padded, weight, jnp.zeros_like(gain))
+    found = model.kernels.update is not None and config.warm_start
     return Problem(
         photo=photo,
         weight=start.weight,
@@ -114,9 +112,7 @@ def prepare(
         start_latent=start.latent,
         start_kernels=kernels,
         noise_std=noise_std,
-        start_misfit=start.misfit,
-        detail=detail_prior.choose(config.detail, start.misfit),
-        softness=soft,
+        cameras_part=start.cameras_part * (found and config.camera_softness),
         gain=gain,
         overlay=start.overlay,
     )
@@ -127,7 +123,7 @@ class _Start(NamedTuple):
 
     latent: jax.Array  # [H+k-1, W+k-1, C]
     weight: jax.Array  # [H, W] of the likelihood
-    misfit: jax.Array  # [] of one kernel: the residual in deviations of the noise; else 0
+    cameras_part: jax.Array  # [] see `model.softness`
     overlay: jax.Array | None = None  # [H, W] bool, what lies on the photo
 
 
@@ -151,7 +147,7 @@ def _start(
     )
     latent = latent_by(weight)
     if len(kernels) > 1:
-        return _Start(latent, weight, jnp.zeros((), photo.dtype))
+        return _Start(latent, weight, jnp.full_like(gain, softness.GRIDS_PART))
     scale = _PLAUSIBLE * jnp.hypot(noise_std, _MODEL_ERROR)
     clipped = ~likelihood.unclipped(photo, gain * likelihood.CLIPPED)
 
@@ -167,9 +163,8 @@ def _start(
 
     latent = lax.fori_loop(0, _ROUNDS, again, latent)
     left, overlay = explained(latent)
-    residual = photo - blur(kernels, latent)
-    misfit = likelihood.root_mean_square(residual, left) / noise_std
-    return _Start(latent, left, misfit, overlay)
+    misfit = likelihood.root_mean_square(photo - blur(kernels, latent), left) / noise_std
+    return _Start(latent, left, softness.cameras_part(misfit), overlay)
 
 
 def _noise_std(photo: jax.Array, known: jax.Array, size: jax.Array | None) -> jax.Array:

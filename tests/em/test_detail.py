@@ -12,7 +12,7 @@ from dem_jax.model import blur
 
 SIZE, SHAPE, GRID = 3, (6, 5, 1), (1, 2)
 LATENT = (SHAPE[0] + SIZE - 1, SHAPE[1] + SIZE - 1, 1)
-NOISE, DETAIL = 0.02, 0.03
+NOISE = 0.02
 
 
 def columns(function, shape):
@@ -22,35 +22,47 @@ def columns(function, shape):
     return np.asarray(images, np.float64).reshape(len(points), -1).T
 
 
-@functools.partial(jax.jit, static_argnames="iterations")
-def mean(kernels, weight, noise_std, photo, latent, *, iterations=60):
-    model = detail.DetailModel(
-        blur.blur_operator(GRID), kernels, weight, noise_std, DETAIL, iterations
+def model_of(kernels, weight, noise_std, roughness, *, iterations=60):
+    return detail.DetailModel(
+        blur.blur_operator(GRID), kernels, weight, noise_std, roughness, iterations
     )
+
+
+@functools.partial(jax.jit, static_argnames="iterations")
+def mean(kernels, weight, noise_std, roughness, photo, latent, *, iterations=60):
+    model = model_of(kernels, weight, noise_std, roughness, iterations=iterations)
     return detail.mean(model, photo, latent)
 
 
 @pytest.fixture(scope="module")
 def case():
-    """A space-variant blur with a clipped corner: (kernels, weight, noise), photo, T_f's image."""
+    """A space-variant blur with a clipped corner, and an edge that is rougher than its sides.
+
+    Returns:
+      (kernels, weight, noise, roughness), photo, T_f's image.
+    """
     rng = np.random.default_rng(0)
     kernels = jnp.asarray(rng.dirichlet(np.ones(SIZE**2), 2).reshape(2, SIZE, SIZE), jnp.float32)
     weight = jnp.ones(SHAPE[:2]).at[:2, :2].set(0.0)
     photo, latent = (jnp.asarray(rng.uniform(size=n), jnp.float32) for n in (SHAPE, LATENT))
-    return (kernels, weight, jnp.float32(NOISE)), photo, latent
+    roughness = jnp.full(LATENT, 0.03**2).at[:, 3].set(0.2**2)
+    return (kernels, weight, jnp.float32(NOISE), roughness), photo, latent
 
 
 @pytest.fixture(scope="module")
 def dense(case):
     """A, W and the precision matrix of e | g, T_f."""
-    (kernels, weight, _), _, _ = case
+    (kernels, weight, _, roughness), _, _ = case
     blurring = columns(lambda f: blur.filter_flow(kernels, f, grid=GRID), LATENT)
     weight = np.diag(np.ravel(weight).astype(np.float64))
     slopes = columns(
         lambda f: jnp.concatenate([jnp.ravel(f[1:] - f[:-1]), jnp.ravel(f[:, 1:] - f[:, :-1])]),
         LATENT,
     )
-    precision = blurring.T @ weight @ blurring / NOISE**2 + slopes.T @ slopes / DETAIL**2
+    a = np.asarray(roughness, np.float64)
+    pairs = (a[1:] + a[:-1]) / 2, (a[:, 1:] + a[:, :-1]) / 2
+    variances = np.concatenate([np.ravel(pair) for pair in pairs])
+    precision = blurring.T @ weight @ blurring / NOISE**2 + slopes.T @ (slopes / variances[:, None])
     return blurring, weight, precision
 
 
@@ -74,8 +86,7 @@ def test_draws_have_the_posterior_law(case, dense):
     count = 20_000
 
     def draw(key):
-        model_ = detail.DetailModel(blur.blur_operator(GRID), *model, DETAIL, iterations=60)
-        return detail.draw(key, model_, photo, latent)
+        return detail.draw(key, model_of(*model), photo, latent)
 
     draws = jax.jit(jax.vmap(draw))(jax.random.split(jax.random.key(0), count))
     draws = np.asarray(draws, np.float64).reshape(count, -1)
@@ -102,8 +113,8 @@ def test_an_image_that_explains_the_photo_needs_no_detail(case):
 
 
 def test_with_little_noise_the_image_with_its_detail_explains_the_photo(case):
-    (kernels, weight, _), photo, latent = case
-    latent = latent + mean(kernels, weight, jnp.float32(1e-4), photo, latent, iterations=300)
+    (kernels, weight, _, rough), photo, latent = case
+    latent = latent + mean(kernels, weight, jnp.float32(1e-4), rough, photo, latent, iterations=300)
     residual = weight[..., None] * (photo - blur.filter_flow(kernels, latent, grid=GRID))
     assert jnp.abs(residual).max() < 0.02
 
@@ -114,16 +125,18 @@ def test_channels_are_independent_and_so_are_photos_under_vmap(case):
     alone = jnp.stack([mean(*model, *pair) for pair in zip(photos, latents, strict=True)])
     together = jax.vmap(functools.partial(mean, *model))(photos, latents)
     np.testing.assert_allclose(together, alone, atol=2e-3)
-    colour = mean(*model, *(jnp.moveaxis(x[..., 0], 0, -1) for x in (photos, latents)))
+    kernels, weight, noise_std, rough = model
+    pair = (jnp.moveaxis(x[..., 0], 0, -1) for x in (photos, latents))
+    colour = mean(kernels, weight, noise_std, jnp.concatenate([rough, rough], -1), *pair)
     np.testing.assert_allclose(jnp.moveaxis(colour, -1, 0)[..., None], alone, atol=2e-3)
 
 
 def test_derivative_by_the_noise(case):
     """Against finite differences; more noise leaves less detail."""
-    (kernels, weight, _), photo, latent = case
+    (kernels, weight, _, rough), photo, latent = case
 
     def size(noise_std):
-        return jnp.sum(mean(kernels, weight, noise_std, photo, latent) ** 2)
+        return jnp.sum(mean(kernels, weight, noise_std, rough, photo, latent) ** 2)
 
     slope = jax.grad(size)(jnp.float32(NOISE))
     difference = (size(jnp.float32(1.1 * NOISE)) - size(jnp.float32(0.9 * NOISE))) / (0.2 * NOISE)

@@ -165,7 +165,7 @@ def test_own_image_and_kernel_functions_take_the_networks_place(problem):
     known = problem.start_latent
     photo = blur.uniform(bell(1.1), known)
     problem = problem._replace(photo=photo, weight=jnp.ones(SHAPE[:2]))
-    config = change(em_iterations=2, m_steps=200, m_learning_rate=2e-2, detail="none")
+    config = change(em_iterations=2, m_steps=200, m_learning_rate=2e-2, detail=False)
     model = mcem.paper_model(config)._replace(
         image=ImagePrior(
             init=lambda key, problem: jnp.zeros(3),
@@ -191,7 +191,7 @@ def test_own_image_and_kernel_functions_take_the_networks_place(problem):
 
 def test_own_blur_enters_both_steps(problem, state):
     """A blur of twice the brightness: residuals and the M-step see it."""
-    config = change(detail="none")
+    config = change(detail=False)
     model = mcem.paper_model(config)
     twice = model._replace(blur=lambda kernels, f: 2 * model.blur(kernels, f))
     theta = jax.tree.map(lambda x: x[0], state.chains.position)
@@ -204,7 +204,7 @@ def test_own_blur_enters_both_steps(problem, state):
 
 
 def test_fixed_kernels_stay(problem, state):
-    config = change(kernels="fixed", detail="none")
+    config = change(kernels="fixed", detail=False)
     new, info = step(jax.random.key(0), state, problem, config)
     np.testing.assert_array_equal(new.kernels, state.kernels)
     assert info.kernel_change == 0

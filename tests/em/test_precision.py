@@ -10,7 +10,7 @@ import tiny
 
 from dem_jax.em import mcem
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.model import blur, detail_prior
+from dem_jax.model import blur
 from dem_jax.runtime.command.flags import define_flags
 from dem_jax.runtime.command.options import make_options
 from dem_jax.types import Problem
@@ -24,7 +24,7 @@ CONFIG = dataclasses.replace(
     thinning=20,
     step_size=0.004,
     noise_std=0.005,
-    detail="none",  # else the detail beside T_f would make up for what T_f loses
+    detail=False,  # else the detail beside T_f would make up for what T_f loses
     image_network=dataclasses.replace(tiny.CONFIG.image_network, channels=8, levels=1),
 )
 LOSS = 1.0  # dB that may be lost; from seed to seed the loss varies by about 0.4
@@ -49,9 +49,7 @@ def results():
         start_latent=start,
         start_kernels=kernel[None],
         noise_std=jnp.float32(CONFIG.noise_std),
-        start_misfit=jnp.float32(1.0),
-        detail=detail_prior.NONE,
-        softness=jnp.float32(0.0),
+        cameras_part=jnp.float32(0.0),
         gain=jnp.float32(1.0),
     )
 

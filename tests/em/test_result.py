@@ -32,7 +32,7 @@ def finished():
     photo = jnp.full((24, 28, 3), 0.5)
     plain = dataclasses.replace(config, warm_start=False)
     problem = prepare(jax.random.key(0), photo, plain)._replace(gain=jnp.float32(1))
-    problem = problem._replace(softness=jnp.float32(0))
+    problem = problem._replace(cameras_part=jnp.float32(0))
     rng = np.random.default_rng(0)
     kernels = np.zeros((2, SIZE, SIZE), np.float32)
     kernels[0, 3, 1], kernels[1, 3, 0:3] = 1, 1 / 3
@@ -132,19 +132,15 @@ def test_grain_gives_the_residual_back(finished):
 
 def test_a_found_kernels_picture_is_as_soft_as_a_cameras(case):
     photo, thin = case[2], case[1]
-    thick = ndimage.gaussian_filter(np.asarray(thin), 1.0, mode="constant")[None]
-    for given, detail, kernels, soft in (
-        (thick, "auto", "auto", True),
-        (thick, "auto", "fixed", False),  # kernels that are known hold no softness
-        (thick, "sharp", "auto", False),  # nor do those of pictures that are sharp to the pixel
-        (thin[None], "auto", "auto", False),
-    ):
-        problem = prepare(
-            jax.random.key(0), photo, change(kernels=kernels, detail=detail), kernels=given
-        )
-        assert (problem.softness > 0.3) == soft
-        image, sharp = (results.started(p)[0] for p in (problem, problem._replace(softness=0.0)))
-        np.testing.assert_allclose(image, softness.softened(sharp, problem.softness), atol=0.02)
+    thick = ndimage.gaussian_filter(np.asarray(thin), 1.0, mode="constant")
+    for given, part, soft in ((thick, 0.6, True), (thick, 0.0, False), (thin, 1.0, False)):
+        problem = prepare(jax.random.key(0), photo, CONFIG, kernels=given[None])
+        problem = problem._replace(cameras_part=jnp.float32(part))
+        std = softness.of_camera(problem.start_kernels, part)
+        assert (std > 0.3) == soft
+        exact = problem._replace(cameras_part=jnp.float32(0))
+        image, sharp = (results.started(p)[0] for p in (problem, exact))
+        np.testing.assert_allclose(image, softness.softened(sharp, std), atol=0.02)
 
 
 def test_kernels_of_regions_restore_as_one_where_they_are_equal(case):

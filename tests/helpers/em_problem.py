@@ -9,7 +9,7 @@ import numpy as np
 import tiny
 from scipy import ndimage
 
-from dem_jax.model import blur, detail_prior, kernel_priors
+from dem_jax.model import blur, kernel_priors
 from dem_jax.types import Problem
 
 SIZE, SHAPE = tiny.CONFIG.kernel_size, (24, 28, 1)
@@ -37,12 +37,11 @@ def make_problem(seed=0, dtype=np.float32):
         "start_latent": sharp,
         "start_kernels": start,
         "noise_std": np.array(0.02),
-        "start_misfit": np.array(1.0),
-        "softness": np.array(0.0),
+        "cameras_part": np.array(0.0),
         "gain": np.array(1.0),
     }
     arrays = {name: jnp.asarray(x, dtype) for name, x in arrays.items()}
-    return Problem(**arrays, detail=detail_prior.choose("sharp", arrays["start_misfit"]))
+    return Problem(**arrays)
 
 
 def assert_trees_close(tree, other, **tolerance):

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from dem_jax.config import DeblurConfig, ImageNetworkConfig, KernelNetworkConfig
-from dem_jax.model import detail_prior
 
 CONFIG = DeblurConfig(
     kernel_size=5,
@@ -26,6 +25,5 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 
 def sharp_start():
-    """start_misfit, detail, softness and gain of a `Problem` whose photo is sharp to the pixel."""
-    detail = detail_prior.choose("sharp", jnp.float32(1))
-    return jnp.float32(1), detail, jnp.float32(0), jnp.float32(1)
+    """The camera's part and gain of a `Problem` whose photo is sharp to the pixel."""
+    return jnp.float32(0), jnp.float32(1)

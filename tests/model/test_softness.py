@@ -39,23 +39,25 @@ def test_a_line_has_no_thickness_wherever_it_lies():
 def test_the_paths_of_shakes_are_not_soft_and_thicker_ones_are():
     keys = jax.random.split(jax.random.key(0), 8)
     paths = np.stack([camera_shake.random_kernel(key, SIZE) for key in keys])
-    assert softness.of_camera(paths) < 0.3
+    assert softness.of_camera(paths, 1.0) < 0.35
     thick = [ndimage.gaussian_filter(path, 0.8, mode="constant") for path in paths]
-    added = softness.of_camera(jnp.asarray(np.stack(thick)))
+    added = softness.of_camera(jnp.asarray(np.stack(thick)), 2 / 3)
     np.testing.assert_allclose(added**2, 2 / 3 * 0.8**2, atol=0.1)
 
 
 def test_thinner_kernels_of_em_leave_less_to_soften():
     thick = jnp.asarray(ndimage.gaussian_filter(line(), 0.9, mode="constant"))[None]
-    start = softness.of_camera(thick)
-    np.testing.assert_allclose(softness.after_em(start, thick), start, atol=1e-6)
-    np.testing.assert_allclose(softness.after_em(start, line()[None]), start / 2**0.5, atol=2e-3)
-    assert softness.after_em(jnp.float32(0), thick) == 0  # kernels that are known
+    start, thin = softness.of_camera(thick, 0.5), line()[None]
+    np.testing.assert_allclose(softness.after_em(thick, thick, 0.5), start, atol=1e-6)
+    np.testing.assert_allclose(softness.after_em(thick, thin, 0.5), start / 2**0.5, atol=2e-3)
+    image = jnp.eye(9)[..., None]
+    known = softness.after_em(thick, thick, 0.0)
+    np.testing.assert_array_equal(softness.softened(image, known), image)
 
 
 def test_the_gradient_is_finite_where_nothing_is_soft():
     point = jnp.asarray(gaussian(1e-3))[None]
-    assert np.all(np.isfinite(jax.grad(lambda k: softness.of_camera(k))(point)))
+    assert np.all(np.isfinite(jax.grad(lambda k: softness.of_camera(k, 1.0))(point)))
 
 
 @pytest.mark.parametrize("std", [0.3, 0.6, 1.0])

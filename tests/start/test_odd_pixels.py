@@ -60,7 +60,7 @@ def stamped():
 
     @jax.jit
     def start(photo):
-        config = shaken.change(detail="sharp", noise_std=0.0)
+        config = shaken.change(camera_softness=False, noise_std=0.0)
         return started(prepare(jax.random.key(0), photo, config, kernels=kernel[None]))[0]
 
     return sharp, photo, place, start

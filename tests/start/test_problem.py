@@ -1,5 +1,6 @@
 """The problem that EM begins with."""
 
+import dataclasses
 import functools
 
 import jax
@@ -14,7 +15,7 @@ from tiny import jit
 
 from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
-from dem_jax.model import blur
+from dem_jax.model import softness
 from dem_jax.runtime.files import pillow_reader
 from dem_jax.runtime.files.photo import make
 from dem_jax.solve.hyper_laplacian import hyper_laplacian
@@ -73,9 +74,24 @@ def test_given_kernels_are_started_from_and_kept(case):
     truth = np.asarray(sharp[..., 1])
     start = metrics.psnr(np.asarray(inner)[6:-6, 6:-6], truth[6:-6, 6:-6])
     assert start > metrics.psnr(np.asarray(green)[6:-6, 6:-6, 0], truth[6:-6, 6:-6]) + 2
-    residual = problem.photo - blur.uniform(problem.start_kernels, problem.start_latent)
-    misfit = jnp.sqrt(jnp.mean(residual**2)) / problem.noise_std  # no pixel is clipped here
-    np.testing.assert_allclose(problem.start_misfit, misfit, rtol=1e-4)
+
+
+def test_what_no_kernel_explains_is_the_cameras(scene):
+    """A picture that a computer has blurred is explained down to its noise; a photo is not."""
+    _, kernel, photo = scene
+    config = DeblurConfig(kernel_size=9, em_iterations=0, noise_std=0.003)
+
+    def part(photo, config=config):
+        return float(compiled(jax.random.key(0), Given(photo, kernel=kernel), config).cameras_part)
+
+    assert part(photo) < 0.2
+    unlike = np.random.default_rng(1).normal(size=photo.shape).astype(np.float32)
+    odd = photo + 0.03 * unlike
+    assert part(odd) > 0.8
+    assert part(odd, dataclasses.replace(config, camera_softness=False)) == 0
+    assert part(odd, dataclasses.replace(config, kernels="fixed")) == 0
+    grid = dataclasses.replace(config, patch_grid=(2, 2))
+    assert part(photo, grid) == pytest.approx(softness.GRIDS_PART)
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,6 @@ class Evidence(NamedTuple):
     photo_noise_std: float  # with the error of the file's coding; relative as well
     excess: float  # mean distance of the deconvolved image from [0, 1]; relative as well
     kernel_change: float | None  # by the last M-step
-    start_misfit: float  # of one kernel's start, in photo_noise_std: less for sharp photos
     kernel_confidence: float | None  # agreement of the candidates for one kernel; None: no choice
 
 
@@ -112,7 +111,6 @@ def weigh(
         photo_noise_std=float(problem.noise_std),
         excess=float(np.mean(np.abs(start - np.clip(start, 0, 1)))),
         kernel_change=changes[-1] if changes else None,  # the last iteration has no M-step
-        start_misfit=round(float(problem.start_misfit), 4),
         kernel_confidence=None if confidence is None else round(confidence, 4),
     )
 

@@ -270,7 +270,8 @@ class InTiles:
         weight = np.float32(prior_weight(noise_std, len(kernels)))
         error = np.float32(error_variance(noise_std, len(kernels)))
         of_tile = _for_crop(config)
-        soft = softness.after_em(self._problem.softness, jnp.asarray(kernels))
+        start, part = self._problem.start_kernels, self._problem.cameras_part
+        soft = softness.after_em(start, jnp.asarray(kernels), part)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
 

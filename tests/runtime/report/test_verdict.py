@@ -56,7 +56,7 @@ def test_border_mass():
 def test_the_kernels_change_is_that_by_the_last_m_step(changes, last):
     """EM ends with an E-step alone, an interrupted one with an M-step."""
     latent = np.zeros((8, 9, 1))
-    problem = types.SimpleNamespace(start_latent=latent, noise_std=0.01, start_misfit=1.0)
+    problem = types.SimpleNamespace(start_latent=latent, noise_std=0.01)
     history = [{"residual_std": 0.01, "kernel_change": change} for change in changes]
     evidence = verdict.weigh(np.zeros((8, 9, 1)), problem, line(5), history)
     assert evidence.kernel_change == last
