@@ -4,6 +4,8 @@ Image values are in [0, 1]; the noise standard deviation has their unit. Weights
 a pixel is trusted, small where it is clipped, 0 where it is padding; log densities are in nats.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from dem_jax.types import PyTree
 QUANTISATION_STD = 1 / 255 / 12**0.5  # of rounding to 8 bit: no photo is taken to be cleaner
 WEIGHT_STD = 10.0  # of the Gaussian prior on theta_f: wide, it only keeps weights from running away
 _BLOCK, _FEW = 32, 9  # pixels along the sides of a periodogram's blocks; the fewest that tell
+_EXPOSED, _NEARLY = 0.1, 0.95  # the least share of unclipped values that tells; of a block's pixels
 _EMPTY, _EMPTIEST = 0.05, 1.645  # part of the frequencies, and Gaussian deviations it lies below
 CLIPPED = 254.5 / 255  # values from here up are taken to be saturated
 CLIPPED_WEIGHT = 0.05  # of a saturated pixel: "bright" is all that it tells, but white paper is so
@@ -55,8 +58,11 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
     - the power of those frequencies that hold least, see `_least_power`: a kernel has wiped the
       picture out of some of them, so that it does not see fine texture.
 
+    White paper and black nights are clipped, and their noise with them: they do not count, unless
+    there is nothing else.
+
     Args:
-      photo: [H, W, C].
+      photo: [H, W, C] in [0, 1].
       size: [2] rows and columns of the photo where what follows them is padding; None is all.
 
     Returns:
@@ -65,27 +71,35 @@ def estimate_noise_std(photo: jax.Array, *, size: jax.Array | None = None) -> ja
     Source of the first: Immerkaer: Fast noise variance estimation, 1996, with Donoho's
     median / 0.6745.
     """
-    mixed = photo
+    inside = jnp.ones(photo.shape[:2], bool)
+    if size is not None:
+        rows, cols = (jnp.arange(n) < size[axis] for axis, n in enumerate(inside.shape))
+        inside = rows[:, None] & cols[None]
+    inside = inside[..., None]
+    exposed = inside & (photo > 0) & (photo < CLIPPED)
+    enough = jnp.mean(exposed) > _EXPOSED * jnp.mean(inside)
+    counted = jnp.where(enough, exposed, inside)
+    mixed, known = photo, counted
     for axis in (0, 1):
         n = photo.shape[axis]
         a, b, c = (jax.lax.slice_in_dim(mixed, i, n - 2 + i, axis=axis) for i in range(3))
         mixed = a - 2 * b + c
-    differences, count = jnp.abs(mixed), None
-    if size is not None:  # of the smallest values, those of the padding being larger than any
-        rows, cols = (jnp.arange(n) < size[axis] - 2 for axis, n in enumerate(mixed.shape[:2]))
-        known = (rows[:, None] & cols[None])[..., None]
-        differences = jnp.where(known, differences, jnp.inf)
-        count = jnp.sum(known) * mixed.shape[-1]
-    median = ranks.quantile(differences, 0.5, count=count) / (6 * 0.6745)
-    return jnp.maximum(jnp.minimum(median, _least_power(photo, size) ** 0.5), QUANTISATION_STD)
+        x, y, z = (jax.lax.slice_in_dim(known, i, n - 2 + i, axis=axis) for i in range(3))
+        known = x & y & z
+    # Of the smallest values, those that do not count being larger than any.
+    differences = jnp.where(known, jnp.abs(mixed), jnp.inf)
+    median = ranks.quantile(differences, 0.5, count=jnp.sum(known)) / (6 * 0.6745)
+    least = _least_power(photo, jnp.where(inside, counted, -jnp.inf)) ** 0.5
+    return jnp.maximum(jnp.minimum(median, least), QUANTISATION_STD)
 
 
-def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
+def _least_power(photo: jax.Array, counted: jax.Array) -> jax.Array:
     """[] power per pixel of white noise that the emptiest frequencies of a photo would have.
 
     Noise has the same power at every frequency, a blurred picture has not. The periodogram is the
-    mean over windowed blocks that overlap by half, as far as they lie inside the photo, and the
-    frequency that counts has few below it; infinite where too few blocks fit in to tell.
+    mean over windowed blocks that overlap by half, and the frequency that counts has few below it;
+    infinite where too few blocks tell. `counted` [H, W, C] is 1 for pixels that count, of which
+    nearly all of a block are to be, and -inf for padding, which a block must not hold.
 
     Source of the mean: Welch: The use of fast Fourier transform for the estimation of power
     spectra, 1967.
@@ -93,23 +107,24 @@ def _least_power(photo: jax.Array, size: jax.Array | None) -> jax.Array:
     rows, cols = (np.arange(0, n - _BLOCK + 1, _BLOCK // 2) for n in photo.shape[:2])
     if len(rows) * len(cols) < _FEW:
         return jnp.full((), jnp.inf, photo.dtype)
-    ends = photo.shape[:2] if size is None else size
     hann = np.sin(np.pi * (np.arange(_BLOCK) + 0.5) / _BLOCK) ** 2
     window = jnp.asarray(np.outer(hann, hann)[None, ..., None], photo.dtype)
-    inside = (jnp.asarray(cols) + _BLOCK <= ends[1]).astype(photo.dtype)
 
-    def add(total: jax.Array, row: jax.Array) -> tuple[jax.Array, None]:
-        strip = jax.lax.dynamic_slice_in_dim(photo, row, _BLOCK, 0)
-        blocks = jnp.moveaxis(strip[:, cols[:, None] + np.arange(_BLOCK)], 1, 0)
+    def cut(image: jax.Array, row: jax.Array) -> jax.Array:
+        strip = jax.lax.dynamic_slice_in_dim(image, row, _BLOCK, 0)
+        return jnp.moveaxis(strip[:, cols[:, None] + np.arange(_BLOCK)], 1, 0)
+
+    def add(total: tuple[jax.Array, jax.Array], row: jax.Array) -> tuple[Any, None]:
+        blocks = cut(photo, row)
         middle = jnp.sum(window * blocks, (1, 2), keepdims=True) / jnp.sum(window)
         found = jnp.abs(jnp.fft.rfft2(window * (blocks - middle), axes=(1, 2))) ** 2
-        count = inside * (row + _BLOCK <= ends[0])
-        return total + jnp.einsum("n,nijc->ij", count, found, precision="highest"), None
+        count = (jnp.mean(cut(counted, row), (1, 2)) > _NEARLY).astype(photo.dtype)
+        power = jnp.einsum("nc,nijc->ij", count, found, precision="highest")
+        return (total[0] + power, total[1] + jnp.sum(count)), None
 
-    nothing = jnp.zeros((_BLOCK, _BLOCK // 2 + 1), photo.dtype)
-    total, _ = jax.lax.scan(add, nothing, jnp.asarray(rows))
-    blocks = jnp.sum(inside) * jnp.sum(jnp.asarray(rows) + _BLOCK <= ends[0])
-    power = total / jnp.maximum(blocks * photo.shape[-1] * jnp.sum(window**2), 1e-9)
+    nothing = jnp.zeros((_BLOCK, _BLOCK // 2 + 1), photo.dtype), jnp.zeros((), photo.dtype)
+    (power, number), _ = jax.lax.scan(add, nothing, jnp.asarray(rows))
+    power, blocks = power / jnp.maximum(number * jnp.sum(window**2), 1e-9), number / photo.shape[-1]
     least = ranks.quantile(power, _EMPTY) / (1 - _EMPTIEST / jnp.sqrt(jnp.maximum(blocks, _FEW)))
     return jnp.where(blocks >= _FEW, least, jnp.inf)
 

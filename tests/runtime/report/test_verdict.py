@@ -13,7 +13,7 @@ from dem_jax.runtime.report import verdict
 from dem_jax.start.problem import prepare
 from dem_jax.types import Given
 
-FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, 1.0, None)
+FINE = verdict.Evidence(3.0, 0.0, 0.0, 0.0, 0.01, 0.01, 0.001, 0.1, None)
 CONFIG = DeblurConfig(kernel_size=31)
 
 
