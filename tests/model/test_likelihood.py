@@ -134,3 +134,16 @@ def test_noise_is_measured_where_a_kernel_has_left_no_texture(noise_std):
     rounded = np.round(255 * photo) / 255
     known = np.hypot(noise_std, likelihood.QUANTISATION_STD)
     assert abs(likelihood.estimate_noise_std(rounded) / known - 1) < 0.15
+
+
+@pytest.mark.parametrize("paper", [0.0, 1.0])
+def test_noise_that_is_clipped_away_does_not_make_a_photo_clean(paper):
+    """Most of a page is white, or black; the rest is as noisy as the whole was."""
+    rng = np.random.default_rng(7)
+    page = np.full((160, 192, 1), paper)
+    page[40:110, 30:120] = 0.5
+    noise_std = 0.01
+    photo = np.float32(np.clip(page + rng.normal(0, noise_std, page.shape), 0, 1))
+    estimate = jax.jit(likelihood.estimate_noise_std)
+    assert abs(estimate(photo) / noise_std - 1) < 0.15
+    assert estimate(np.full_like(photo, paper)) == jnp.float32(likelihood.QUANTISATION_STD)
