@@ -13,9 +13,10 @@ from typing import Any
 SAMPLERS = ("sgld", "psgld", "noisy_adam")
 CHAIN_AXES = ("map", "vmap")
 KERNELS = ("auto", "network", "free", "fixed")
-_NUMBERS: dict[Any, tuple[type, str]] = {
+_KINDS: dict[Any, tuple[type, str]] = {
     int: (numbers.Integral, "a whole number"),
     float: (numbers.Real, "a number"),
+    bool: (bool, "True or False"),
 }
 
 
@@ -31,11 +32,11 @@ def require_odd(kernel_size: int, what: str = "kernel_size") -> None:
     require(kernel_size == usual, f"{what}={kernel_size} must be odd and at least 3; try {usual}.")
 
 
-def require_numbers(config: Any) -> None:
-    """Raises ValueError for a field of a dataclass that is no number where it has to be one."""
+def require_kinds(config: Any) -> None:
+    """Raises ValueError for a field of a dataclass that is no number or truth where it must be."""
     for field in dataclasses.fields(config):
-        if field.type in _NUMBERS:
-            kind, called = _NUMBERS[field.type]
+        if field.type in _KINDS:
+            kind, called = _KINDS[field.type]
             value = getattr(config, field.name)
             require(isinstance(value, kind), f"{field.name}={value!r} must be {called}.")
 
@@ -66,7 +67,7 @@ class ImageNetworkConfig:
     )
 
     def __post_init__(self) -> None:
-        require_numbers(self)
+        require_kinds(self)
         require(self.channels >= 1, f"channels={self.channels} must be at least 1.")
         require(1 <= self.levels <= 8, f"levels={self.levels} must be between 1 and 8.")
 
@@ -166,7 +167,7 @@ class DeblurConfig:
     kernel_network: KernelNetworkConfig = KernelNetworkConfig()
 
     def __post_init__(self) -> None:
-        require_numbers(self)
+        require_kinds(self)
         require_odd(self.kernel_size)
         rows, cols = self.patch_grid
         require(rows >= 1 and cols >= 1, f"patch_grid={rows}x{cols} needs at least 1x1 patches.")

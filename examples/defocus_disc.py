@@ -30,7 +30,7 @@ def main(size: int = 128, radius: float = 3.0, start: float = 4.5, **settings) -
     """Blurs a picture by a disc, and comes closer to its radius from one that is too large."""
     from skimage import data
 
-    settings = {"kernel_size": 11, "m_learning_rate": 0.03, "detail": "none", **settings}
+    settings = {"kernel_size": 11, "m_learning_rate": 0.03, "detail": False, **settings}
     config = dem_jax.DeblurConfig(**settings)
     k = config.kernel_size
     sharp = data.camera()[60 : 59 + size + k, 180 : 179 + size + k, None] / 255

@@ -32,6 +32,11 @@ def test_what_is_no_number_is_called_so():
         ImageNetworkConfig(channels=None)
 
 
+def test_what_is_neither_true_nor_false_is_called_so():
+    with pytest.raises(ValueError, match=r"^detail='none' must be True or False\.$"):
+        DeblurConfig(detail="none")
+
+
 def test_numbers_of_arrays_are_numbers():
     made = DeblurConfig(kernel_size=np.int64(9), noise_std=np.float32(0.5), grain=1)
     assert made == dataclasses.replace(DeblurConfig(), kernel_size=9, noise_std=0.5, grain=1)
