@@ -58,7 +58,7 @@ BAD_FLAGS = {
     "crop": (["--input={photo}", "--crop=1,2,3"], "X,Y,W,H"),
     "kernels": (["--input={photo}", "--init_kernels={photo}"], "give an .npy file"),
     "too grainy": (["--input={photo}", "--grain=2"], "grain=2"),
-    "no such detail": (["--input={photo}", "--detail=fine"], "true"),
+    "no such detail": (["--input={photo}", "--detail=fine"], "--detail=fine: give true or false"),
     "stray word": (["{photo}", "{tmp}/stray"], "does not exist"),
     "network": (["--input={photo}", "--image_network.channels=0"], "channels=0"),
 }

@@ -26,7 +26,20 @@ def define_flags() -> flags.FlagValues:
     flags.DEFINE_boolean("helpfull", False, "All flags.", flag_values=values)
     for name, default, text in config_fields(DeblurConfig()):
         _define_config_flag(name, default, text, values)
+    for name in values:
+        if isinstance(values[name], flags.BooleanFlag):
+            values[name].parser = _Truth()
     return values
+
+
+class _Truth(flags.BooleanParser):
+    """As its base, which says what was wrong in a tuple of words for programmers."""
+
+    def parse(self, argument: str | int) -> bool:
+        try:
+            return super().parse(argument)
+        except ValueError:
+            raise ValueError("give true or false") from None
 
 
 def _define_main_flags(values: flags.FlagValues) -> None:
