@@ -57,6 +57,7 @@ _COMPARISON = 100_000.0  # transforms of a crop: 9 of 144 x 144 pixels took 7 s
 _ALTERNATION = 575.0, 230.0
 _SURVEYING, _PATHS, _FINER_PATHS = 25, 120, 2
 _WRITING = 1.5, 1e-6  # seconds, and seconds a pixel: pictures and reports
+_LOADING = 0.3  # of compiling: tracing a program and loading it, where it was compiled before
 # Seconds, two cores.
 _COMPILING = {
     "overview": 8.0,
@@ -177,14 +178,16 @@ def writing(shape: tuple[int, ...]) -> float:
 def said(seconds: dict[str, float], turned: dict[str, float] | None = None) -> str:
     """An estimate in words, and what it would be had the camera `turned`, where that is unknown."""
 
-    def compiling(stages: dict[str, float]) -> float:
-        return sum(value for name, value in stages.items() if name.startswith(COMPILING))
+    def once(stages: dict[str, float]) -> float:
+        """Seconds that the next photo of this size does not take."""
+        names = [name for name in stages if name.startswith(COMPILING)]
+        return (1 - _LOADING) * sum(stages[name] for name in names)
 
-    text = f"about {in_words(sum(seconds.values()) - compiling(seconds))}"
+    text = f"about {in_words(sum(seconds.values()) - once(seconds))}"
     if turned:
-        text += f", {in_words(sum(turned.values()) - compiling(turned))} if the camera turned"
+        text += f", {in_words(sum(turned.values()) - once(turned))} if the camera turned"
     return (
-        f"{text}, and about {in_words(compiling(seconds))} more when programs for this size are "
+        f"{text}, and about {in_words(once(seconds))} more when programs for this size are "
         "compiled for the first time"
     )
 

@@ -18,7 +18,8 @@ _LEAST_WORTH = 0.002
 _SURE = 0.98  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
-_CROPS_ROOM = 2.0  # the same where crops tell: what is looked at too closely shows no longer ones
+_LEAST_TURNING = 31  # pixels of crops' kernels: one for all may be no more than what they share
+_LONG = 0.75  # of the crops' kernels that are no longer than this one: a few may be wrong
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 _GAP = 0.04  # of the window's side: what is nearer to each other is one part, as a dotted line is
 
@@ -27,7 +28,8 @@ class Turned(NamedTuple):
     """Whether one kernel explains a photo, and what says so; all is written to run.json."""
 
     turned: bool  # the blur differs across the photo
-    gain: float  # how much sparser crops are by kernels of their own than by one for all
+    gain: float  # log evidence per pixel of crops, of kernels of their own over one for all
+    sparser: float  # how much sparser kernels of their own leave crops
     worth: float | None = None  # the same by a camera's path, where one was looked for
 
 
@@ -108,25 +110,46 @@ def _several(
     Arguments as `first_look`'s; `kernel` [h, h] is one for the photo.
     """
     (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
-    roomy, far = (fitted(config, kernel, 1.0, room=room) for room in (_TURNING_ROOM, _CROPS_ROOM))
-    seen_in = far if turning.tells((height, width), far.kernel_size) else roomy
-    gain = float(call("compare", given, kernel, seen_in))
-    if not (asked or turning.has_turned(gain)):
-        return Turned(False, round(gain, 5)), None
-    seen = call("survey", given, roomy)
+    roomy = fitted(config, kernel, 1.0, room=_TURNING_ROOM, least=_LEAST_TURNING)
+    told = call("compare", given, kernel, roomy)
+    gain, sparser = float(told.gain), float(told.sparser)
+    seen = Turned(False, round(gain, 5), round(sparser, 5))
+    if not (asked or turning.has_turned(gain, sparser)):
+        return seen, None
+    roomy = _for_crops(roomy, np.asarray(told.kernels))
+    surveyed = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
-    config = fitted(roomy, np.asarray(seen).max(0), scale)
+    config = fitted(roomy, np.asarray(surveyed).max(0), scale)
     grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
     config = dataclasses.replace(config, patch_grid=grid)
     found = call("turn", given, kernel, config)
     kernels, worth = np.asarray(found.kernels), float(found.gain)
     accepted = asked or worth > _LEAST_WORTH
-    turned = Turned(accepted, round(gain, 5), round(worth, 5))
+    turned = seen._replace(turned=accepted, worth=round(worth, 5))
     return turned, (config, kernels) if accepted else None
 
 
+def _for_crops(config: DeblurConfig, kernels: np.ndarray) -> DeblurConfig:
+    """`config` with room for the kernels [C, w, w] that crops prefer, its own size in their view.
+
+    Those that fill their window were not found.
+    """
+    window = kernels.shape[-1]
+    extents = np.asarray([_extent(kernel) for kernel in kernels])
+    found = extents[extents < window]
+    if not len(found):
+        return config
+    wanted = _TURNING_ROOM * np.quantile(found, _LONG) * config.kernel_size / window + 1
+    return _at_least(config, wanted)
+
+
 def fitted(
-    config: DeblurConfig, kernel: np.ndarray, scale: float, *, room: float = _ROOM
+    config: DeblurConfig,
+    kernel: np.ndarray,
+    scale: float,
+    *,
+    room: float = _ROOM,
+    least: int = 0,
 ) -> DeblurConfig:
     """`config` with a kernel size, at most its own, that fits to a kernel.
 
@@ -135,11 +158,15 @@ def fitted(
       kernel: [w, w] in pixels of a view.
       scale: pixels of the view per pixel of the photo.
       room: pixels that are given to each of the kernel's.
+      least: pixels that are given to any.
     """
-    wanted = room * _extent(kernel) / scale + 1
+    return _at_least(config, max(room * _extent(kernel) / scale + 1, least))
+
+
+def _at_least(config: DeblurConfig, wanted: float) -> DeblurConfig:
+    """`config` with the smallest kernel size that is enough, at most its own."""
     enough = [size for size in sizes.KERNEL_SIZES if size >= wanted]
-    size = min([*enough[:1], config.kernel_size])
-    return dataclasses.replace(config, kernel_size=size)
+    return dataclasses.replace(config, kernel_size=min([*enough[:1], config.kernel_size]))
 
 
 def _extent(kernel: np.ndarray) -> int:

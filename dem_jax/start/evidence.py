@@ -72,7 +72,7 @@ def free_energy(view: View, kernel: jax.Array) -> jax.Array:
     edges = jnp.sum(power(jnp.abs(fourier.differences(own)), EXPONENT), 0)
     side = (shape[0], shape[0])
     return (
-        jnp.sum(residual**2) / jnp.sum(seen.known) / (2 * seen.variance)
+        jnp.sum(residual**2) / jnp.maximum(jnp.sum(seen.known), 1) / (2 * seen.variance)
         + jnp.sum(inside * edges) / jnp.sum(inside)
         - jnp.mean(jnp.log(_uncertainty(kernel, _prior(side), side))) / 2
     )

@@ -1,8 +1,8 @@
 """A kernel for every patch of a photo of a camera that turned, from the photo alone.
 
-`gain` asks whether it did: the estimator for one kernel looks at small crops of the photo, every
-kernel found, and the photo's one kernel, is tried on every crop, and each takes the one that leaves
-it sharpest. Where they all take the same kernel the blur is uniform. `survey` looks for the
+`told` asks whether it did: the estimator for one kernel looks at small crops of the photo, every
+kernel found, and the photo's one kernel, is tried on every crop, and each takes the one of the most
+evidence. Where they all take the same kernel the blur is uniform. `survey` looks for the
 camera's path in few pixels, whatever the photo's size, and shows how large its kernels are.
 `refined` does so in more pixels, also from the photo's one kernel on, and goes on in finer and
 finer views, see `camera_path`. `turned` tells what the path is worth in the photo's own pixels.
@@ -19,6 +19,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, look, spread, views
+from dem_jax.start.evidence import free_energy
 from dem_jax.start.look import Look
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, coarse_to_fine, one_by_one
 from dem_jax.start.views import View
@@ -31,9 +32,10 @@ _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates for one kernel, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
-# Of normalised sparsity: what kernels of their own must gain in crops where the blur differs, of
-# `_SMALL_CROP` pixels; smaller ones must gain more. benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_GAIN = 0.0045
+# Of log evidence per pixel and of normalised sparsity: what kernels of their own must gain in crops
+# where the blur differs, of `_SMALL_CROP` pixels; smaller ones must gain more.
+# benchmarks/NOTEBOOK.md has what photos show.
+_LEAST_GAIN, _LEAST_SPARSER = 0.002, 0.006
 _LAST = MANY_EDGES._replace(sparsity=1e-3)  # of a path that begins at the one kernel
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _BELIEFS = _LAST._replace(
@@ -88,22 +90,32 @@ class Compared(NamedTuple):
 
     crops: View  # [C, h, w] and so on
     kernel: jax.Array  # [w, w] that of the whole photo
-    votes: jax.Array  # [C] 1 where a crop tells
+    votes: jax.Array  # [C] 1 where a crop tells by its sparsity
     weight: jax.Array  # [] of images to be judged
     share: jax.Array  # [] of the pixels of the largest crops that these ones have
 
 
-def gain(
+class Told(NamedTuple):
+    """What crops tell of whether the camera turned."""
+
+    gain: jax.Array  # [] log evidence per pixel, of kernels of their own over one for all
+    sparser: jax.Array  # [] how much sparser those leave them
+    kernels: jax.Array  # [C, w, w] those of the most evidence, in pixels of their view
+
+
+def told(
     photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
-) -> jax.Array:
-    """[] how much sparser kernels of their own leave crops than the best one kernel for all.
+) -> Told:
+    """Which kernels small crops prefer, and how much more than the best one kernel for all.
 
-        (min_j mean_c s(c, j) - mean_c min_j s(c, j)) N / 144^2 >= 0
+        gain = (min_j mean_c F(c, j) - mean_c min_j F(c, j)) N / 144^2 >= 0
 
-    over the kernels j found in the crops and the photo's, s being the `choice.score` of crop c, of
-    N pixels, by kernel j. It is exactly zero where all crops prefer the same kernel. A crop with
-    few edges would prefer any kernel to any other, and does not count; nor does much of what small
-    crops prefer.
+    over the kernels j found in the crops and the photo's, F being the `evidence.free_energy` of
+    crop c, of N pixels, by kernel j; `sparser` is the same of the `choice.score`. Both are zero
+    where all crops prefer the same kernel. Either can be wrong: evidence takes what is out of focus
+    for a blur of its own, and the sparsest image can be a wrong kernel's. For evidence crops count
+    as their trusted pixels do; by sparsity one with few edges would prefer any kernel to any other,
+    and does not count. What small crops prefer counts less.
 
     Args:
       photo: as of `views.of_photo`, in any units.
@@ -114,8 +126,8 @@ def gain(
     >>> photo = jax.ShapeDtypeStruct((384, 512, 3), "float32")
     >>> kernel = jax.ShapeDtypeStruct((9, 9), "float32")
     >>> config = DeblurConfig(kernel_size=13)
-    >>> jax.eval_shape(lambda g, k: gain(g, k, config), photo, kernel).shape
-    ()
+    >>> jax.eval_shape(lambda g, k: told(g, k, config), photo, kernel).kernels.shape
+    (9, 13, 13)
     """
     return COMPARE(photo, kernel, config, axis_name=axis_name)
 
@@ -136,46 +148,46 @@ def _see(photo: Any, kernel: jax.Array, config: DeblurConfig) -> Compared:
 
 
 @promotion.standard
-def _find(seen: Compared, *, axis_name: str | None = None) -> jax.Array:
+def _find(seen: Compared, *, axis_name: str | None = None) -> Told:
     def found(crop: View) -> jax.Array:
         return coarse_to_fine(crop, _ALONE, window=seen.kernel.shape[0])
 
     own = spread.each(found, seen.crops, axis_name)
     kernels = jnp.concatenate([own, seen.kernel[None]])
 
-    def by_every_kernel(crop: View) -> jax.Array:
-        return lax.map(
-            lambda kernel: choice.score(crop, kernel, seen.weight, iterations=_ITERATIONS), kernels
-        )
+    def by_every_kernel(crop: View) -> tuple[jax.Array, jax.Array]:
+        def judged(kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+            sparsity = choice.score(crop, kernel, seen.weight, iterations=_ITERATIONS)
+            return free_energy(crop, kernel), sparsity
 
-    scores = spread.each(by_every_kernel, seen.crops, axis_name)  # [C, C + 1]
-    votes = seen.votes[:, None]
-    counts = votes / jnp.maximum(jnp.sum(votes), 1)
-    one = jnp.min(jnp.sum(counts * scores, axis=0))
-    own = jnp.sum(counts * jnp.min(scores, axis=1, keepdims=True))
-    return (one - own) * seen.share
+        return lax.map(judged, kernels)
+
+    energies, scores = spread.each(by_every_kernel, seen.crops, axis_name)  # [C, C + 1]
+    trusted = seen.crops.trusted
+    counts = jnp.ones(len(energies)) if trusted is None else jnp.mean(trusted, (1, 2), float)
+    return Told(
+        seen.share * _gained(energies, counts),
+        seen.share * _gained(scores, seen.votes),
+        kernels[jnp.argmin(energies, axis=1)],
+    )
+
+
+def _gained(values: jax.Array, counts: jax.Array) -> jax.Array:
+    """[] by how much the mean of crops' own least values [C, N] is below the least mean."""
+    counts = counts / jnp.maximum(jnp.sum(counts), 1e-9)
+    return jnp.min(counts @ values) - counts @ jnp.min(values, axis=1)
 
 
 COMPARE = Look(_see, _find)
 
 
-def tells(shape: views.Shape, kernel_size: int) -> bool:
-    """Whether crops of a photo [H, W] for `gain` are as large as they may be.
+def has_turned(gain: float, sparser: float) -> bool:
+    """Whether crops have `told` that the blur differs across the photo.
 
-    >>> tells((680, 1024), 53), tells((680, 1024), 75)
+    >>> has_turned(0.02, 0.011), has_turned(0.02, 0.0)
     (True, False)
     """
-    _, crop = _closely(shape, kernel_size)
-    return min(crop) == _SMALL_CROP
-
-
-def has_turned(gain: float) -> bool:
-    """Whether a `gain` says that the blur differs across the photo.
-
-    >>> has_turned(0.011), has_turned(0.0)
-    (True, False)
-    """
-    return gain > _LEAST_GAIN
+    return gain > _LEAST_GAIN and sparser > _LEAST_SPARSER
 
 
 @promotion.standard
@@ -280,7 +292,9 @@ def turned(
 
         mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
 
-    Crops are small, because within them no kernel changes much.
+    Crops are small, because within them no kernel changes much, and they are of the view in which
+    the path was looked for: how thick its kernels are in the photo's own pixels is not its worth.
+    A crop with few edges would prefer any kernel to any other, and does not count.
 
     Args:
       photo: as of `views.of_photo`, in any units.
@@ -296,12 +310,19 @@ def turned(
     photo, kernel_size = views.of_photo(photo), config.kernel_size
     kernels = refined(photo, kernel, config, axis_name=axis_name)
     photo = views.stretched(photo)
-    shape = photo.plane.shape
-    least = max(_IN_KERNELS * kernel_size, _LEAST_CROP)
-    crops = _cut(photo, (min(least, shape[0]), min(least, shape[1])))
+    scale = path_scale(photo.plane.shape, kernel_size)
+    whole, window = _whole(photo, scale), _window(kernel_size, scale)
+    shape = whole.plane.shape
+    least = max(_IN_KERNELS * window, _LEAST_CROP)
+    crops = _cut(whole, (min(least, shape[0]), min(least, shape[1])))
     gaps = crops.centres[:, None] - blur.patch_centres((shape[0], shape[1]), config.patch_grid)
-    own = kernels[np.argmin(np.sum(gaps**2, axis=-1), axis=1)]
-    one = jnp.broadcast_to(zoom_kernel(kernel, kernel_size, 1.0), own.shape)
+    nearest = np.argmin(np.sum(gaps**2, axis=-1), axis=1)
+
+    def there(kernel: jax.Array) -> jax.Array:
+        return zoom_kernel(kernel, window, scale)
+
+    own = jax.vmap(there)(kernels[nearest])
+    one = jnp.broadcast_to(there(kernel), own.shape)
     votes = _tell(crops)
     sparser = votes * (_scores(crops, one, axis_name) - _scores(crops, own, axis_name))
     return Turned(kernels, jnp.sum(sparser) / jnp.maximum(jnp.sum(votes), 1))
@@ -340,7 +361,7 @@ def path_scale(shape: views.Shape, kernel_size: int) -> float:
 
 
 def small_crop(side: int) -> int:
-    """Pixels along a side of a crop for `gain`, of a view's side.
+    """Pixels along a side of a crop for `told`, of a view's side.
 
     >>> small_crop(600), small_crop(300), small_crop(200), small_crop(80)
     (144, 112, 96, 80)

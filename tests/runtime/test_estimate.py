@@ -56,6 +56,11 @@ def test_words():
     assert [estimate.in_words(s) for s in (0.1, 12, 89, 91)] == ["5 s", "10 s", "90 s", "2 min"]
 
 
+def test_programs_of_an_earlier_photo_are_loaded_in_some_time_too():
+    said = estimate.said({"compiling a": 30.0, "a": 20.0})
+    assert said.startswith("about 30 s, and about 20 s more when programs")
+
+
 def test_this_machine_is_measured_once():
     assert estimate.measured(4) is estimate.measured(4)
     assert min(estimate.measured(4)) > 0

@@ -14,22 +14,30 @@ from dem_jax.types import Given
 BOUND = DeblurConfig(kernel_size=75)
 
 
-def look(blur, gain, grid=None, worth=0.02):
-    """The first look at a photo whose kernel is a line of 9 pixels, and what it called."""
-    called = []
+def look(blur, gain, grid=None, worth=0.02, reach=4, sparser=0.01):
+    """The first look at a photo whose kernel is a line of 9 pixels, and what it called.
+
+    Crops prefer a line that reaches `reach` pixels to either side.
+    """
+    called, rooms = [], {}
 
     def call(name, *args):
         called.append(name)
         config = args[-1]
+        rooms[name] = config.kernel_size
         k = config.kernel_size
         kernel = np.zeros((k, k), np.float32)
         kernel[k // 2, k // 2 - 4 : k // 2 + 5] = 1 / 9
+        own = np.zeros((31, 31), np.float32)
+        own[15, 15 - reach : 16 + reach] = 1 / (2 * reach + 1)
         corner = np.zeros((k, k), np.float32)
         corner[k // 2, k // 2 - 6 : k // 2 + 7] = 1 / 13
         answers = {
             "overview": types.SimpleNamespace(kernel=kernel, candidates=kernel[None]),
             "refine": kernel,
-            "compare": np.float32(gain),
+            "compare": types.SimpleNamespace(
+                gain=np.float32(gain), sparser=np.float32(sparser), kernels=own[None]
+            ),
             "survey": np.stack([kernel, corner]),
             "turn": types.SimpleNamespace(
                 kernels=np.tile(kernel, (config.patch_grid[0] * config.patch_grid[1], 1, 1)),
@@ -40,11 +48,11 @@ def look(blur, gain, grid=None, worth=0.02):
 
     wanted = sizes.Sizes(blur, None, grid)
     seen = first_look(call, Given(np.zeros((240, 250, 3), np.float32)), BOUND, wanted)
-    return seen, called
+    return seen, called, rooms
 
 
 def test_uniform_blur_is_not_asked_about():
-    seen, called = look(sizes.UNIFORM, 0.02)
+    seen, called, _ = look(sizes.UNIFORM, 0.02)
     assert called == ["overview", "refine"]
     assert seen.turned is None
     assert seen.config.patch_grid == (1, 1)
@@ -54,12 +62,12 @@ def test_uniform_blur_is_not_asked_about():
     ("blur", "gain", "many"),
     [
         (sizes.AUTO, 0.011, True),
-        (sizes.AUTO, 0.002, False),
+        (sizes.AUTO, 0.0005, False),
         (sizes.NONUNIFORM, 0.0, True),
     ],
 )
 def test_auto_asks_the_crops_and_nonuniform_does_not_care(blur, gain, many):
-    seen, called = look(blur, gain)
+    seen, called, _ = look(blur, gain)
     assert called == ["overview", "refine", "compare", *(["survey", "turn"] if many else [])]
     assert (seen.config.patch_grid != (1, 1)) == many
     assert seen.given.kernel.shape[-1] == seen.config.kernel_size
@@ -67,11 +75,15 @@ def test_auto_asks_the_crops_and_nonuniform_does_not_care(blur, gain, many):
     assert seen.turned.gain == pytest.approx(gain)
 
 
+def test_both_measures_must_say_that_the_camera_turned():
+    assert not look(sizes.AUTO, 0.011, sparser=0.001)[0].turned.turned
+
+
 @pytest.mark.parametrize(("blur", "many"), [(sizes.AUTO, False), (sizes.NONUNIFORM, True)])
 def test_one_kernel_is_kept_where_the_path_is_worth_less(blur, many):
-    seen, called = look(blur, 0.011, worth=-0.01)
+    seen, called, _ = look(blur, 0.011, worth=-0.01)
     assert called[-1] == "turn"
-    assert seen.turned == (many, 0.011, -0.01)
+    assert seen.turned == (many, 0.011, 0.01, -0.01)
     assert (seen.config.patch_grid != (1, 1)) == many
     assert seen.given.kernel.ndim == (3 if many else 2)
 
@@ -85,6 +97,13 @@ def test_corners_get_room_for_longer_kernels_and_a_grid_that_is_asked_for():
     one, many = (look(blur, 0.02, (2, 3))[0].config for blur in ("uniform", "auto"))
     assert many.kernel_size > one.kernel_size
     assert many.patch_grid == (2, 3)
+
+
+def test_a_path_has_room_for_what_crops_prefer_whatever_the_one_kernel():
+    rooms = [look(sizes.AUTO, 0.02, reach=reach)[2] for reach in (4, 10, 15)]
+    assert [room["compare"] for room in rooms] == [31, 31, 31]  # for a line of 9 pixels
+    # The last ones fill the crops' window: they were not found, and all of it is looked at.
+    assert [room["survey"] for room in rooms] == [19, 31, 31]
 
 
 def test_a_kernel_that_fills_its_window_keeps_its_size():
