@@ -110,13 +110,15 @@ def _several(
     Arguments as `first_look`'s; `kernel` [h, h] is one for the photo.
     """
     (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
-    roomy = fitted(config, kernel, 1.0, room=_TURNING_ROOM, least=_LEAST_TURNING)
-    told = call("compare", given, kernel, roomy)
+    roomy = fitted(config, kernel, 1.0, room=_TURNING_ROOM)
+    wide = _at_least(config, max(roomy.kernel_size, _LEAST_TURNING))
+    told = call("compare", given, kernel, wide)
     gain, sparser = float(told.gain), float(told.sparser)
     seen = Turned(False, round(gain, 5), round(sparser, 5))
     if not (asked or turning.has_turned(gain, sparser)):
         return seen, None
-    roomy = _for_crops(roomy, np.asarray(told.kernels))
+    longest = _long(np.asarray(told.kernels)) * wide.kernel_size
+    roomy = _at_least(wide, max(roomy.kernel_size, _TURNING_ROOM * longest + 1))
     surveyed = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
     config = fitted(roomy, np.asarray(surveyed).max(0), scale)
@@ -129,27 +131,19 @@ def _several(
     return turned, (config, kernels) if accepted else None
 
 
-def _for_crops(config: DeblurConfig, kernels: np.ndarray) -> DeblurConfig:
-    """`config` with room for the kernels [C, w, w] that crops prefer, its own size in their view.
+def _long(kernels: np.ndarray) -> float:
+    """How long the longer ones of crops' kernels [C, w, w] are, in parts of their window.
 
-    Those that fill their window were not found.
+    Those that fill it were not found.
     """
     window = kernels.shape[-1]
     extents = np.asarray([_extent(kernel) for kernel in kernels])
     found = extents[extents < window]
-    if not len(found):
-        return config
-    wanted = _TURNING_ROOM * np.quantile(found, _LONG) * config.kernel_size / window + 1
-    return _at_least(config, wanted)
+    return float(np.quantile(found, _LONG)) / window if len(found) else 0.0
 
 
 def fitted(
-    config: DeblurConfig,
-    kernel: np.ndarray,
-    scale: float,
-    *,
-    room: float = _ROOM,
-    least: int = 0,
+    config: DeblurConfig, kernel: np.ndarray, scale: float, *, room: float = _ROOM
 ) -> DeblurConfig:
     """`config` with a kernel size, at most its own, that fits to a kernel.
 
@@ -158,9 +152,8 @@ def fitted(
       kernel: [w, w] in pixels of a view.
       scale: pixels of the view per pixel of the photo.
       room: pixels that are given to each of the kernel's.
-      least: pixels that are given to any.
     """
-    return _at_least(config, max(room * _extent(kernel) / scale + 1, least))
+    return _at_least(config, room * _extent(kernel) / scale + 1)
 
 
 def _at_least(config: DeblurConfig, wanted: float) -> DeblurConfig:

@@ -35,7 +35,7 @@ _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below,
 # Of log evidence per pixel and of normalised sparsity: what kernels of their own must gain in crops
 # where the blur differs, of `_SMALL_CROP` pixels; smaller ones must gain more.
 # benchmarks/NOTEBOOK.md has what photos show.
-_LEAST_GAIN, _LEAST_SPARSER = 0.002, 0.006
+_LEAST_GAIN, _LEAST_SPARSER = 0.002, 0.001
 _LAST = MANY_EDGES._replace(sparsity=1e-3)  # of a path that begins at the one kernel
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
 _BELIEFS = _LAST._replace(
