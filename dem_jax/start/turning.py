@@ -32,9 +32,8 @@ _SMALL_WINDOW = 31  # pixels of the view, the most for kernels in small crops
 # Of the candidates for one kernel, the one whose single estimates are best.
 _ALONE = Setting(sparsity=1.6e-2, fraction=0.1, useless=0.3, least_entry=0.05, least_island=0.1)
 _TELLING = 2.0  # mean |grad g|^2 of a crop, in `choice.judging_weight`s: below, noise is half of it
-# Of log evidence per pixel and of normalised sparsity: what kernels of their own must gain in crops
-# where the blur differs, of `_SMALL_CROP` pixels; smaller ones must gain more.
-# benchmarks/NOTEBOOK.md has what photos show.
+# Of log evidence per pixel, in crops of `_SMALL_CROP` pixels, and of normalised sparsity: what
+# kernels of their own must gain where the blur differs; benchmarks/NOTEBOOK.md shows photos.
 _LEAST_GAIN, _LEAST_SPARSER = 0.002, 0.001
 _LAST = MANY_EDGES._replace(sparsity=1e-3)  # of a path that begins at the one kernel
 # What candidates for the path believe, of a camera that was tilted, 1, or shifted, 0.
@@ -111,11 +110,11 @@ def told(
         gain = (min_j mean_c F(c, j) - mean_c min_j F(c, j)) N / 144^2 >= 0
 
     over the kernels j found in the crops and the photo's, F being the `evidence.free_energy` of
-    crop c, of N pixels, by kernel j; `sparser` is the same of the `choice.score`. Both are zero
-    where all crops prefer the same kernel. Either can be wrong: evidence takes what is out of focus
-    for a blur of its own, and the sparsest image can be a wrong kernel's. For evidence crops count
-    as their trusted pixels do; by sparsity one with few edges would prefer any kernel to any other,
-    and does not count. What small crops prefer counts less.
+    crop c, of N pixels, by kernel j; `sparser` is the same of the `choice.score`, without the
+    share, by which evidence of small crops counts less. Both are zero where all crops prefer the
+    same kernel. Either can be wrong: evidence takes what is out of focus for a blur of its own, and
+    the sparsest image can be a wrong kernel's. For evidence crops count as their trusted pixels do;
+    by sparsity one with few edges would prefer any kernel to any other, and does not count.
 
     Args:
       photo: as of `views.of_photo`, in any units.
@@ -167,7 +166,7 @@ def _find(seen: Compared, *, axis_name: str | None = None) -> Told:
     counts = jnp.ones(len(energies)) if trusted is None else jnp.mean(trusted, (1, 2), float)
     return Told(
         seen.share * _gained(energies, counts),
-        seen.share * _gained(scores, seen.votes),
+        _gained(scores, seen.votes),
         kernels[jnp.argmin(energies, axis=1)],
     )
 
