@@ -16,7 +16,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.em import langevin, mcem, result
 from dem_jax.model import arrays, promotion
 from dem_jax.model.paper_model import paper_model
-from dem_jax.start import find, overview, turning
+from dem_jax.start import comparison, find, overview, turning
 from dem_jax.start.problem import prepare
 from dem_jax.start.warm_start import Start
 from dem_jax.types import EMInfo, Model, Problem, Result
@@ -105,7 +105,7 @@ def make_solver(
         return result.restore(photo, kernels, weight, config, model=model(config))
 
     one = (overview.OVERVIEW, overview.CLOSER_LOOK, find.REFINE)
-    several = (turning.COMPARE, turning.survey, turning.turned)
+    several = (comparison.COMPARE, turning.survey, turning.turned)
     first = (*one, *several) if kernels is None and starts is None else ()
     return Solver(ready, init, step, done, tile, *first)
 

@@ -18,7 +18,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.model import windows
 from dem_jax.runtime.outlook import COMPILING
 from dem_jax.solve import fourier
-from dem_jax.start import camera_path, turning, views
+from dem_jax.start import camera_path, comparison, crops, turning, views
 from dem_jax.start.one_kernel import CANDIDATES, FINER
 
 STAGES = {  # how the solver's functions are called in messages
@@ -144,10 +144,10 @@ def search(shape: tuple[int, ...], speed: Speed) -> tuple[float, float]:
     return first * speed.transform, each * speed.transform
 
 
-def comparison(shape: tuple[int, ...], speed: Speed) -> float:
+def comparing(shape: tuple[int, ...], speed: Speed) -> float:
     """Seconds of the crops that tell whether the camera turned."""
-    crop = float(np.prod([turning.small_crop(n) for n in shape[:2]]))
-    return speed.share(turning.CROPS) * crop * _COMPARISON * speed.transform
+    crop = float(np.prod([comparison.small_crop(n) for n in shape[:2]]))
+    return speed.share(crops.COUNT) * crop * _COMPARISON * speed.transform
 
 
 def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float, float]:
@@ -233,7 +233,7 @@ def _start(
         values = {"overview": overview}
         if views.overview_scale(shape[:2]) < 1:
             values["closer_look"] = _DOUBTFUL * _CLOSER * overview
-        values |= {"refine": finer, "compare": comparison(shape, speed)}
+        values |= {"refine": finer, "compare": comparing(shape, speed)}
         if config.patch_grid != (1, 1):
             values |= zip(("survey", "turn"), paths(shape, config.kernel_size, speed), strict=True)
         for name, value in values.items():

@@ -9,7 +9,7 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.start import turning, views
+from dem_jax.start import comparison, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
 
@@ -18,7 +18,6 @@ _LEAST_WORTH = 0.002
 _SURE = 0.98  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
-_LEAST_TURNING = 31  # pixels of crops' kernels: one for all may be no more than what they share
 _LONG = 0.75  # of the crops' kernels that are no longer than this one: a few may be wrong
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 _GAP = 0.04  # of the window's side: what is nearer to each other is one part, as a dotted line is
@@ -111,11 +110,12 @@ def _several(
     """
     (height, width), asked = given.pixels.shape[:2], wanted.blur == sizes.NONUNIFORM
     roomy = fitted(config, kernel, 1.0, room=_TURNING_ROOM)
-    wide = _at_least(config, max(roomy.kernel_size, _LEAST_TURNING))
+    # One kernel for all may be no more than what all places share.
+    wide = _at_least(config, max(roomy.kernel_size, comparison.SMALL_WINDOW))
     told = call("compare", given, kernel, wide)
     gain, sparser = float(told.gain), float(told.sparser)
     seen = Turned(False, round(gain, 5), round(sparser, 5))
-    if not (asked or turning.has_turned(gain, sparser)):
+    if not (asked or comparison.has_turned(gain, sparser)):
         return seen, None
     longest = _long(np.asarray(told.kernels)) * wide.kernel_size
     roomy = _at_least(wide, max(roomy.kernel_size, _TURNING_ROOM * longest + 1))

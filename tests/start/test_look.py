@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
-from dem_jax.start import find, look, overview, turning, views
+from dem_jax.start import comparison, find, look, overview, views
 from dem_jax.start.views import View
 from dem_jax.types import Given
 
@@ -33,7 +33,7 @@ LOOKS = {
     "overview": (overview.OVERVIEW,),
     "closer_look": (overview.CLOSER_LOOK, KERNELS),
     "refine": (find.REFINE, KERNELS),
-    "compare": (turning.COMPARE, KERNEL),
+    "compare": (comparison.COMPARE, KERNEL),
 }
 
 

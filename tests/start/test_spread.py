@@ -20,7 +20,7 @@ jax.config.update("jax_compilation_cache_dir", {cache!r})
 import numpy as np
 from jax.sharding import Mesh
 from dem_jax.config import DeblurConfig
-from dem_jax.start import find, overview, spread, turning
+from dem_jax.start import comparison, find, overview, spread, turning
 
 mesh = Mesh(np.asarray(jax.local_devices()), (spread.CANDIDATES,))
 def both(look, *args):
@@ -39,7 +39,7 @@ config = DeblurConfig(kernel_size=7, patch_grid=(2, 2))
 pairs = {{
     "overview": both(overview.overview, photo, config),
     "refined": both(find.refined, photo, np.stack([kernel] * 2), config),
-    "told": both(turning.told, photo, kernel, config),
+    "told": both(comparison.told, photo, kernel, config),
     "turned": both(turning.turned, photo, kernel, config),
 }}
 print(json.dumps({{

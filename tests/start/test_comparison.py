@@ -6,7 +6,7 @@ import pytest
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur
-from dem_jax.start import turning
+from dem_jax.start import comparison
 from dem_jax.start.views import View
 
 SIZE, SHAPE = 9, (144, 384)
@@ -27,7 +27,7 @@ def sharp():
 @pytest.fixture(scope="module")
 def told():
     config = DeblurConfig(kernel_size=SIZE)
-    run = jax.jit(lambda g, k: turning.told(View(g), k, config))
+    run = jax.jit(lambda g, k: comparison.told(View(g), k, config))
 
     def of(plane, light=1.0):
         noise = 0.003 * jax.random.normal(jax.random.key(0), plane.shape)
@@ -44,11 +44,11 @@ def shaken(sharp, kernel):
 def test_crops_of_one_blur_gain_little_by_kernels_of_their_own(sharp, told):
     found = told(shaken(sharp, line(0)))
     assert min(found) >= 0
-    assert not turning.has_turned(*found)
+    assert not comparison.has_turned(*found)
 
 
 @pytest.mark.parametrize("light", [1.0, 0.1])
 def test_crops_of_two_blurs_gain_whatever_the_light(sharp, told, light):
     left = jnp.arange(SHAPE[1]) < SHAPE[1] // 2
     photo = jnp.where(left, shaken(sharp, line(0)), shaken(sharp, line(1)))
-    assert turning.has_turned(*told(photo, light))
+    assert comparison.has_turned(*told(photo, light))
