@@ -7,6 +7,7 @@ figures. Every run.json has `estimated_seconds` beside `timings_seconds`, so eac
 """
 
 import functools
+import math
 import time
 from typing import Any, NamedTuple
 
@@ -150,8 +151,9 @@ def comparing(shape: tuple[int, ...], speed: Speed) -> float:
     return speed.share(crops.COUNT) * crop * _COMPARISON * speed.transform
 
 
-def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float, float]:
+def paths(shape: tuple[int, ...], config: DeblurConfig, speed: Speed) -> tuple[float, float]:
     """Seconds of the first look for a camera's path, and of the second."""
+    kernel_size, patches = config.kernel_size, math.prod(config.patch_grid)
 
     def once(scale: float) -> float:
         rows, cols = (round(n * scale) for n in shape[:2])
@@ -161,10 +163,11 @@ def paths(shape: tuple[int, ...], kernel_size: int, speed: Speed) -> tuple[float
 
     scale = turning.path_scale(shape[:2], kernel_size)
     seconds = speed.share(turning.PATHS) * _PATHS * once(scale)
-    while scale < 1:
-        scale = views.finer_scale(scale)
-        if turning.is_refined(tuple(round(n * scale) for n in shape[:2])):
-            seconds += _FINER_PATHS * once(scale)
+    for finer in turning.finer_scales(shape[:2], scale):
+        seconds, scale = seconds + _FINER_PATHS * once(finer), finer
+    view = tuple(round(n * scale) for n in shape[:2])
+    crop = math.prod(turning.improving_crop(view, views.window(kernel_size, scale)))
+    seconds += speed.share(patches) * patches * crop * _EVIDENCE * speed.transform
     survey = speed.share(turning.PATHS // 2) * _SURVEYING
     return survey * once(views.overview_scale(shape[:2])), seconds
 
@@ -235,11 +238,11 @@ def _start(
             values["closer_look"] = _DOUBTFUL * _CLOSER * overview
         values |= {"refine": finer, "compare": comparing(shape, speed)}
         if config.patch_grid != (1, 1):
-            values |= zip(("survey", "turn"), paths(shape, config.kernel_size, speed), strict=True)
+            values |= zip(("survey", "turn"), paths(shape, config, speed), strict=True)
         for name, value in values.items():
             seconds |= {_compiling(name): _COMPILING[name], STAGES[name]: value}
     elif config.patch_grid != (1, 1):
-        restored += sum(search(shape, speed)) + paths(shape, config.kernel_size, speed)[1]
+        restored += sum(search(shape, speed)) + paths(shape, config, speed)[1]
     seconds |= {_compiling("prepare"): _COMPILING["prepare"], STAGES["prepare"]: restored}
     return seconds
 

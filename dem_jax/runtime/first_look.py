@@ -9,6 +9,7 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
+from dem_jax.runtime.report.verdict import border_mass
 from dem_jax.start import comparison, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
@@ -18,6 +19,7 @@ _LEAST_WORTH = 0.002
 _SURE = 0.98  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
+_CUT_OFF = 0.025  # of the mass on a kernel's border: what was cut off goes on beyond it
 _LONG = 0.75  # of the crops' kernels that are no longer than this one: a few may be wrong
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 _GAP = 0.04  # of the window's side: what is nearer to each other is one part, as a dotted line is
@@ -51,8 +53,9 @@ def first_look(
 
     First one kernel for the photo. Then, unless `wanted` says that the blur is uniform, crops of
     the photo are looked at, and where they say that the camera turned, or `wanted` does, its path
-    is looked for, which gives a kernel for every patch. Unless `wanted` says otherwise, one kernel
-    is kept where the path hardly leaves the photo sparser.
+    is looked for, which gives a kernel for every patch, and again in wider windows where they cut
+    it off. Unless `wanted` says otherwise, one kernel is kept where the path hardly leaves the
+    photo sparser.
 
     The first window is the largest that the photo allows, whatever is asked for: a bound that is
     too large must not change the result.
@@ -121,14 +124,41 @@ def _several(
     roomy = _at_least(wide, max(roomy.kernel_size, _TURNING_ROOM * longest + 1))
     surveyed = call("survey", given, roomy)
     scale = views.overview_scale((height, width))
-    config = fitted(roomy, np.asarray(surveyed).max(0), scale)
-    grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, config.kernel_size)
-    config = dataclasses.replace(config, patch_grid=grid)
-    found = call("turn", given, kernel, config)
-    kernels, worth = np.asarray(found.kernels), float(found.gain)
-    accepted = asked or worth > _LEAST_WORTH
-    turned = seen._replace(turned=accepted, worth=round(worth, 5))
-    return turned, (config, kernels) if accepted else None
+    fits = fitted(roomy, np.asarray(surveyed).max(0), scale)
+
+    def path_in(window: int) -> _Path:
+        grid = wanted.patch_grid or sizes.auto_patch_grid(height, width, window)
+        room = dataclasses.replace(config, kernel_size=window, patch_grid=grid)
+        found = call("turn", given, kernel, room)
+        return _Path(room, np.asarray(found.kernels), float(found.gain))
+
+    found = _widest(path_in, fits.kernel_size, config)
+    accepted = asked or found.worth > _LEAST_WORTH
+    turned = seen._replace(turned=accepted, worth=round(found.worth, 5))
+    return turned, (found.config, found.kernels) if accepted else None
+
+
+class _Path(NamedTuple):
+    """Kernels of a camera's path, found in one window."""
+
+    config: DeblurConfig
+    kernels: np.ndarray  # [P, k, k]
+    worth: float  # see `Turned`
+
+
+def _widest(path_in: Callable[[int], _Path], window: int, most: DeblurConfig) -> _Path:
+    """The path in a window, or in a wider one, at most as `most` has it, where it was cut off.
+
+    As long as most kernels reach their window's border, and a wider one makes the path worth more.
+    """
+    found = path_in(window)
+    while np.median(border_mass(found.kernels)) > _CUT_OFF and window < most.kernel_size:
+        window = _at_least(most, _TURNING_ROOM * window).kernel_size
+        wider = path_in(window)
+        if wider.worth <= found.worth:
+            return found
+        found = wider
+    return found
 
 
 def _long(kernels: np.ndarray) -> float:

@@ -64,9 +64,12 @@ def choose(view: View, kernels: jax.Array, *, axis_name: str | None = None) -> C
     return Choice(kernels, best, scores, agreement(kernels)[best])
 
 
-def judging_weight(view: View) -> jax.Array:
-    """[] the prior weight of images to be judged, of a view of contrast one: of edges only."""
-    return _JUDGED_SMOOTHNESS * (noise_variance(view) + _JUDGED_ERROR**2)
+def judging_weight(view: View, *, coding: float = 1.0) -> jax.Array:
+    """[] the prior weight of images to be judged, of a view of contrast one: of edges only.
+
+    `coding` as of `views.noise_variance`.
+    """
+    return _JUDGED_SMOOTHNESS * (noise_variance(view, coding=coding) + _JUDGED_ERROR**2)
 
 
 def agreement(kernels: jax.Array) -> jax.Array:

@@ -40,7 +40,11 @@ def cut(whole: View, part: tuple[int, int]) -> Crops:
 
 
 def telling(crops: Crops) -> jax.Array:
-    """[C] 1 where a crop's edges stand out from its noise, 0 elsewhere."""
+    """[C] 1 where a crop's edges stand out from its noise, 0 elsewhere.
+
+    A file's coding is no noise here: its error lies where the edges are, and has its part in how
+    sharply images are judged.
+    """
     corners = jnp.asarray(crops.corners, crops.whole.plane.dtype)
 
     def power(corner: jax.Array) -> jax.Array:
@@ -48,7 +52,7 @@ def telling(crops: Crops) -> jax.Array:
         rows, cols = plane[1:, 1:] - plane[:-1, 1:], plane[1:, 1:] - plane[1:, :-1]
         return jnp.mean(rows**2 + cols**2)
 
-    return 1.0 * (lax.map(power, corners) > _TELLING * choice.judging_weight(crops.whole))
+    return 1.0 * (lax.map(power, corners) > _TELLING * choice.judging_weight(crops.whole, coding=0))
 
 
 def scaled(photo: View, scale: float) -> View:

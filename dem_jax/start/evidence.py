@@ -38,6 +38,7 @@ from dem_jax.solve.hyper_laplacian import EXPONENT, hyper_laplacian, power
 from dem_jax.solve.kernels import normalised
 from dem_jax.start.views import View, noise_variance
 
+IMPROVEMENTS = 8  # iterations of EM that improve a kernel at last; more make it dotted
 _ERROR = 0.008  # of the model, in parts of the contrast
 _CODING = 4.0  # how often the variance of the file's coding counts in s^2
 _CURVATURE = 0.1  # c
@@ -89,7 +90,7 @@ def improved(view: View, kernel: jax.Array, *, times: int) -> jax.Array:
     size = kernel.shape[0]
     seen = _on_canvas(view, size)
     shape = seen.photo.shape
-    scale, prior = seen.variance * jnp.sum(seen.known), _prior(shape)
+    scale, prior = seen.variance * jnp.maximum(jnp.sum(seen.known), 1), _prior(shape)
 
     def fit(kernel: jax.Array) -> jax.Array:
         latent = hyper_laplacian(

@@ -22,7 +22,7 @@ from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import edges, look, spread, views
 from dem_jax.start.choice import judging_weight, score
 from dem_jax.start.cleaning import cleaned
-from dem_jax.start.evidence import free_energy, improved
+from dem_jax.start.evidence import IMPROVEMENTS, free_energy, improved
 from dem_jax.start.look import Look, Sight
 from dem_jax.start.one_kernel import FINER, MANY_EDGES, NARROWED, RIDGE, Setting, alternate
 from dem_jax.start.overview import overview
@@ -32,7 +32,6 @@ _NARROWED_ALTERNATIONS = 10  # where a window has become narrower, and nothing e
 _LAST_ALTERNATIONS = 2  # at full size, of image and kernel by the L0 prior, and
 _POLISHINGS = 3  # by the hyper-Laplacian one
 _LAST_SPARSITY = 0.5  # of the finer views' lambda, at full size
-_IMPROVEMENTS = 8  # iterations of EM at last, see `evidence`
 _MUST_GAIN = (0.0, 0.0015)  # of normalised sparsity: each of `FINER`'s settings over the first
 # Of the last images' gradients, those that enter the fit; and what is dropped of its kernels. It is
 # little, because the fast stretches of a shake leave a faint trace that belongs to the kernel.
@@ -131,7 +130,7 @@ def _find(sights: Finer | Whole, *, axis_name: str | None = None) -> jax.Array:
         kernels = _finer(sights, axis_name)
     # Before they are improved, candidates of which one is wrong can be alike in their evidence.
     kernels = spread.each(
-        lambda kernel: improved(sights.telling, kernel, times=_IMPROVEMENTS), kernels, axis_name
+        lambda kernel: improved(sights.telling, kernel, times=IMPROVEMENTS), kernels, axis_name
     )
     energies = spread.each(lambda kernel: free_energy(last, kernel), kernels, axis_name)
     return kernels[jnp.argmin(energies)]

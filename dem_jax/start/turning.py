@@ -2,8 +2,10 @@
 
 `survey` looks for the camera's path in few pixels, whatever the photo's size, and shows how large
 its kernels are. `refined` does so in more pixels, also from the photo's one kernel on, and goes on
-in finer and finer views, see `camera_path`. `turned` tells what the path is worth in the view in
-which it was looked for. Whether the camera turned at all is asked before, see `comparison`.
+in finer and finer views, see `camera_path`; at last it improves every patch's kernel by the
+`evidence` of a crop around it, as the path's poses are coarser than a kernel. `turned` tells what
+that is worth in the view in which the path was looked for. Whether the camera turned at all is
+asked before, see `comparison`.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +19,7 @@ from dem_jax.model import blur, promotion
 from dem_jax.solve.kernels import zoom_kernel
 from dem_jax.start import camera_path, choice, spread, views
 from dem_jax.start.crops import ITERATIONS, LEAST_CROP, Crops, cut, scaled, telling, window_at
+from dem_jax.start.evidence import IMPROVEMENTS, improved
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, one_by_one
 from dem_jax.start.views import View
 
@@ -35,6 +38,7 @@ _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
 # path would shrink to a point.
 _FINER, _FINER_ALTERNATIONS = _LAST._replace(sparsity=4e-3), 2
 _MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
+_IMPROVING = 144  # pixels along each side, at least, of the crops that improve patches' kernels
 
 
 class _Paths(NamedTuple):
@@ -68,7 +72,8 @@ def survey(photo: Any, config: DeblurConfig, *, axis_name: str | None = None) ->
     """
     photo, kernel_size = views.of_photo(photo), config.kernel_size
     scale = views.overview_scale(photo.plane.shape)
-    whole, window = scaled(_stretched(photo), scale), window_at(kernel_size, scale)
+    whole = scaled(_all_of(views.stretched(photo)), scale)
+    window = window_at(kernel_size, scale)
     found = _paths(whole, window, jnp.ones((1,), whole.plane.dtype), axis_name)
     return found.kernels[jnp.argmin(found.scores)]
 
@@ -81,7 +86,8 @@ def refined(
     Paths are looked for from nothing, and from one kernel [h, h] on, where the camera turned little
     or the photo shows much that is alike, as text does. Arguments are those of `turned`.
     """
-    photo = _stretched(views.of_photo(photo))
+    seen = views.stretched(views.of_photo(photo))
+    photo = _all_of(seen)
     shape, kernel_size = photo.plane.shape, config.kernel_size
     scale = path_scale(shape, kernel_size)
     whole, window = scaled(photo, scale), window_at(kernel_size, scale)
@@ -89,20 +95,41 @@ def refined(
     found = _paths(whole, window, tilts, axis_name, zoom_kernel(kernel, window, scale))
     best = jnp.argmin(found.scores + _SHIFTED * (1 - found.tilts))
     density, tilt = found.densities[best], found.tilts[best]
-    while scale < 1:
-        before, scale = scale, views.finer_scale(scale)
-        density = camera_path.zoom(density, window_at(kernel_size, scale), scale / before)
-        view = scaled(photo, scale)
-        if is_refined(view.plane.shape):
-            density, _ = camera_path.alternate(
-                view, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
-            )
-    return camera_path.patch_kernels(density, shape, config.patch_grid, tilt)
+    for finer in finer_scales(shape, scale):
+        density = camera_path.zoom(density, window_at(kernel_size, finer), finer / scale)
+        whole, scale = scaled(photo, finer), finer
+        density, _ = camera_path.alternate(
+            whole, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
+        )
+    kernels = camera_path.patch_kernels(density, whole.plane.shape, config.patch_grid, tilt)
+    kernels = _improved(scaled(seen, scale), kernels, config.patch_grid, axis_name)
+    return jax.vmap(lambda kernel: zoom_kernel(kernel, kernel_size, 1 / scale))(kernels)
 
 
-def _stretched(photo: View) -> View:
-    """A photo of contrast one; clipped pixels vote too, or single patches have too few edges."""
-    return views.stretched(photo)._replace(trusted=None)
+def _improved(
+    whole: View, kernels: jax.Array, grid: tuple[int, int], axis_name: str | None
+) -> jax.Array:
+    """Kernels [P, w, w] of a view's patches, each improved by a crop around its patch.
+
+    Where a crop has few edges the path, which is that of all of the photo, tells more.
+    """
+    rows, cols = whole.plane.shape
+    shape = improving_crop((rows, cols), kernels.shape[-1])
+    corners = blur.patch_centres((rows, cols), grid) - (np.asarray(shape) - 1) / 2
+    crops = Crops(whole, np.clip(corners, 0, np.asarray((rows, cols)) - shape), shape)
+
+    def one(patch: tuple[jax.Array, jax.Array]) -> jax.Array:
+        corner, kernel = patch
+        return improved(crops.crop(corner), kernel, times=IMPROVEMENTS)
+
+    patches = jnp.asarray(crops.corners, kernels.dtype), kernels
+    votes = telling(crops)[:, None, None]
+    return votes * spread.each(one, patches, axis_name) + (1 - votes) * kernels
+
+
+def _all_of(photo: View) -> View:
+    """A photo whose clipped pixels vote too, or single patches would have too few edges."""
+    return photo._replace(trusted=None)
 
 
 def _paths(
@@ -202,13 +229,28 @@ def _scores(crops: Crops, kernels: jax.Array, axis_name: str | None = None) -> j
     return spread.each(score, (jnp.asarray(crops.corners, kernels.dtype), kernels), axis_name)
 
 
-def is_refined(view: views.Shape) -> bool:
-    """Whether a path is refined in a view [h, w], which is not too large for it.
+def finer_scales(shape: views.Shape, scale: float) -> list[float]:
+    """Those of the finer views of a photo [H, W] in which a path of a view at `scale` is refined.
 
-    >>> is_refined((1200, 900)), is_refined((3000, 4000))
-    (True, False)
+    >>> finer_scales((680, 1024), 0.5), finer_scales((3000, 4000), 0.128)
+    ([1.0], [0.256])
     """
-    return view[0] * view[1] <= _MOST_PIXELS
+    scales = []
+    while (
+        scale < 1 and shape[0] * shape[1] * (scale := views.finer_scale(scale)) ** 2 <= _MOST_PIXELS
+    ):
+        scales.append(scale)
+    return scales
+
+
+def improving_crop(view: views.Shape, window: int) -> tuple[int, int]:
+    """Rows and columns of a crop of a view [h, w] that improves a kernel of `window` pixels.
+
+    >>> improving_crop((680, 1024), 19), improving_crop((680, 1024), 53)
+    ((144, 144), (212, 212))
+    """
+    least = max(_IN_KERNELS * window, _IMPROVING)
+    return min(least, view[0]), min(least, view[1])
 
 
 def path_scale(shape: views.Shape, kernel_size: int) -> float:

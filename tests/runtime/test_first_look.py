@@ -106,6 +106,43 @@ def test_a_path_has_room_for_what_crops_prefer_whatever_the_one_kernel():
     assert [room["survey"] for room in rooms] == [19, 31, 19]
 
 
+@pytest.mark.parametrize(
+    ("worth", "windows", "taken"),
+    [
+        ({13: 0.01, 19: 0.02, 27: 0.03, 45: 0.04}, [13, 19, 27, 45], 45),
+        ({13: 0.01, 19: 0.02, 27: 0.01}, [13, 19, 27], 19),
+        ({13: 0.01, 19: 0.01}, [13, 19], 13),
+    ],
+)
+def test_a_path_that_was_cut_off_is_looked_for_in_wider_windows(worth, windows, taken):
+    """Of kernels of 33 pixels, as long as a wider window makes the path worth more."""
+    asked = []
+
+    def call(name, *args):
+        config = args[-1]
+        k = config.kernel_size
+        kernel = np.zeros((k, k), np.float32)
+        half = min(k // 2, 16 if name == "turn" else 4)
+        kernel[k // 2, k // 2 - half : k // 2 + half + 1] = 1 / (2 * half + 1)
+        if name == "turn":
+            asked.append(k)
+            count = config.patch_grid[0] * config.patch_grid[1]
+            kernels = np.tile(kernel, (count, 1, 1))
+            return types.SimpleNamespace(kernels=kernels, gain=worth[k])
+        answers = {
+            "overview": types.SimpleNamespace(kernel=kernel, candidates=kernel[None]),
+            "compare": types.SimpleNamespace(gain=0.02, sparser=0.01, kernels=kernel[None]),
+            "survey": kernel[None],
+        }
+        return answers.get(name, kernel)
+
+    photo = Given(np.zeros((240, 250, 3), np.float32))
+    seen = first_look(call, photo, BOUND, sizes.Sizes(sizes.AUTO, None, None))
+    assert asked == windows
+    assert seen.config.kernel_size == seen.given.kernel.shape[-1] == taken
+    assert seen.turned.worth == pytest.approx(worth[taken])
+
+
 def test_a_kernel_that_fills_its_window_keeps_its_size():
     def call(name, *args):
         k = args[-1].kernel_size

@@ -61,10 +61,10 @@ def kernel_extent(kernels: np.ndarray) -> np.ndarray:
     return np.sqrt(total / 2)
 
 
-def border_mass(kernels: np.ndarray) -> float:
-    """The largest share of a kernel's mass on its outermost two rings of pixels."""
+def border_mass(kernels: np.ndarray) -> np.ndarray:
+    """[P] the share of each kernel's [P, k, k] mass on its outermost two rings of pixels."""
     inner = kernels[:, 2:-2, 2:-2].sum(axis=(1, 2))
-    return float(np.max(1 - inner / np.maximum(kernels.sum(axis=(1, 2)), 1e-12)))
+    return 1 - inner / np.maximum(kernels.sum(axis=(1, 2)), 1e-12)
 
 
 def clipped_share(photo: np.ndarray) -> float:
@@ -104,7 +104,7 @@ def weigh(
     changes = [row["kernel_change"] for row in history if row.get("kernel_change")]
     return Evidence(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
-        kernel_border_mass=round(border_mass(kernels), 4),
+        kernel_border_mass=round(float(border_mass(kernels).max()), 4),
         clipped_share=round(clipped_share(photo), 4),
         clipped_reach=round(clipped_reach(photo, kernels), 4),
         residual_std=last.get("residual_std"),
