@@ -16,8 +16,9 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
-from dem_jax.solve.kernels import zoom_kernel
+from dem_jax.solve.kernels import normalised, zoom_kernel
 from dem_jax.start import camera_path, choice, spread, views
+from dem_jax.start.cleaning import without_faint_parts
 from dem_jax.start.crops import ITERATIONS, LEAST_CROP, Crops, cut, scaled, telling, window_at
 from dem_jax.start.evidence import IMPROVEMENTS, improved
 from dem_jax.start.one_kernel import MANY_EDGES, Setting, one_by_one
@@ -39,6 +40,8 @@ _LARGEST_WINDOW = 43  # pixels of kernels where the path is looked for again
 _FINER, _FINER_ALTERNATIONS = _LAST._replace(sparsity=4e-3), 2
 _MOST_PIXELS = 1.6e6  # of a finer view, all of which is looked at
 _IMPROVING = 144  # pixels along each side, at least, of the crops that improve patches' kernels
+# Of the largest entry, of the sum: what few pixels tell of a kernel is dusty.
+_LEAST_ENTRY, _LEAST_ISLAND = 0.01, 0.01
 
 
 class _Paths(NamedTuple):
@@ -86,7 +89,14 @@ def refined(
     Paths are looked for from nothing, and from one kernel [h, h] on, where the camera turned little
     or the photo shows much that is alike, as text does. Arguments are those of `turned`.
     """
-    seen = views.stretched(views.of_photo(photo))
+    return _along_path(views.of_photo(photo), kernel, config, axis_name)[1]
+
+
+def _along_path(
+    photo: View, kernel: jax.Array, config: DeblurConfig, axis_name: str | None
+) -> tuple[jax.Array, jax.Array]:
+    """Kernels [P, k, k] of the sparsest path at a grid's patches, and these improved."""
+    seen = views.stretched(photo)
     photo = _all_of(seen)
     shape, kernel_size = photo.plane.shape, config.kernel_size
     scale = path_scale(shape, kernel_size)
@@ -101,9 +111,10 @@ def refined(
         density, _ = camera_path.alternate(
             whole, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
         )
-    kernels = camera_path.patch_kernels(density, whole.plane.shape, config.patch_grid, tilt)
-    kernels = _improved(scaled(seen, scale), kernels, config.patch_grid, axis_name)
-    return jax.vmap(lambda kernel: zoom_kernel(kernel, kernel_size, 1 / scale))(kernels)
+    path = camera_path.patch_kernels(density, whole.plane.shape, config.patch_grid, tilt)
+    better = _improved(scaled(seen, scale), path, config.patch_grid, axis_name)
+    enlarged = jax.vmap(lambda kernel: zoom_kernel(kernel, kernel_size, 1 / scale))
+    return enlarged(path), enlarged(better)
 
 
 def _improved(
@@ -120,7 +131,8 @@ def _improved(
 
     def one(patch: tuple[jax.Array, jax.Array]) -> jax.Array:
         corner, kernel = patch
-        return improved(crops.crop(corner), kernel, times=IMPROVEMENTS)
+        kernel = improved(crops.crop(corner), kernel, times=IMPROVEMENTS)
+        return normalised(without_faint_parts(kernel, _LEAST_ENTRY, _LEAST_ISLAND))
 
     patches = jnp.asarray(crops.corners, kernels.dtype), kernels
     votes = telling(crops)[:, None, None]
@@ -178,10 +190,12 @@ def _paths(
 def turned(
     photo: Any, kernel: jax.Array, config: DeblurConfig, *, axis_name: str | None = None
 ) -> Turned:
-    """`refined` kernels, and how much sparser they leave crops of a photo than one kernel does.
+    """`refined` kernels, and how much sparser their path leaves crops of a photo than one kernel.
 
         mean_c s(c, k) - mean_c s(c, k_p),    s the `choice.score` of crop c, p the patch there
 
+    k_p are the path's own kernels, or the improved ones where these are worth more: these are
+    thinner, and thick kernels leave images sparser, but the path's can be too thick to be right.
     Crops are small, because within them no kernel changes much, and they are of the view in which
     the path was looked for: how thick its kernels are in the photo's own pixels is not its worth.
     A crop with few edges would prefer any kernel to any other, and does not count.
@@ -198,7 +212,7 @@ def turned(
     (6, 7, 7)
     """
     photo, kernel_size = views.of_photo(photo), config.kernel_size
-    kernels = refined(photo, kernel, config, axis_name=axis_name)
+    path, kernels = _along_path(photo, kernel, config, axis_name)
     photo = views.stretched(photo)
     scale = path_scale(photo.plane.shape, kernel_size)
     whole, window = scaled(photo, scale), window_at(kernel_size, scale)
@@ -211,11 +225,12 @@ def turned(
     def there(kernel: jax.Array) -> jax.Array:
         return zoom_kernel(kernel, window, scale)
 
-    own = jax.vmap(there)(kernels[nearest])
-    one = jnp.broadcast_to(there(kernel), own.shape)
-    votes = telling(crops)
-    sparser = votes * (_scores(crops, one, axis_name) - _scores(crops, own, axis_name))
-    return Turned(kernels, jnp.sum(sparser) / jnp.maximum(jnp.sum(votes), 1))
+    def scores(own: jax.Array) -> jax.Array:
+        return _scores(crops, jax.vmap(there)(own[nearest]), axis_name)
+
+    votes, by_one = telling(crops), scores(jnp.broadcast_to(kernel, (len(path), *kernel.shape)))
+    sparser = by_one - jnp.stack([scores(path), scores(kernels)])  # [2, C]
+    return Turned(kernels, jnp.max(sparser @ votes) / jnp.maximum(jnp.sum(votes), 1))
 
 
 def _scores(crops: Crops, kernels: jax.Array, axis_name: str | None = None) -> jax.Array:
