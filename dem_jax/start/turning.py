@@ -112,17 +112,24 @@ def _along_path(
             whole, density, _FINER, times=_FINER_ALTERNATIONS, tilt=tilt
         )
     path = camera_path.patch_kernels(density, whole.plane.shape, config.patch_grid, tilt)
-    better = _improved(scaled(seen, scale), path, config.patch_grid, axis_name)
+    better = each_improved(scaled(seen, scale), path, config.patch_grid, axis_name=axis_name)
     enlarged = jax.vmap(lambda kernel: zoom_kernel(kernel, kernel_size, 1 / scale))
     return enlarged(path), enlarged(better)
 
 
-def _improved(
-    whole: View, kernels: jax.Array, grid: tuple[int, int], axis_name: str | None
+def each_improved(
+    whole: View, kernels: jax.Array, grid: tuple[int, int], *, axis_name: str | None = None
 ) -> jax.Array:
     """Kernels [P, w, w] of a view's patches, each improved by a crop around its patch.
 
-    Where a crop has few edges the path, which is that of all of the photo, tells more.
+    Where a crop has few edges the path, which is that of all of the photo, tells more: there a
+    kernel stays as it is.
+
+    Args:
+      whole: [h, w] of contrast one, see `views.stretched`.
+      kernels: of sum one, near the right ones.
+      grid: patches along rows and columns.
+      axis_name: of the devices that share the work, see `spread`.
     """
     rows, cols = whole.plane.shape
     shape = improving_crop((rows, cols), kernels.shape[-1])

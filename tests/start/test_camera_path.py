@@ -7,7 +7,7 @@ from dem_jax.config import DeblurConfig
 from dem_jax.evaluation import camera_shake, metrics
 from dem_jax.model import blur
 from dem_jax.solve.kernels import zoom_kernel
-from dem_jax.start import camera_path, find, turning
+from dem_jax.start import camera_path, find, turning, views
 from dem_jax.start.problem import prepare
 from dem_jax.start.views import View
 
@@ -130,6 +130,25 @@ def test_a_path_beats_one_kernel_where_the_camera_turned_and_only_there(camera):
     _, turned, shaken = camera
     assert gain(turned) > 0
     assert gain(shaken) < 0
+
+
+def test_kernels_are_improved_where_the_photo_tells_them_and_kept_elsewhere():
+    """A picture beside a grey wall; a kernel that is thicker than the right one."""
+    data = pytest.importorskip("skimage.data")
+    sharp = np.asarray(data.camera(), np.float32)[150:302, 150:302] / 255
+    kernel = np.eye(9, dtype=np.float32) / 9
+    photo = np.asarray(jax.scipy.signal.convolve(sharp, kernel, mode="valid"))
+    photo = np.concatenate([photo, *[np.full_like(photo, 0.5)] * 2], axis=1)
+    photo = photo + 0.002 * np.random.default_rng(0).standard_normal(photo.shape)
+    view = views.stretched(View(jnp.asarray(photo, jnp.float32)))
+    bell = np.exp(-0.5 * (np.arange(-3, 4) / 1.2) ** 2)
+    thick = jax.scipy.signal.convolve(kernel, np.outer(bell, bell) / bell.sum() ** 2, mode="same")
+    before = jnp.tile(blur.unit_sums(thick[None]), (2, 1, 1))
+    after = jax.jit(lambda v, k: turning.each_improved(v, k, (1, 2)))(view, before)
+    np.testing.assert_allclose(after.sum((1, 2)), 1, rtol=1e-5)
+    np.testing.assert_array_equal(after[1], before[1])
+    old, new = (float(metrics.kernel_correlation(k, kernel)) for k in (before[0], after[0]))
+    assert new > old + 0.1
 
 
 def test_a_photo_without_edges_is_of_a_camera_that_did_not_move():
