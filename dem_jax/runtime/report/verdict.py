@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
     """The numbers that a verdict rests on; all are written to run.json."""
 
     kernel_extent: float  # pixels, median over the patches
-    kernel_border_mass: float  # share of the largest
+    kernel_border_mass: float  # see `border_mass`, median over the patches
     clipped_share: float  # of the photo's pixels
     clipped_reach: float  # of the photo's pixels, as far as blur carries what is saturated
     residual_std: float | None  # after the last EM iteration; relative to the brightest value
@@ -104,7 +104,7 @@ def weigh(
     changes = [row["kernel_change"] for row in history if row.get("kernel_change")]
     return Evidence(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
-        kernel_border_mass=round(float(border_mass(kernels).max()), 4),
+        kernel_border_mass=round(float(np.median(border_mass(kernels))), 4),
         clipped_share=round(clipped_share(photo), 4),
         clipped_reach=round(clipped_reach(photo, kernels), 4),
         residual_std=last.get("residual_std"),
