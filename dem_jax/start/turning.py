@@ -236,7 +236,7 @@ def turned(
         return _scores(crops, jax.vmap(there)(own[nearest]), axis_name)
 
     votes, by_one = telling(crops), scores(jnp.broadcast_to(kernel, (len(path), *kernel.shape)))
-    sparser = by_one - jnp.stack([scores(path), scores(kernels)])  # [2, C]
+    sparser = by_one[None] - jnp.stack([scores(path), scores(kernels)])  # [2, C]
     return Turned(kernels, jnp.max(sparser @ votes) / jnp.maximum(jnp.sum(votes), 1))
 
 
