@@ -9,7 +9,6 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.runtime import sizes
-from dem_jax.runtime.report.verdict import border_mass
 from dem_jax.start import comparison, views
 from dem_jax.start.choice import Choice
 from dem_jax.types import Given
@@ -19,7 +18,6 @@ _LEAST_WORTH = 0.002
 _SURE = 0.98  # agreement: where candidates agree less, they are looked for again in more pixels
 _ROOM = 1.1  # around a kernel: it may still change, and an overview shows it roughly
 _TURNING_ROOM = 1.4  # around one kernel for the photo, where its corners may have longer ones
-_CUT_OFF = 0.025  # of the mass on a kernel's border: what was cut off goes on beyond it
 _LONG = 0.75  # of the crops' kernels that are no longer than this one: a few may be wrong
 _FAINT, _MAIN_PART = 0.05, 0.1  # of the largest entry, of the mass: less does not count as extent
 _GAP = 0.04  # of the window's side: what is nearer to each other is one part, as a dotted line is
@@ -152,7 +150,7 @@ def _widest(path_in: Callable[[int], _Path], window: int, most: DeblurConfig) ->
     As long as most kernels reach their window's border, and a wider one makes the path worth more.
     """
     found = path_in(window)
-    while np.median(border_mass(found.kernels)) > _CUT_OFF and window < most.kernel_size:
+    while sizes.border_mass(found.kernels) > sizes.CUT_OFF and window < most.kernel_size:
         window = _at_least(most, _TURNING_ROOM * window).kernel_size
         wider = path_in(window)
         if wider.worth <= found.worth:

@@ -7,6 +7,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from dem_jax.config import DeblurConfig, require_odd
 from dem_jax.start.look import shared_side
 
@@ -14,6 +16,7 @@ UNIFORM, NONUNIFORM, AUTO = "uniform", "nonuniform", "auto"
 SMALLEST_SIDE = 16  # pixels; less holds no blur that could be told from the picture
 # Few, so that photos share programs; steps of about a fifth above the smallest ones.
 KERNEL_SIZES = (7, 9, 13, 19, 27, 31, 37, 45, 53, 63, 75, 89, 107, 127, 151)
+CUT_OFF = 0.02  # of `border_mass`: what is more goes on beyond the window
 _MIN_PATCH = 48  # pixels, and two kernels: within a patch the kernel must hardly change
 _LARGEST_GRID = 6  # rows or columns
 # Pixels of the largest photo that EM repairs at normal effort. In larger ones many edges tell the
@@ -73,6 +76,15 @@ def auto_kernel_size(short_side: int) -> int:
     size = 31 * math.sqrt(short_side / 255)
     largest = (short_side // 4 - 1) | 1
     return max(3, min(round(size) | 1, largest, 101))
+
+
+def border_mass(kernels: np.ndarray) -> float:
+    """The share of a kernel's mass on the outermost two rings of its window, both together.
+
+    Of kernels [P, k, k] the median: single patches of few edges tell nothing of the window.
+    """
+    inner = kernels[:, 2:-2, 2:-2].sum(axis=(1, 2))
+    return float(np.median(1 - inner / np.maximum(kernels.sum(axis=(1, 2)), 1e-12)))
 
 
 def auto_patch_grid(height: int, width: int, kernel_size: int) -> tuple[int, int]:

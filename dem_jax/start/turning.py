@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model import blur, promotion
@@ -57,7 +58,7 @@ class Turned(NamedTuple):
     """The kernels of a camera's path, and what they are worth."""
 
     kernels: jax.Array  # [P, k, k]
-    gain: jax.Array  # [] how much sparser they leave the photo than one kernel does
+    gain: jax.Array  # [] how much sparser these, or their path's, leave it than one kernel does
 
 
 @promotion.standard
@@ -127,23 +128,25 @@ def each_improved(
 
     Args:
       whole: [h, w] of contrast one, see `views.stretched`.
-      kernels: of sum one, near the right ones.
+      kernels: of sum one, near the right ones, in the view's pixels.
       grid: patches along rows and columns.
       axis_name: of the devices that share the work, see `spread`.
     """
     rows, cols = whole.plane.shape
     shape = improving_crop((rows, cols), kernels.shape[-1])
-    corners = blur.patch_centres((rows, cols), grid) - (np.asarray(shape) - 1) / 2
-    crops = Crops(whole, np.clip(corners, 0, np.asarray((rows, cols)) - shape), shape)
+    firsts = blur.patch_centres((rows, cols), grid) - (np.asarray(shape) - 1) / 2
+    crops = Crops(whole, np.clip(firsts, 0, np.asarray((rows, cols)) - shape), shape)
 
-    def one(patch: tuple[jax.Array, jax.Array]) -> jax.Array:
-        corner, kernel = patch
+    def better(corner: jax.Array, kernel: jax.Array) -> jax.Array:
         kernel = improved(crops.crop(corner), kernel, times=IMPROVEMENTS)
         return normalised(without_faint_parts(kernel, _LEAST_ENTRY, _LEAST_ISLAND))
 
-    patches = jnp.asarray(crops.corners, kernels.dtype), kernels
-    votes = telling(crops)[:, None, None]
-    return votes * spread.each(one, patches, axis_name) + (1 - votes) * kernels
+    def one(patch: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
+        vote, corner, kernel = patch
+        return lax.cond(vote > 0, better, lambda _, kernel: kernel, corner, kernel)
+
+    corners = jnp.asarray(crops.corners, kernels.dtype)
+    return spread.each(one, (telling(crops), corners, kernels), axis_name)
 
 
 def _all_of(photo: View) -> View:

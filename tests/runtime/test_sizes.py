@@ -1,5 +1,6 @@
 """`auto` and explicit sizes."""
 
+import numpy as np
 import pytest
 
 from dem_jax.config import DeblurConfig
@@ -89,3 +90,12 @@ def test_bad_grids(text):
 def test_good_grids():
     assert sizes.parse_patch_grid("6x8") == (6, 8)
     assert sizes.parse_patch_grid("auto") is None
+
+
+def test_border_mass_is_that_of_most_kernels():
+    inside = np.zeros((31, 31), np.float32)
+    inside[15, 11:20] = 1 / 9
+    cut = 0.9 * inside
+    cut[15, 0] = cut[1, 15] = 0.05
+    assert sizes.border_mass(cut[None]) == pytest.approx(0.1)
+    assert sizes.border_mass(np.stack([cut, inside, inside])) == pytest.approx(0, abs=1e-6)

@@ -11,6 +11,7 @@ import numpy as np
 
 from dem_jax.config import DeblurConfig
 from dem_jax.model.likelihood import CLIPPED
+from dem_jax.runtime import sizes
 from dem_jax.types import Problem
 
 FOUND, DOUBTFUL, LITTLE_BLUR = "found", "doubtful", "little blur"
@@ -21,7 +22,6 @@ _ONE_KERNEL = (0.6, 1.0)
 # cameras are themselves a little blurred. A straight blur of 5 pixels has 1.4 with this.
 _GRID = (1.0, 1.4)
 _AGREED = 0.9  # confidence from which on candidates say the same
-_BORDER_MASS = 0.02  # of a kernel on its outermost ring of pixels, 2 pixels wide
 _CLIPPED_REACH = 0.05  # of the pixels that a saturated one has blurred into
 _RESIDUAL_RATIO = 3.0  # of the residual to the noise seen in the photo
 # Mean excess of a latent image beyond [0, 1] that tells of ringing: of one kernel; and of a grid,
@@ -34,7 +34,7 @@ class Evidence(NamedTuple):
     """The numbers that a verdict rests on; all are written to run.json."""
 
     kernel_extent: float  # pixels, median over the patches
-    kernel_border_mass: float  # see `border_mass`, median over the patches
+    kernel_border_mass: float  # see `sizes.border_mass`
     clipped_share: float  # of the photo's pixels
     clipped_reach: float  # of the photo's pixels, as far as blur carries what is saturated
     residual_std: float | None  # after the last EM iteration; relative to the brightest value
@@ -59,12 +59,6 @@ def kernel_extent(kernels: np.ndarray) -> np.ndarray:
         centre = profile @ places
         total += (profile * (places - centre[:, None]) ** 2).sum(axis=1)
     return np.sqrt(total / 2)
-
-
-def border_mass(kernels: np.ndarray) -> np.ndarray:
-    """[P] the share of each kernel's [P, k, k] mass on its outermost two rings of pixels."""
-    inner = kernels[:, 2:-2, 2:-2].sum(axis=(1, 2))
-    return 1 - inner / np.maximum(kernels.sum(axis=(1, 2)), 1e-12)
 
 
 def clipped_share(photo: np.ndarray) -> float:
@@ -104,7 +98,7 @@ def weigh(
     changes = [row["kernel_change"] for row in history if row.get("kernel_change")]
     return Evidence(
         kernel_extent=round(float(np.median(kernel_extent(kernels))), 4),
-        kernel_border_mass=round(float(np.median(border_mass(kernels))), 4),
+        kernel_border_mass=round(sizes.border_mass(kernels), 4),
         clipped_share=round(clipped_share(photo), 4),
         clipped_reach=round(clipped_reach(photo, kernels), 4),
         residual_std=last.get("residual_std"),
@@ -190,7 +184,7 @@ def warnings(evidence: Evidence, config: DeblurConfig, largest: int | None = Non
             "not recognised, as happens in pictures full of fine texture: try --crop, with a part "
             "of clear edges, another --kernel_size, or the other --blur."
         )
-    if evidence.kernel_border_mass > _BORDER_MASS and kernel_size >= 7 and room:
+    if evidence.kernel_border_mass > sizes.CUT_OFF and kernel_size >= 7 and room:
         found.append(
             f"The blur reaches the edge of the {kernel_size} x {kernel_size} pixels allowed for "
             f"it; try {room}."

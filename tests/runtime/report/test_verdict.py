@@ -43,13 +43,6 @@ def test_a_faint_floor_does_not_count_as_blur():
     assert verdict.kernel_extent(kernel) == 0
 
 
-def test_border_mass():
-    kernel = 0.9 * line(1)
-    kernel[0, 15, 0] = kernel[0, 1, 15] = 0.05
-    assert verdict.border_mass(kernel).tolist() == pytest.approx([0.1])
-    assert verdict.border_mass(line(9)) == 0
-
-
 @pytest.mark.parametrize(
     ("changes", "last"), [((0.3, 0.0), 0.3), ((0.3, 0.6), 0.6), ((0.0,), None), ((), None)]
 )
