@@ -6,7 +6,12 @@ beside the blurred image has the variance `error`, the posterior variance of a p
     var(a) = mean_w 1 / (|K(w)|^2 / error + |D(w)|^2 / a)
 
 over the frequencies w: what the kernel has wiped out is as unsure as the prior leaves it. The
-roughness a is that of `model.roughness`. Samples of an E-step do not tell this: their chains are
+roughness a is that of `model.roughness`. Kernels of a camera's path are wrong by their places, too:
+each of their pixels may be displaced by d = 0.8 pixels along either axis, which adds
+
+    d^2 (local mean of |grad f|^2)
+
+Samples of an E-step do not tell this: their chains are
 cold, and all share its kernels. docs/results.md has how well this describes the errors.
 
 Source: the posterior variance of the Wiener filter, as in Wiener: Extrapolation, interpolation and
@@ -23,6 +28,7 @@ from dem_jax.solve import fourier
 
 _ROUGHNESS, _LEVELS = (1e-8, 1.0), 40  # squared image units per pixel, for which it is computed
 _LEAST_CANVAS = 64  # pixels
+_DISPLACED = 0.8  # pixels, d, of photos with several kernels; chosen on Lai's turning cameras
 
 
 def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
@@ -47,4 +53,7 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
 
     found = jnp.log(lax.map(variance, levels))
     local = roughness.expected(image, error)
-    return jnp.exp(jnp.interp(jnp.log(local), jnp.log(levels), found))
+    given_kernels = jnp.exp(jnp.interp(jnp.log(local), jnp.log(levels), found))
+    if len(kernels) == 1:
+        return given_kernels
+    return given_kernels + _DISPLACED**2 * roughness.shown(image)

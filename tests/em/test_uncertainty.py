@@ -36,7 +36,7 @@ def test_gaussian_variance_is_the_error_of_images_drawn_from_the_model(slope):
     kernel = np.zeros((9, 9))
     kernel[4, 1:8] = kernel[2:7, 6] = 1
     kernel /= kernel.sum()
-    level = 2 * slope**2 + ERROR**2  # half of the roughness is shown, and the error hides as much
+    level = 1.25 * slope**2 + 2 * ERROR**2  # what is shown of the roughness, and what error hides
     found = uncertainty.gaussian_variance(
         ramp(slope), jnp.asarray(kernel, jnp.float32)[None], ERROR**2
     )
@@ -56,6 +56,16 @@ def test_more_blur_more_noise_and_rougher_places_are_less_sure():
     assert std(wide, 0.01)[:, :80].max() < std(wide, 0.01)[:, -80:].min()
     # Without blur nothing but the photo's own error is unsure.
     np.testing.assert_allclose(std(point, 0.01)[:, -80:], 0.01, rtol=0.05)
+
+
+def test_kernels_of_a_path_may_be_displaced():
+    """Pixels of an image that is displaced by 0.8 pixels along each axis are off by its slope."""
+    kernels, slope = jnp.full((1, 5, 5), 1 / 25), 0.05
+    image = ramp(slope)
+    one = uncertainty.gaussian_variance(image, kernels, 1e-4)
+    several = uncertainty.gaussian_variance(image, jnp.tile(kernels, (4, 1, 1)), 1e-4)
+    moved = 0.8 * np.random.default_rng(0).normal(size=100_000)
+    np.testing.assert_allclose(several - one, np.mean((slope * moved) ** 2), rtol=0.02)
 
 
 def test_gaussian_variance_under_jit_and_grad():
