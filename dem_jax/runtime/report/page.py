@@ -74,8 +74,7 @@ def html_page(content: Content) -> str:
         kernels_caption=f"The path that each point of light took, {regions}, drawn {zoom:.1f} "
         "times larger than life and each to its own brightest pixel. A dot means no blur.",
         uncertainty=_uncertainty(content.std),
-        charts="".join(_chart(content.history, *chart) for chart in _CHARTS),
-        history=_table_of(content.history),
+        convergence=_convergence(content.history),
         settings=_rows(_settings(record)),
         timings=_rows((k, f"{v:.1f} s") for k, v in record.get("timings_seconds", {}).items()),
         record=html.escape(json.dumps(record, indent=2)),
@@ -120,12 +119,23 @@ def _uncertainty(std: np.ndarray) -> str:
     )
 
 
+def _convergence(history: Sequence[Mapping[str, Any]]) -> str:
+    """Charts and a table of the EM iterations, where there were any."""
+    if not history:
+        return "<p>No EM iteration was finished: the result is the start's deconvolution.</p>"
+    return (
+        f'<div class="row">{"".join(_chart(history, *chart) for chart in _CHARTS)}</div>'
+        "<details><summary>The same as a table</summary>"
+        f"<table>{_table_of(history)}</table></details>"
+    )
+
+
 def _chart(history: Sequence[Mapping[str, Any]], name: str, title: str, unit: str) -> str:
     """One quantity over the EM iterations as SVG."""
     points = [(e["iteration"], e[name]) for e in history if e.get(name) is not None]
     heading = f"<figcaption>{title} ({unit})</figcaption>"
     if not points:
-        return f'<figure class="wide">{heading}<p>No EM iteration was finished.</p></figure>'
+        return f'<figure class="wide">{heading}<p>No number is known.</p></figure>'
     x, y = (np.array(values, float) for values in zip(*points, strict=True))
     across = _LEFT + (x - x[0]) / max(np.ptp(x), 1) * (_WIDTH - _LEFT - _RIGHT)
     down = _TOP + (y.max() - y) / max(np.ptp(y), 1e-12) * (_HEIGHT - _TOP - _BOTTOM)
@@ -152,8 +162,6 @@ def _chart(history: Sequence[Mapping[str, Any]], name: str, title: str, unit: st
 
 
 def _table_of(history: Sequence[Mapping[str, Any]]) -> str:
-    if not history:
-        return ""
     names = list(history[0])
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in names)
     rows = ("".join(f"<td>{_short(entry.get(name))}</td>" for name in names) for entry in history)

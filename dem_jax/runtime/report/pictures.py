@@ -72,7 +72,7 @@ def report_page(
     caption: str,
     warnings: Sequence[str] = (),
 ) -> np.ndarray:
-    """Before, after, kernels, uncertainty and convergence on one page.
+    """Before, after, kernels, uncertainty and, after EM, its convergence on one page.
 
     Args:
       before: [H, W, C] the blurred photo, in [0, 1].
@@ -84,19 +84,19 @@ def report_page(
       caption: one line under the title.
       warnings: sentences under it.
     """
-    convergence = _curve(
-        [entry["iteration"] for entry in history],
-        [entry["negative_log_likelihood"] for entry in history],
-    )
+    likelihoods = [(entry["iteration"], entry["negative_log_likelihood"]) for entry in history]
+    points = [(number, value) for number, value in likelihoods if np.isfinite(value)]
     panels = [
         ("Before", grey_or_rgb(before)),
         ("After", grey_or_rgb(after)),
         (f"Blur kernels ({grid[0]} x {grid[1]} patches)", kernels_picture(kernels, grid)),
         ("Uncertainty: standard deviation per pixel, white = 1", uncertainty_picture(std)),
-        ("Convergence: negative log-likelihood per value (nats)", convergence),
     ]
+    if points:
+        title = "Convergence: negative log-likelihood per value (nats)"
+        panels.append((title, _curve(points)))
     drawn = [_panel(title, picture) for title, picture in panels]
-    rows = [drawn[0:2], drawn[2:4], drawn[4:5]]
+    rows = [drawn[i : i + 2] for i in range(0, len(drawn), 2)]
     notes = [line for text in warnings for line in textwrap.wrap(f"Note: {text}", _LINE)]
     top = 80 + _LEADING * len(notes)
     height = top + sum(max(p.height for p in row) + _MARGIN for row in rows)
@@ -125,16 +125,12 @@ def _panel(title: str, picture: np.ndarray) -> Image.Image:
     return panel
 
 
-def _curve(x: Sequence[float], y: Sequence[float]) -> np.ndarray:
-    """Line through the finite points (x, y), with the ends of both axes labelled."""
+def _curve(points: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Line through the points (x, y), with the ends of both axes labelled."""
     width, height, left, bottom = _COLUMN, 240, 70, 215
     image = Image.new("RGB", (width, height), _PAPER)
     draw = ImageDraw.Draw(image)
     draw.line([(left, 10), (left, bottom), (width - 10, bottom)], fill=_PALE)
-    points = [(a, b) for a, b in zip(x, y, strict=True) if np.isfinite(b)]
-    if not points:
-        draw.text((left + 10, 100), "no EM iteration was finished", fill=_PALE, font=_font(14))
-        return np.asarray(image)
     xs, ys = (np.array(values, float) for values in zip(*points, strict=True))
     across = left + 10 + (xs - xs.min()) / max(np.ptp(xs), 1) * (width - left - 40)
     down = 20 + (ys.max() - ys) / max(np.ptp(ys), 1e-9) * (bottom - 40)
