@@ -23,7 +23,10 @@ from dem_jax.solve import cosines, fourier, least_squares
 from dem_jax.solve.hyper_laplacian import DATA_SPLITTING, ITERATIONS, shrink_once
 from dem_jax.types import BlurOperator
 
-_SMOOTHNESS = 0.6  # prior weight over error variance: near the best for noise 0.001 to 0.03
+_SMOOTHNESS = 0.6  # prior weight over error variance, where that is well below the next one
+# Image units squared: beyond it the weight grows with the error's deviation, not with its variance.
+# Under strong noise the most probable image is smoother than the mean one, the nearest to truth.
+_STRONG_ERROR = 4e-4
 # What kernels are wrong by, as an error of the photo in image units beside its noise.
 _KERNEL_ERROR, _GRID_ERROR = 0.004, 0.0095
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
@@ -151,8 +154,12 @@ def _in_windows(
 
 
 def prior_weight(noise_std: jax.Array | float, count: int) -> jax.Array | float:
-    """The prior's weight for a photo of that noise and `count` kernels, in squared image units."""
-    return _SMOOTHNESS * error_variance(noise_std, count)
+    """The prior's weight for a photo of that noise and `count` kernels, in squared image units.
+
+    0.6 s^2 / (1 + (s^2 / 0.0004)^2)^(1/4), s^2 the variance of the photo's error
+    """
+    error = error_variance(noise_std, count)
+    return _SMOOTHNESS * error / jnp.sqrt(jnp.hypot(1.0, error / _STRONG_ERROR))
 
 
 def error_variance(noise_std: jax.Array | float, count: int) -> jax.Array | float:

@@ -81,19 +81,23 @@ def test_the_result_explains_the_photo_and_a_stronger_prior_smooths(case):
     assert slopes[0] > 1.1 * slopes[1] > 1.1**2 * slopes[2]
 
 
-@pytest.mark.parametrize("noise", [0.003, 0.01, 0.03])
-def test_the_prior_weight_is_near_the_best(case, noise):
-    """Over a hundredfold range; the true kernel has no error, yet some is allowed for."""
-    sharp, kernel, _ = case
-    photo = blur.uniform(kernel, sharp[..., None])[..., 0]
-    photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
+@pytest.mark.parametrize("noise", [0.005, 0.02, 0.05])
+def test_the_prior_weight_is_near_the_best(noise):
+    """Of three pictures on average, over a hundredfold range; the true kernel has no error."""
+    from skimage import data
 
-    def quality(weight):
-        return metrics.psnr(crop(deconvolve(photo, kernel, weight)), crop(sharp))
-
-    weight = deconvolution.prior_weight(noise, 1)
-    best = max(quality(weight * factor) for factor in np.geomspace(0.1, 10, 9))
-    assert quality(weight) > best - 0.6
+    kernel = camera_shake.random_kernel(jax.random.key(3), 15)
+    factors, found = np.geomspace(0.1, 10, 9), []
+    weights = deconvolution.prior_weight(noise, 1) * factors
+    for picture in (data.camera(), data.astronaut()[..., 1], data.coffee()[..., 1]):
+        sharp = jnp.asarray(picture[100:242, 120:262] / 255, jnp.float32)
+        photo = blur.uniform(kernel, sharp[..., None])[..., 0]
+        photo = camera_shake.gaussian_noise(jax.random.key(1), photo, noise)
+        latents = jax.lax.map(lambda w, photo=photo: deconvolve(photo, kernel, w), weights)
+        inside = slice(7, -7), slice(7, -7)
+        found.append([metrics.psnr(np.asarray(f)[inside], sharp[inside]) for f in latents])
+    means = np.mean(found, axis=0)
+    assert means[4] > means.max() - 0.4
 
 
 def test_shrinking_minimises_the_scalar_energy():
