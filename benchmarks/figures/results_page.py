@@ -184,8 +184,8 @@ def calibration():
         own = [row for name, row in rows.items() if f"noise {noise}," in name]
         lines.append([f"noise {noise}", *(mean(own, key) for key in keys)])
     limits = (
-        "A Gaussian has 68 and 95 %. The formula's factors were chosen on these photos; "
-        "real ones were not tested."
+        "A Gaussian has 68 and 95 %. The formula's factors were chosen on these, Levin's and Lai's "
+        "turning photos."
     )
     table = tables.markdown(["mean of 3", *keys.values()], lines)
     return Section("Uncertainty, 12 simulated photos", table, commits(rows.values()), limits, [])
@@ -246,7 +246,7 @@ def sections():
             "sharp_photos",
             "Sharp to the pixel, 11 simulated photos",
             "Lai's pictures at 256 pixels, blurred by Levin's kernels, noise 0.003. EM adds "
-            "nothing to the start here.",
+            "little here.",
         ),
         plain(
             "sharp_jpeg",

@@ -50,7 +50,7 @@ def finish(
     half = config.kernel_size // 2
     image = blur.translate(mean, -shift)[half:-half, half:-half]
     error = error_variance(noise_std, len(kernels))
-    variance = uncertainty.gaussian_variance(image, kernels, error)
+    variance = _variance(image, kernels, error)
     soft = softness.after_em(problem.start_kernels, state.kernels, problem.cameras_part)
     latent = softness.softened(image, soft)
     if config.grain:
@@ -82,10 +82,15 @@ def started(problem: Problem) -> tuple[jax.Array, jax.Array, jax.Array]:
     half = kernels.shape[-1] // 2
     image = blur.translate(problem.start_latent, -shift)[half:-half, half:-half]
     error = error_variance(problem.noise_std, len(kernels))
-    std = jnp.sqrt(uncertainty.gaussian_variance(image, kernels, error))
+    std = jnp.sqrt(_variance(image, kernels, error))
     soft = softness.of_camera(problem.start_kernels, problem.cameras_part)
     image = _with_overlay(softness.softened(image, soft), problem)
     return jnp.clip(image / problem.gain, 0, 1), std / problem.gain, kernels
+
+
+def _variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
+    displaced = uncertainty.displacement(len(kernels))
+    return uncertainty.gaussian_variance(image, kernels, error, displaced=displaced)
 
 
 def _with_overlay(image: jax.Array, problem: Problem) -> jax.Array:

@@ -31,13 +31,25 @@ _LEAST_CANVAS = 64  # pixels
 _DISPLACED = 0.8  # pixels, d, of photos with several kernels; chosen on Lai's turning cameras
 
 
-def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | float) -> jax.Array:
+def displacement(count: int) -> float:
+    """Pixels d by which each of `count` kernels of a photo may be displaced along either axis."""
+    return _DISPLACED if count > 1 else 0.0
+
+
+def gaussian_variance(
+    image: jax.Array,
+    kernels: jax.Array,
+    error: jax.Array | float,
+    *,
+    displaced: float = 0.0,
+) -> jax.Array:
     """var(a) [H, W, C] of an image that a deconvolution has made, in squared image units.
 
     Args:
       image: f, [H, W, C] in image units, not softened.
       kernels: [P, k, k], each of sum one; the mean of their variances counts.
       error: [] variance, in squared image units.
+      displaced: pixels, of the kernels, see `displacement`.
     """
     side = good_size(max(_LEAST_CANVAS, 2 * kernels.shape[-1]))
     shape = side, side
@@ -54,6 +66,4 @@ def gaussian_variance(image: jax.Array, kernels: jax.Array, error: jax.Array | f
     found = jnp.log(lax.map(variance, levels))
     local = roughness.expected(image, error)
     given_kernels = jnp.exp(jnp.interp(jnp.log(local), jnp.log(levels), found))
-    if len(kernels) == 1:
-        return given_kernels
-    return given_kernels + _DISPLACED**2 * roughness.shown(image)
+    return given_kernels + displaced**2 * roughness.shown(image)

@@ -63,7 +63,10 @@ def test_kernels_of_a_path_may_be_displaced():
     kernels, slope = jnp.full((1, 5, 5), 1 / 25), 0.05
     image = ramp(slope)
     one = uncertainty.gaussian_variance(image, kernels, 1e-4)
-    several = uncertainty.gaussian_variance(image, jnp.tile(kernels, (4, 1, 1)), 1e-4)
+    displaced = uncertainty.displacement(4)
+    several = uncertainty.gaussian_variance(image, kernels, 1e-4, displaced=displaced)
+    assert displaced == 0.8
+    assert uncertainty.displacement(1) == 0
     moved = 0.8 * np.random.default_rng(0).normal(size=100_000)
     np.testing.assert_allclose(several - one, np.mean((slope * moved) ** 2), rtol=0.02)
 

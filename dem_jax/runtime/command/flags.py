@@ -78,9 +78,9 @@ def _define_main_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "kernel_size",
         "auto",
-        "How long the longest smear of a point may be: an odd number of pixels. auto finds it; "
-        "give one where the report says that the blur found is too large or too small. Or a file "
-        "with a photo's name and its size on each line.",
+        "How long the longest smear of a point may be: an odd number of pixels. auto allows a "
+        "third of the photo's shorter side, at most 151, and finds what is there. Or a file with a "
+        "photo's name and its size on each line.",
         **own,
     )
     flags.DEFINE_string(

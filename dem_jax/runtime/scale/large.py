@@ -270,7 +270,11 @@ class InTiles:
         weight = np.float32(prior_weight(noise_std, len(kernels)))
         error = np.float32(error_variance(noise_std, len(kernels)))
         of_tile = _for_crop(config)
+        displaced = uncertainty.displacement(len(kernels))
+        # A crop has one kernel, and its misfit tells nothing of a path's.
         start, part = self._problem.start_kernels, self._problem.cameras_part
+        if len(kernels) > 1 and config.camera_softness and config.kernels != "fixed":
+            part = softness.GRIDS_PART
         soft = softness.after_em(start, jnp.asarray(kernels), part)
         cut = tiles.cut(light.shape[0], light.shape[1], self._taken.tiling)
         done = itertools.count(1)
@@ -279,7 +283,7 @@ class InTiles:
             kernel = tile_kernel(kernels, config.patch_grid, light.shape, tile)
             given = np.float32(gain) * pixels, kernel[None], weight, of_tile
             found = desk.call("restore", *given)
-            std = np.sqrt(_variance(found, kernel[None], error))
+            std = np.sqrt(_variance(found, kernel[None], error, displaced=displaced))
             found = _softened(found, soft)
             desk.progress.part(next(done), len(cut))
             return np.concatenate([found, std], -1) / np.float32(gain)

