@@ -12,7 +12,7 @@ USAGE = f"""dem_jax {__version__}: sharpens photos that a shaking camera blurred
 
   dem-jax photo.jpg                     the sharp photo is photo_deblurred/deblurred.png
   dem-jax holiday/ 'more/*.png'         folders and globs; each result goes beside its photo
-  dem-jax photo.jpg --effort=quick      a first impression
+  dem-jax photo.jpg --effort=quick      no networks: a small photo takes half the time
   dem-jax sample:clock                  a bundled photo
   dem-jax serve                         the same on a page in the browser
 
