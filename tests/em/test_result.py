@@ -75,7 +75,8 @@ def test_std_is_the_posteriors_by_ems_kernels_and_the_larger_noise(finished):
         error = deconvolution.error_variance(
             max(noise_std, float(problem.noise_std)), len(state.kernels)
         )
-        expected = uncertainty.gaussian_variance(image, result.kernels, error)
+        displaced = uncertainty.displacement(len(state.kernels))
+        expected = uncertainty.gaussian_variance(image, result.kernels, error, displaced=displaced)
         np.testing.assert_allclose(result.std**2, expected, rtol=1e-4)
 
 
