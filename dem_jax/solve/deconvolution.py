@@ -30,7 +30,7 @@ _STRONG_ERROR = 4e-4
 # What kernels are wrong by, as an error of the photo in image units beside its noise.
 _KERNEL_ERROR, _GRID_ERROR = 0.004, 0.0095
 _LIGHT_SPLITTING = 0.002  # likewise of the copy of f that is not negative
-_PLAUSIBLE = 12.0  # residuals that are plausible, in roots of the prior's weight
+_PLAUSIBLE = 12.0  # residuals that are plausible, in roots of 0.6 times the error's variance
 _ENTRY_ERROR = 0.3  # relative error of each entry of a kernel
 _BELIEVED = 3  # first alternations, which believe every pixel: nothing is predicted yet
 _COLOUR = 2.0  # prior weight of differences of colours over that of brightness
@@ -162,6 +162,15 @@ def prior_weight(noise_std: jax.Array | float, count: int) -> jax.Array | float:
     return _SMOOTHNESS * error / jnp.sqrt(jnp.hypot(1.0, error / _STRONG_ERROR))
 
 
+def _error_of(weight: jax.Array | float) -> jax.Array:
+    """The error's variance s^2 of which a `prior_weight` was made, in squared image units.
+
+    With u = s^2 / 0.0004 and q = (weight / 0.00024)^2 it solves u^4 - q^2 u^2 - q^2 = 0.
+    """
+    q = (jnp.asarray(weight) / (_SMOOTHNESS * _STRONG_ERROR)) ** 2
+    return _STRONG_ERROR * jnp.sqrt(q * (q + jnp.sqrt(q**2 + 4)) / 2)
+
+
 def error_variance(noise_std: jax.Array | float, count: int) -> jax.Array | float:
     """What a photo of that noise and a blurred image may differ by, image units squared.
 
@@ -218,8 +227,8 @@ def sparse_cosines(
     counted, saturated = counted[None], canvas >= white
     transfer = fourier.transfer_function(kernel, shape)[None]
     data_power, prior_power = DATA_SPLITTING * jnp.abs(transfer) ** 2, cosines.power(shape)[None]
-    reach, variance = fourier.transfer_function(kernel**2, shape), weight / _SMOOTHNESS
-    scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(weight, photo.dtype))
+    reach, variance = fourier.transfer_function(kernel**2, shape), _error_of(weight)
+    scale = _PLAUSIBLE * jnp.sqrt(jnp.asarray(_SMOOTHNESS * variance, photo.dtype))
 
     def reached(light: jax.Array) -> jax.Array:
         return jnp.fft.irfft2(jnp.fft.rfft2(light) * reach, s=shape)

@@ -100,6 +100,13 @@ def test_the_prior_weight_is_near_the_best(noise):
     assert means[4] > means.max() - 0.4
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.02, 0.2])
+def test_a_weight_tells_the_error_that_it_was_made_of(noise):
+    error = deconvolution.error_variance(noise, 1)
+    found = deconvolution._error_of(deconvolution.prior_weight(noise, 1))
+    np.testing.assert_allclose(found, error, rtol=1e-4)
+
+
 def test_shrinking_minimises_the_scalar_energy():
     """Against a search over all u for many edges and thresholds."""
     edges = np.linspace(-1.5, 1.5, 61)
